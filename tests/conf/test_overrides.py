@@ -1,0 +1,121 @@
+"""Each way of changing a configuration, as docs/config.md lists them, reaches the object that runs."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from vidrec import build, validation
+from vidrec.config import conf_dir, register
+from vidrec.data.sampling import DenseSampleFrames, SampleFrames
+from vidrec.data.transforms import Flip, MultiScaleCrop, Resize
+from vidrec.overrides import lenient
+
+
+def conf(*overrides: str):
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        return validation.check(compose("train", overrides=lenient(list(overrides))))
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Builds the training dataset of a command line, with a list of one video."""
+    (tmp_path / "train.txt").write_text("a.mp4 0\n")
+    (tmp_path / "val.txt").write_text("a.mp4 0\n")
+
+    def build_train(*overrides, split="train"):
+        return build.build_dataset(conf(f"data.root={tmp_path}", *overrides).data, split)
+
+    return build_train
+
+
+def test_key_of_a_dict():
+    assert build.build_net(conf("model.net.backbone.norm_eval=true").model).backbone.norm_eval
+
+
+def test_value_of_a_list_and_one_element_of_it():
+    net = build.build_net(conf("model.net.mean=[1,2,3]").model)
+    assert net.mean.flatten().tolist() == [1, 2, 3]
+    net = build.build_net(conf("model.net.mean.1=7").model)
+    assert net.mean.flatten()[1] == 7
+
+
+def test_milestone_by_its_position():
+    changed = conf("schedule=sgd_100e", "schedule.lr.drop.milestones.0=30")
+    assert changed.schedule.lr["drop"]["milestones"] == [30, 80]
+
+
+def test_sampler_by_group_and_by_target(dataset):
+    assert type(dataset().sampling) is SampleFrames
+    assert type(dataset("data/sampling=dense").sampling) is DenseSampleFrames
+    changed = "data.sampling.train._target_=vidrec.data.sampling.DenseSampleFrames"
+    assert type(dataset(changed).sampling) is DenseSampleFrames
+    assert type(dataset(changed, split="val").sampling) is SampleFrames
+
+
+def test_clip_of_the_model_reaches_the_sampler(dataset):
+    assert dataset("model.clip.clips=8").sampling.num_clips == 8
+    assert dataset("model.clip.test_clips=4", split="test").sampling.num_clips == 4
+
+
+def test_step_of_a_pipeline_by_name(dataset):
+    steps = dataset("data.transforms.train.crop.num_fixed_crops=13").transforms.steps
+    assert [type(step) for step in steps.values()] == [Resize, MultiScaleCrop, Resize, Flip]
+    assert steps["crop"].num_fixed_crops == 13
+
+
+@pytest.mark.parametrize(
+    "drop", ["data.transforms.train.flip=null", "~data.transforms.train.flip"]
+)
+def test_dropped_step(dataset, drop):
+    assert list(dataset(drop).transforms.steps) == ["resize", "crop", "resize_crop"]
+
+
+def test_added_step_goes_last(dataset):
+    step = "{_target_: vidrec.data.photometric.ColorJitter, brightness: 0.4}"
+    steps = dataset(f"+data.transforms.train.jitter={step}").transforms.steps
+    assert list(steps)[-1] == "jitter"
+    torchvision = "{_target_: torchvision.transforms.v2.RandomGrayscale, p: 1.0}"
+    assert "gray" in dataset(f"+data.transforms.train.gray={torchvision}").transforms.steps
+
+
+def test_replaced_class():
+    changed = conf(
+        "~model.net.backbone",
+        "+model.net.backbone={_target_: vidrec.models.backbones.image.ImageBackbone, "
+        "name: resnet18, library: torchvision}",
+    )
+    assert type(build.build_net(changed.model).backbone).__name__ == "ImageBackbone"
+
+
+def test_replaced_optimizer():
+    changed = conf(
+        "~schedule.optimizer",
+        "+schedule.optimizer={_target_: torch.optim.AdamW, _partial_: true, lr: 1e-3}",
+    )
+    optimizer = build.build_optimizer(build.build_net(changed.model), changed.schedule, world=1)
+    assert type(optimizer).__name__ == "AdamW"
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+
+
+def test_learning_rate_follows_the_effective_batch_when_asked():
+    plain = ("schedule.batch_size=8", "schedule.base_batch_size=64")
+    for overrides, expected in ((plain, 0.05), ((*plain, "schedule.scale_lr=true"), 0.0125)):
+        changed = conf(*overrides)
+        net = build.build_net(changed.model)
+        optimizer = build.build_optimizer(net, changed.schedule, world=2)
+        assert optimizer.param_groups[0]["lr"] == expected
+
+
+def test_number_of_classes_comes_from_the_data():
+    net = build.build_net(conf("data=sthv2").model)
+    assert net.cls_head.fc_cls.out_features == 174
+
+
+def test_experiment_wins_over_the_groups_and_the_command_line_over_both():
+    stem = "tsn_imagenet-pretrained-r50_8xb32-dense-1x1x5-100e_kinetics400-rgb"
+    assert conf(f"experiment={stem}").schedule.optimizer["lr"] == 0.06
+    changed = conf(f"experiment={stem}", "schedule.optimizer.lr=0.5", "data=ucf101")
+    assert changed.schedule.optimizer["lr"] == 0.5
+    assert changed.data.name == "ucf101"

@@ -1,0 +1,109 @@
+"""Configuration -> objects, in reading order. The only caller of `instantiate`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hydra.utils import instantiate
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from vidrec.config import DataConf, ModelConf, ParamRule, RuntimeConf, ScheduleConf
+from vidrec.data.batch import collate
+from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
+from vidrec.engine.distributed import Distributed
+from vidrec.engine.lr import LearningRate
+from vidrec.engine.optim import linear_scale, parameter_groups
+
+
+@dataclass
+class Loaders:
+    train: DataLoader
+    val: DataLoader
+
+
+def build_net(model: ModelConf) -> nn.Module:
+    """The network with its initial weights as constructed; `model.weights` are loaded elsewhere."""
+    return instantiate(model.net)
+
+
+def build_loss(model: ModelConf) -> Any:
+    return instantiate(model.loss)
+
+
+def build_metric(data: DataConf) -> Any:
+    return instantiate(data.metric)
+
+
+def build_dataset(data: DataConf, split: str) -> Any:
+    """The dataset of `train`, `val` or `test`; reads its annotations, opens no video."""
+    node = getattr(data, split)
+    steps = node.get("steps")
+    # A step set to null was dropped from the pipeline.
+    if isinstance(steps, Mapping):
+        node = node | {"steps": {name: step for name, step in steps.items() if step is not None}}
+    dataset = instantiate(node, _convert_="all")
+    if len(dataset) == 0:
+        raise ValueError(f"data={data.name} has no samples in its {split} list")
+    return dataset
+
+
+def prepare_data(data: DataConf) -> None:
+    """Write the embedded example data where it is not there yet."""
+    if data.prepare is not None:
+        instantiate(data.prepare)
+
+
+def train_loader(
+    dataset: Any, schedule: ScheduleConf, runtime: RuntimeConf, dist: Distributed
+) -> DataLoader:
+    batches = EpochBatches(
+        len(dataset), schedule.batch_size, seed=runtime.seed, rank=dist.rank, world=dist.world
+    )
+    return _loader(dataset, batches, runtime, dist)
+
+
+def evaluation_loader(
+    dataset: Any, batch_size: int, runtime: RuntimeConf, dist: Distributed
+) -> DataLoader:
+    batches = EvaluationBatches(len(dataset), batch_size, rank=dist.rank, world=dist.world)
+    return _loader(dataset, batches, runtime, dist)
+
+
+def _loader(dataset: Any, batches: Any, runtime: RuntimeConf, dist: Distributed) -> DataLoader:
+    workers, persistent = runtime.num_workers, runtime.persistent_workers
+    if workers is None:
+        workers = min(8, len(os.sched_getaffinity(0)) // dist.local_world)
+    return make_loader(
+        dataset,
+        batches,
+        num_workers=workers,
+        persistent_workers=workers > 0 if persistent is None else persistent,
+        prefetch=runtime.prefetch,
+        pin_memory=dist.device.type == "cuda",
+        collate=collate,
+    )
+
+
+def effective_batch(schedule: ScheduleConf, world: int) -> int:
+    """Samples of one optimizer step over all ranks."""
+    return schedule.batch_size * schedule.accumulate * world
+
+
+def build_optimizer(net: nn.Module, schedule: ScheduleConf, world: int) -> Optimizer:
+    """The optimizer over the parameter groups that `schedule.param_groups` asks for."""
+    factory: partial[Optimizer] = instantiate(schedule.optimizer, _convert_="all")
+    lr = float(factory.keywords["lr"])
+    if schedule.scale_lr:
+        lr *= linear_scale(effective_batch(schedule, world), schedule.base_batch_size)
+    weight_decay = float(factory.keywords.get("weight_decay", 0.0))
+    rules = {name: ParamRule(**vars(rule)) for name, rule in schedule.param_groups.items()}
+    return factory(parameter_groups(net, lr, weight_decay, rules), lr=lr)
+
+
+def build_lr(schedule: ScheduleConf, optimizer: Optimizer, steps_per_epoch: int) -> LearningRate:
+    phases = {name: instantiate(phase) for name, phase in schedule.lr.items() if phase is not None}
+    return LearningRate(phases, optimizer, steps_per_epoch, schedule.epochs)

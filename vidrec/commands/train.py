@@ -1,0 +1,35 @@
+"""Training: compose, validate, build, run."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from vidrec.config import conf_dir, register
+from vidrec.overrides import lenient
+
+register()
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of `python train.py` and `vidrec train`."""
+    sys.argv[1:] = lenient(arguments)
+    run()
+
+
+@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="train")
+def run(cfg: DictConfig) -> float:
+    """Train as `cfg` says; returns the best validation score, which a sweep optimises."""
+    # Imported here so that `--help` and `--cfg job` answer at once.
+    from vidrec import validation
+
+    try:
+        conf = validation.check(cfg)
+    except validation.ConfigError as error:
+        raise SystemExit(f"configuration error: {error}") from None
+    from vidrec.training import train_run
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    return train_run(conf, folder, OmegaConf.to_yaml(cfg, resolve=True))

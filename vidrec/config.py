@@ -1,0 +1,209 @@
+"""Who owns each mapping of the configuration: the dataclasses that are not a `_target_`'s signature.
+
+Imports nothing heavy, so that `--help` and `--cfg job` answer at once.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import MISSING, OmegaConf
+
+
+class Precision(StrEnum):
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class WandbMode(StrEnum):
+    auto = "auto"  # online with a login, offline without
+    online = "online"
+    offline = "offline"
+    disabled = "disabled"
+
+
+@dataclass
+class ClipConf:
+    """What a recognition model eats; the data group reads it by interpolation."""
+
+    frames: int = 1  # consecutive frames of one clip (for flow: the pairs stacked into channels)
+    interval: int = 1  # distance between them
+    clips: int = 1  # clips of a training or validation sample (the segments of TSN)
+    test_clips: int = 1
+    frames_per_view: int | None = None  # frames seen jointly; null: all of a sample (TSN)
+    size: int = 224  # crop edge, pixels
+    short_side: int = 256  # short side before cropping, pixels
+
+
+@dataclass
+class ModelConf:
+    net: dict[str, Any] = MISSING
+    loss: dict[str, Any] = MISSING
+    clip: ClipConf = field(default_factory=ClipConf)
+    sample: str = "clip"  # the kind of sample the net eats: clip, boxes or features
+    channels: int = 3  # channels of a frame as the backbone sees it
+    weights: str | None = None  # path, URL, torchvision://NAME or timm://NAME
+    min_backbone: float = 0.95  # refuse weights that match less of the backbone than this
+
+
+@dataclass
+class DataConf:
+    name: str = MISSING
+    sample: str = "clip"
+    num_classes: int = MISSING
+    multi_label: bool = False
+    channels: int = 3  # of a frame as the dataset gives it: 3, or 2 x clip.frames for flow
+    stack: int = 1  # sampled frames stacked into the channels of one
+    kind: str = "videos"  # videos, rawframes or flow, as the list files are named
+    folder: str = "videos"  # where they lie under root
+    fold: int = 1  # of datasets with several official splits
+    loss: str = MISSING  # the loss that the labels call for; models use it unless they bring their own
+    class_names: str | None = None  # a file with one name a line
+    root: str = MISSING
+    prepare: Any = None  # a `_target_` that writes embedded example data on first use
+    sampling: dict[str, Any] = MISSING  # train, val, test
+    transforms: dict[str, Any] = MISSING  # train, val, test: named steps each
+    train: dict[str, Any] = MISSING
+    val: dict[str, Any] = MISSING
+    test: dict[str, Any] = MISSING
+    metric: dict[str, Any] = MISSING
+    on_bad_video: str = "raise"  # raise, skip or replace
+    max_bad_fraction: float = 0.001  # of the dataset; more is fatal
+
+
+@dataclass
+class ParamRule:
+    """Multipliers for the parameters whose name or kind matches; see `vidrec.engine.optim`."""
+
+    name: str | None = None  # regular expression searched in the parameter's name
+    kind: str | None = None  # norm, bias, norm_bias, conv_weight, conv_bias, linear_weight, linear_bias ...
+    lr: float = 1.0
+    weight_decay: float = 1.0
+
+
+@dataclass
+class ScheduleConf:
+    epochs: int = MISSING
+    batch_size: int = 32  # samples of one rank and micro-batch
+    val_batch_size: int = 32
+    test_batch_size: int = 1
+    accumulate: int = 1  # micro-batches of one step
+    optimizer: dict[str, Any] = MISSING  # a partial: parameters come later
+    param_groups: dict[str, ParamRule] = field(default_factory=dict)
+    lr: dict[str, Any] = field(default_factory=dict)  # named phases, chained
+    clip_norm: float | None = None
+    base_batch_size: int | None = None  # the recipe's samples per step over all ranks
+    scale_lr: bool = False  # scale lr linearly from base_batch_size to the effective batch
+    val_begin: int = 1  # first epoch that is validated, counted from 1
+    val_interval: int = 1
+    ema: float | None = None  # decay of the averaged weights, e.g. 0.9999
+    sync_bn: bool = False
+    precise_bn: int = 0  # batches that re-estimate BatchNorm statistics before each validation
+    max_steps: int | None = None  # of an epoch; for smoke runs
+
+
+@dataclass
+class WandbConf:
+    mode: WandbMode = WandbMode.auto
+    project: str = "vidrec"
+    entity: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class RuntimeConf:
+    seed: int = 0
+    device: str = "auto"  # auto, cpu, cuda
+    precision: Precision = Precision.fp32
+    compile: bool = False
+    deterministic: bool = False
+    cudnn_benchmark: bool = False
+    num_workers: int | None = None  # of one rank; null: its share of the cores, at most 8
+    persistent_workers: bool | None = None  # keep workers between epochs; null: when there are any
+    prefetch: int = 2  # batches a worker prepares ahead
+    threads: int | None = None  # torch threads of the main process; null: torch decides
+    log_every: int = 20  # steps
+    save_every_epochs: int = 1
+    save_every_minutes: float | None = None  # also within an epoch
+    keep: int = 1  # numbered checkpoints kept beside last.pt and best.pt
+    save_best: bool = True
+    resume: str = "auto"  # auto: continue the run directory's last.pt; never: start over; or a checkpoint's path
+    dist_timeout_minutes: float = 10.0
+    progress: bool = True  # bar on a terminal
+    wandb: WandbConf = field(default_factory=WandbConf)
+
+
+@dataclass
+class TrainConf:
+    model: ModelConf = field(default_factory=ModelConf)
+    data: DataConf = field(default_factory=DataConf)
+    schedule: ScheduleConf = field(default_factory=ScheduleConf)
+    runtime: RuntimeConf = field(default_factory=RuntimeConf)
+
+
+@dataclass
+class EvaluateConf(TrainConf):
+    checkpoint: str | None = None  # weights to evaluate
+    split: str = "test"  # val or test
+    dump: str | None = None  # write predictions to this .npz
+    score: list[str] = field(default_factory=list)  # score these dumps instead of running a net; several are fused
+    score_weights: list[float] = field(default_factory=list)
+
+
+def conf_dir() -> str:
+    """The folder of the Hydra tree: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).parent
+    checkout = package.parent / "conf"
+    return str(checkout if (checkout / "train.yaml").is_file() else package / "conf")
+
+
+# Choices that say where and how loudly to run, not what comes out, do not name the run directory.
+_NOT_IN_NAME = re.compile(
+    r"(runtime\.(resume|wandb|log_every|progress|num_workers|persistent_workers|prefetch|keep"
+    r"|save_every|dist_timeout|threads)|hydra)\b"
+)
+
+
+def run_name(choices: dict[str, str | None], overrides: list[str]) -> str:
+    """A name that follows from the choices alone, so that ranks agree and the same command resumes.
+
+    >>> run_name({"model": "tsn", "data": "ucf101"}, ["model=tsn", "data=ucf101", "schedule.epochs=3"])
+    'tsn_ucf101,schedule.epochs=3'
+    """
+    name = choices.get("experiment") or f"{choices['model']}_{choices['data']}"
+    groups = {"experiment"} | (set() if choices.get("experiment") else {"model", "data"})
+    plain = sorted(override.lstrip("+") for override in overrides)
+    kept = [o for o in plain if o.split("=")[0] not in groups and not _NOT_IN_NAME.match(o)]
+    text = re.sub(r"[^\w.=,+~-]+", "_", ",".join([name, *kept]))
+    if len(text) > 160:
+        text = f"{text[:140]}-{hashlib.sha256(','.join(kept).encode()).hexdigest()[:12]}"
+    return text
+
+
+def _current_run_name() -> str:
+    hydra = HydraConfig.get()
+    return run_name(dict(hydra.runtime.choices), list(hydra.overrides.task))
+
+
+def _num_folders(root: str) -> int:
+    folders = [path for path in Path(root).iterdir() if path.is_dir()] if Path(root).is_dir() else []
+    if not folders:
+        raise FileNotFoundError(f"{root} has no folders, one a class; point data.root at your videos")
+    return len(folders)
+
+
+def register() -> None:
+    """Make the schemas and resolvers known to Hydra."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConf)
+    store.store(name="evaluate_schema", node=EvaluateConf)
+    OmegaConf.register_new_resolver("run_name", _current_run_name, replace=True)
+    OmegaConf.register_new_resolver("num_folders", _num_folders, replace=True)
+    OmegaConf.register_new_resolver("mul", lambda a, b: a * b, replace=True)

@@ -1,0 +1,47 @@
+"""Command-line overrides: what is done to them before Hydra sees them."""
+
+from pathlib import Path
+
+import yaml
+
+from vidrec.config import conf_dir
+
+
+def lenient(arguments: list[str]) -> list[str]:
+    """`key=value` of plain keys as `++key=value`, so that an unknown key reaches the startup validation.
+
+    Hydra would reject it without naming the nearest valid key. Group choices, deletions, flags and Hydra's own
+    keys stay as they are.
+    """
+    groups = {path.name for path in Path(conf_dir()).iterdir() if path.is_dir()}
+    return [
+        f"++{argument}" if _plain_key(argument, groups) else argument for argument in arguments
+    ]
+
+
+def _plain_key(argument: str, groups: set[str]) -> bool:
+    key, equals, _ = argument.partition("=")
+    return (
+        bool(equals)
+        and key[:1].isalpha()
+        and "/" not in key
+        and key.split("@")[0] not in groups
+        and key.split(".")[0] != "hydra"
+    )
+
+
+def of_run(folder: Path, arguments: list[str]) -> list[str]:
+    """The overrides that a run was started with, then `arguments`, which win.
+
+    Recomposing from the choices keeps schemas and interpolations, which the stored result has lost.
+    """
+    saved = folder / ".hydra" / "overrides.yaml"
+    if not saved.is_file():
+        raise FileNotFoundError(f"{folder} is not a run directory: it has no .hydra/overrides.yaml")
+    before = yaml.safe_load(saved.read_text()) or []
+    replaced = {_key(argument) for argument in arguments}
+    return [override for override in before if _key(override) not in replaced] + arguments
+
+
+def _key(argument: str) -> str:
+    return argument.lstrip("+~").partition("=")[0]

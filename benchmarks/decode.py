@@ -1,16 +1,16 @@
 """Training clips per CPU second from video files: vidrec's reader against decord and OpenCV.
 
-The other side does what is usual in this field: decord decodes the frames, OpenCV resizes the short side to
-256, cuts a random box, resizes it to 224 and mirrors every other clip. Both read the same frames of the same
-files in the same process, one after the other; medians of user + system time are compared. vidrec opens
-every file anew, with nothing remembered.
+The other side does what is usual in this field: decord decodes the frames, OpenCV resizes the short
+side to 256, cuts a random box, resizes it to 224 and mirrors every other clip. Both read the same
+frames of the same files in one process, one after the other; medians of user + system time are
+compared. vidrec opens every file anew, with nothing remembered.
 
     pip install decord opencv-python-headless
     python benchmarks/decode.py [VIDEO ...] [--clips 15]
 
-VIDEOs are files as downloaded, long groups of pictures and all (such as Kinetics at 340x256); without any,
-one is synthesised. The variants with keyframes every 12 and 16 frames are encoded from them here. The last
-line is one JSON object.
+VIDEOs are files as downloaded, with long groups of pictures (such as Kinetics at 340x256); without
+any, one is synthesised. The variants with a keyframe every 12 and 16 frames are encoded from them
+here. The last line is one JSON object.
 """
 
 import argparse
@@ -81,7 +81,9 @@ def encode(source: Path, target: Path, options: dict[str, str]) -> None:
         first = video.streams.video[0]
         scale = 256 / min(first.width, first.height)
         stream = container.add_stream("libx264", first.average_rate, options=options)
-        stream.width, stream.height = (2 * round(s * scale / 2) for s in (first.width, first.height))
+        stream.width, stream.height = (
+            2 * round(s * scale / 2) for s in (first.width, first.height)
+        )
         stream.pix_fmt = "yuv420p"
         for number, frame in enumerate(video.decode(first)):
             frame = frame.reformat(stream.width, stream.height, "yuv420p", interpolation="BICUBIC")

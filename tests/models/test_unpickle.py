@@ -64,11 +64,12 @@ def test_getattr_reaches_nothing_but_stand_ins():
 @pytest.mark.parametrize(
     "name", [b"collections\nOrderedDict", b"torch._utils\n_rebuild_tensor_v2", b"torch\nfloat32"]
 )
-@pytest.mark.parametrize("state", [b"}Vkeys\nI1\ns", b"(N}Vkeys\nI1\nst"])
-def test_what_a_pickle_may_name_it_may_not_alter(name, state):
-    # GLOBAL, then BUILD with {"keys": 1} as attributes, or as slots.
+@pytest.mark.parametrize("attribute", [b"keys", b"_function", b"__call__"])
+@pytest.mark.parametrize("state", [b"}V%s\nI1\ns", b"(N}V%s\nI1\nst"])
+def test_what_a_pickle_may_name_it_may_not_alter(name, state, attribute):
+    # GLOBAL, then BUILD with {attribute: 1} as attributes, or as slots.
     with pytest.raises((unpickle.UnsafePickle, AttributeError, TypeError, pickle.UnpicklingError)):
-        unpickle.loads(b"c" + name + b"\n" + state + b"b.")
+        unpickle.loads(b"c" + name + b"\n" + state % attribute + b"b.")
     assert collections.OrderedDict(a=1).keys() == {"a"}
 
 

@@ -1,14 +1,12 @@
 """From a decoded frame to the pixels a plan asks for: crop, scale, turn upright, mirror."""
 
-from typing import TYPE_CHECKING
-
 import av
 import numpy as np
 import torch
+from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 
-if TYPE_CHECKING:
-    from vidrec.data.transforms import Plan
+from vidrec.data.transforms import Plan
 
 Box = tuple[float, float, float, float]  # left, top, width, height
 
@@ -21,13 +19,13 @@ class Cutter:
 
     `width` and `height` are what the plan was made for; the box follows a frame of another size.
 
-    Fast: the planes are cropped on the chroma grid (a box may move by up to one pixel) and scaled to
-    4:2:2 before they become RGB. swscale has vector code for both of these steps but not for scaling
+    Fast: the planes are cropped on the chroma grid (a box may move by up to one pixel) and scaled
+    to 4:2:2 before they become RGB. swscale has vector code for both steps, but not for scaling
     straight to RGB, which takes twice as long and comes out further from an exact result.
     Accurate: the whole frame becomes RGB first, then `cut`.
     """
 
-    def __init__(self, plan: "Plan", width: int, height: int, accurate: bool) -> None:
+    def __init__(self, plan: Plan, width: int, height: int, accurate: bool) -> None:
         self.plan = plan
         self.source_size = width, height
         self.accurate = accurate
@@ -57,14 +55,12 @@ class Cutter:
                 threads=1,
             )
             pixels = _pixels(self._convert.reformat(scaled, format="rgb24", threads=1))
-        place(np.rot90(pixels, turns) if turns else pixels, out, self.plan.flip)
+        place(np.rot90(pixels, turns) if turns else pixels, self.plan, out)
 
     def _prepare(self, width: int, height: int, pixel_format: str, turns: int) -> None:
         """The box and size in such a frame as it is stored, and the part of the planes to scale."""
         shown = (width, height) if turns % 2 == 0 else (height, width)
-        x, y = shown[0] / self.source_size[0], shown[1] / self.source_size[1]
-        left, top, box_width, box_height = self.plan.box
-        box = left * x, top * y, box_width * x, box_height * y
+        box = fit_box(self.plan.box, self.source_size, shown)
         self._box = _stored_box(box, turns, width, height)
         self._size = self.plan.size if turns % 2 == 0 else self.plan.size[::-1]
         unscaled = _whole(self._box) and (round(self._box[3]), round(self._box[2])) == self._size
@@ -83,25 +79,20 @@ class _PlanesPart:
             return
         left, right = _on_grid(box[0], box[2], width, step=2)
         top, bottom = _on_grid(box[1], box[3], height, step=2)
-        width, height = right - left, bottom - top
-        buffer = np.empty((height * 3 // 2, width), dtype=np.uint8)
-        self._frame = av.VideoFrame.from_numpy_buffer(buffer, pixel_format)
-        flat = buffer.reshape(-1)
-        luma, chroma = height * width, height * width // 4
-        self._targets = (
-            flat[:luma].reshape(height, width),
-            flat[luma : luma + chroma].reshape(height // 2, width // 2),
-            flat[luma + chroma :].reshape(height // 2, width // 2),
-        )
+        fine = slice(top, bottom), slice(left, right)
         coarse = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
-        self._windows = ((slice(top, bottom), slice(left, right)), coarse, coarse)
+        self._frame = av.VideoFrame(right - left, bottom - top, pixel_format)
+        self._windows = fine, coarse, coarse
+        self._targets = [
+            plane_rows(plane)[: rows.stop - rows.start, : columns.stop - columns.start]
+            for plane, (rows, columns) in zip(self._frame.planes, self._windows, strict=True)
+        ]
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         if self._whole_frame:
             return frame
         for plane, target, window in zip(frame.planes, self._targets, self._windows, strict=True):
-            # Rows are padded: the window leaves the padding out.
-            target[:] = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[window]
+            target[:] = plane_rows(plane)[window]
         self._frame.colorspace = frame.colorspace
         self._frame.color_range = frame.color_range
         return self._frame
@@ -113,10 +104,10 @@ def quarter_turns(frame: av.VideoFrame) -> int:
 
 
 def cut(image: np.ndarray, box: Box, size: tuple[int, int], accurate: bool = True) -> np.ndarray:
-    """The part `box` of `image` (H, W, C) uint8 scaled to `size`, with an antialiased bilinear filter.
+    """The part `box` of `image` (H, W, C) uint8, scaled by an antialiased bilinear filter.
 
-    A box that is a whole number of pixels after scaling but not before comes from resize-then-crop: where
-    `accurate`, the whole image is then scaled and cut. Other boxes are rounded to whole pixels.
+    A box of whole pixels after scaling but not before comes from resize-then-crop: if `accurate`,
+    the whole image is scaled and then cut. Other boxes are rounded to whole pixels.
     """
     height, width = size
     if accurate and not _whole(box):
@@ -131,13 +122,23 @@ def cut(image: np.ndarray, box: Box, size: tuple[int, int], accurate: bool = Tru
     return _resized(image[top:bottom, left:right], size)
 
 
-def place(pixels: np.ndarray, out: np.ndarray, flip: bool) -> None:
-    """Copy `pixels` (h, w, C) into `out`, mirrored left to right if `flip`."""
-    if flip:  # numpy needs ten times as long for reversed pixels
+def place(pixels: np.ndarray, plan: Plan, out: np.ndarray) -> None:
+    """Copy `pixels` (h, w, C) into `out`, mirrored as the plan says."""
+    if plan.flip_vertical:
+        pixels = pixels[::-1]
+    if plan.flip:  # numpy needs ten times as long for reversed pixels
         source = torch.from_numpy(np.ascontiguousarray(pixels))
         torch.from_numpy(out).copy_(source.flip(1))
     else:
         out[:] = pixels
+
+
+def fit_box(box: Box, planned: tuple[int, int], actual: tuple[int, int]) -> Box:
+    """A box planned for one (width, height) in a frame of another."""
+    if planned == actual:
+        return box
+    x, y = actual[0] / planned[0], actual[1] / planned[1]
+    return box[0] * x, box[1] * y, box[2] * x, box[3] * y
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -149,7 +150,7 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _stored_box(box: Box, turns: int, width: int, height: int) -> Box:
-    """A box of the displayed frame in the stored one of `width` x `height`, `turns` quarters back."""
+    """A box of the displayed frame, in the stored one of `width` x `height`, `turns` back."""
     left, top, w, h = box
     match turns:
         case 1:
@@ -173,9 +174,14 @@ def _on_grid(start: float, length: float, limit: int, step: int = 1) -> tuple[in
     return first * step, last * step
 
 
+def plane_rows(plane: VideoPlane) -> np.ndarray:
+    """The rows of a plane of bytes, each with its padding, without copying."""
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+
+
 def _pixels(frame: av.VideoFrame) -> np.ndarray:
     """The pixels of an rgb24 frame, (H, W, 3), without copying."""
     plane = frame.planes[0]
     return np.ndarray(
-        (frame.height, frame.width, 3), np.uint8, plane, strides=(plane.line_size, 3, 1)
+        (frame.height, frame.width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1)
     )

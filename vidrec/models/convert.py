@@ -68,8 +68,8 @@ def _find(content: Any, depth: int = 3) -> dict[str, Tensor]:
             value = torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))
         if isinstance(value, Tensor) and isinstance(name, str):
             tensors[name] = value.detach()
-    inner = (_find(value, depth - 1) for key, value in content.items() if key not in _AVERAGED)
-    return tensors or max(inner, key=len, default={})
+    inner = [_find(value, depth - 1) for key, value in content.items() if key not in _AVERAGED]
+    return max([tensors, *inner], key=len)
 
 
 def as_they_are(state: State, wanted: Shapes) -> State:

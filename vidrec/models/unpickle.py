@@ -199,7 +199,7 @@ class Unpickler(pickle.Unpickler):
         foreign = path.split(".")[0] not in sys.stdlib_module_names
         if _INERT.fullmatch(path) or (is_class and foreign):
             return _stand_in(path)
-        raise UnsafePickle(path)
+        raise UnsafePickle(path.encode("unicode_escape").decode())
 
 
 def load(file: IO[bytes], **options: Any) -> Any:

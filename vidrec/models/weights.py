@@ -82,8 +82,8 @@ def load_weights(
         differing = f"; differing {_some(report.differing, 3)}" if report.differing else ""
         raise ValueError(
             f"{source} matches {100 * report.backbone:.1f} % of the net's backbone, less than "
-            f"model.min_backbone={min_backbone}: missing {_some(absent)}{differing}; the file has "
-            f"{_some(list(state))}; model.min_backbone=0 loads what matches all the same"
+            f"model.min_backbone={min_backbone}: missing {_some(absent, 5)}{differing}; the file "
+            f"has {_some(list(state), 5)}; model.min_backbone=0 loads what matches all the same"
         )
     net.load_state_dict(new, strict=False)
     return report
@@ -172,7 +172,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Any:
         raise ValueError(
             f"{path} is truncated or corrupt ({type(error).__name__}: {first_line}); "
             "delete it and fetch it again"
-        ) from error
+        ) from None
 
 
 def _open(path: Path, head: bytes) -> Any:

@@ -1,0 +1,318 @@
+import fcntl
+import io
+import json
+import logging
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from vidrec.config import RuntimeConf, WandbConf, WandbMode
+from vidrec.engine import console
+from vidrec.engine.console import StatusLine, console_line, duration, status_text
+from vidrec.engine.logging import MetricsFile, Run, RunLocked
+
+
+def runtime(mode="disabled", **options):
+    return RuntimeConf(wandb=WandbConf(mode=WandbMode(mode)), **options)
+
+
+@pytest.fixture
+def open_run(tmp_path):
+    """Start runs in one folder and close those that the test left open."""
+    runs = []
+
+    def start(rank=0, conf=None, config_text="", folder=tmp_path / "run"):
+        runs.append(Run(folder, rank, conf or runtime(), config_text))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.finish()
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_row_is_on_disk_as_soon_as_it_is_logged(open_run):
+    run = open_run()
+    run.log({"train/loss": 0.5, "lr": 0.1}, epoch=1, step=20)
+    run.log({"val/top1": 0.75}, epoch=1, step=40)
+    assert rows(run.folder) == [
+        {"epoch": 1, "step": 20, "train/loss": 0.5, "lr": 0.1},
+        {"epoch": 1, "step": 40, "val/top1": 0.75},
+    ]
+
+
+def test_lines_are_json_whatever_the_numbers(open_run):
+    np, torch = pytest.importorskip("numpy"), pytest.importorskip("torch")
+    run = open_run()
+    row = {"a": float("nan"), "b": float("inf"), "c": np.float32(0.5), "d": np.int64(3)}
+    run.log(row | {"e": torch.tensor(2.0), "f": np.float64("-inf")}, epoch=1, step=1)
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    text = (run.folder / "metrics.jsonl").read_text()
+    assert json.loads(text, parse_constant=refuse) == {
+        **{"epoch": 1, "step": 1},
+        **{"a": None, "b": None, "c": 0.5, "d": 3, "e": 2.0, "f": None},
+    }
+
+
+def test_rewinding_drops_the_rows_that_will_be_written_again(open_run):
+    run = open_run()
+    for step in (10, 20, 30, 40):
+        run.log({"train/loss": 1.0 / step}, epoch=1, step=step)
+    run.finish()
+    again = open_run()
+    again.rewind(20)
+    again.log({"train/loss": 7.0}, epoch=1, step=30)
+    assert [(row["step"], row["train/loss"]) for row in rows(run.folder)] == [
+        (10, 0.1),
+        (20, 0.05),
+        (30, 7.0),
+    ]
+    again.rewind(0)
+    assert rows(run.folder) == []
+    assert not list(run.folder.glob("*.tmp"))
+
+
+def test_a_line_cut_off_by_a_crash_is_dropped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"epoch": 1, "step": 1}\n{"epoch": 1, "st')
+    file = MetricsFile(path)
+    file.write({"epoch": 1, "step": 2})
+    file.close()
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2]
+
+
+def test_rewinding_is_atomic(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    file = MetricsFile(path)
+    for step in (1, 2, 3):
+        file.write({"epoch": 1, "step": step})
+
+    def crash(descriptor):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(OSError, match="no space"):
+        file.rewind(1)
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3]
+
+
+def test_starting_over_forgets_the_earlier_run(open_run):
+    run = open_run(conf=runtime("offline"))
+    run.log({"train/loss": 1.0}, epoch=1, step=1)
+    old = (run.folder / "wandb_id").read_text()
+    run.finish()
+    again = open_run(conf=runtime("offline", resume="never"))
+    assert rows(run.folder) == []
+    assert (run.folder / "wandb_id").read_text() != old
+    assert again.folder == run.folder
+
+
+def test_other_ranks_write_nothing_but_what_only_they_know(open_run, tmp_path, capsys):
+    run = open_run(rank=1)
+    run.begin(2, 20)
+    run.log({"train/loss": 1.0}, epoch=1, step=1)
+    run.rewind(0)
+    run.info("hello")
+    run.warn("everybody knows")
+    run.progress(1, 2)
+    run.picture("confusion", tmp_path / "missing.png")
+    run.finish(1)
+    assert not run.folder.exists()
+    assert capsys.readouterr() == ("", "")
+    run.warn("unreadable video a.mp4", every_rank=True)
+    assert capsys.readouterr().err == "rank 1: warning: unreadable video a.mp4\n"
+
+
+def test_console_and_train_log_say_the_same(open_run, capsys):
+    run = open_run()
+    run.begin(50, 5000)
+    run.log({"train/loss": 1.5, "lr": 0.01}, epoch=3, step=240)
+    run.warn("the learning rate is not scaled")
+    logging.getLogger("vidrec.data").warning("unreadable video")
+    shown = capsys.readouterr().out.splitlines()
+    assert [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in shown] == [
+        "epoch  3/50 [ 240/5000]  loss 1.5000  lr 1.00e-02",
+        "warning: the learning rate is not scaled",
+        "warning: unreadable video",
+    ]
+    logged = (run.folder / "train.log").read_text().splitlines()
+    assert [line.split(" ", 2)[2] for line in logged] == [line.split(" ", 1)[1] for line in shown]
+
+
+def test_an_exception_on_its_way_out_is_in_train_log(open_run, capsys):
+    run = open_run()
+
+    def fail():
+        try:
+            raise FloatingPointError("loss is nan")
+        finally:
+            run.finish(1)
+
+    with pytest.raises(FloatingPointError):
+        fail()
+    assert "FloatingPointError: loss is nan" in (run.folder / "train.log").read_text()
+    assert "nan" not in capsys.readouterr().out  # Python prints it, not we
+
+
+def test_runs_in_one_process_do_not_mix(open_run, tmp_path, capsys):
+    first = open_run()
+    first.finish()
+    second = open_run(folder=tmp_path / "second")
+    second.info("hello")
+    assert capsys.readouterr().out.count("hello") == 1
+    assert "hello" not in (first.folder / "train.log").read_text()
+    first.info("ignored after the end")
+    first.log({"a": 1.0}, epoch=1, step=1)
+    first.finish()
+    second.finish()
+    assert logging.getLogger("vidrec").handlers == []
+
+
+def test_the_configuration_lies_beside_the_log(open_run):
+    run = open_run(config_text="model:\n  depth: 18\n")
+    assert (run.folder / "config.yaml").read_text() == "model:\n  depth: 18\n"
+
+
+CODE = """
+import sys, time
+from pathlib import Path
+from vidrec.config import RuntimeConf, WandbConf, WandbMode
+from vidrec.engine.logging import Run
+conf = RuntimeConf(wandb=WandbConf(mode=WandbMode.disabled))
+run = Run(Path(sys.argv[1]), 0, conf)
+print("started", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_second_job_in_the_same_folder_is_refused_until_the_first_is_gone(open_run, tmp_path):
+    command = [sys.executable, "-c", CODE, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        try:
+            assert first.stdout.readline() == "started\n"
+            place = f"process {first.pid} on {re.escape(socket.gethostname())}"
+            with pytest.raises(RunLocked, match=rf"run is in use by {place}; .*hydra\.run\.dir"):
+                open_run()
+        finally:
+            first.send_signal(signal.SIGKILL)
+    open_run()
+
+
+def test_forked_workers_do_not_hold_the_folder(open_run, tmp_path):
+    run = open_run()
+    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(20,))
+    worker.start()
+    try:
+        run.finish()
+        check = (
+            "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        )
+        lock = str(run.folder / "run.lock")
+        assert subprocess.run([sys.executable, "-c", check, lock], check=False).returncode == 0
+    finally:
+        worker.kill()
+        worker.join()
+
+
+def test_a_file_system_without_locks_is_warned_about(open_run, monkeypatch, capsys):
+    def no_locks(stream, operation):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", no_locks)
+    open_run().info("goes on")
+    out, err = capsys.readouterr()
+    assert "cannot be locked" in err
+    assert "goes on" in out
+
+
+def test_a_training_line_has_everything_in_reading_order():
+    row = {
+        "train/loss": 1.23456,
+        "train/loss_cls": 0.00001,
+        "train/top1": 0.5,
+        "lr": 0.01,
+        "grad_norm": 2.345,
+        "time/data": 0.0031,
+        "time/step": 0.12,
+        "time/eta": 4000.0,
+        "samples_per_second": 266.66,
+        "memory_gib": 12.34,
+    }
+    assert console_line(row, 3, 240, 50, 5000) == (
+        "epoch  3/50 [ 240/5000]  loss 1.2346  loss_cls 1.000e-05  top1 0.5000  lr 1.00e-02  "
+        "grad 2.35  data 3 ms  step 120 ms  266.7 samples/s  12.3 GiB  eta 1:06:40"
+    )
+
+
+def test_a_validation_line_says_so():
+    row = {"val/top1": 0.75, "val/mean_class": 0.5, "val/num_scored": 19790}
+    assert console_line(row, 12, 100, 50, 100) == (
+        "epoch 12/50 [100/100]  val  top1 0.7500  mean_class 0.5000  num_scored 19,790"
+    )
+    assert console_line({"val/loss": float("nan")}, 1.25, 5) == "epoch 1.25 [5]  val  loss nan"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0:00:00"), (59.6, "0:01:00"), (3661, "1:01:01"), (float("inf"), "?")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_status_line_is_for_terminals_only(monkeypatch, capsys):
+    StatusLine(True).show(1, 10, "epoch 1")
+    assert capsys.readouterr().err == ""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    StatusLine(False).show(1, 10, "epoch 1")
+    assert terminal.getvalue() == ""
+
+
+def test_the_status_line_is_redrawn_rarely_and_leaves_nothing_behind(monkeypatch):
+    terminal, now = Terminal(), [0.0]
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    status = StatusLine(True)
+    for done in range(1, 101):
+        now[0] += 0.01
+        status.show(done, 100, "epoch 1")
+    drawn = terminal.getvalue().split("\r\x1b[2K")
+    assert len(drawn) == 2 + 10  # nothing before the first, ten a second, nothing after the last
+    assert drawn[-1] == ""
+    assert re.search(r"5\d/100  100\.0/s  0:00:0[01] left", drawn[6])
+    status.clear()
+    assert terminal.getvalue().endswith(drawn[-2] + "\r\x1b[2K")
+
+
+def test_the_status_line_fits_the_terminal(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    StatusLine(True).show(1, 10, "a long label that goes on")
+    assert len(terminal.getvalue().removeprefix("\r\x1b[2K")) == 39
+
+
+@pytest.mark.parametrize("done", [0, 1, 17, 99, 100])
+def test_the_bar_has_one_length(done):
+    text = status_text(done, 100, "x", 0.0)
+    assert re.fullmatch(r"x  ▕.{30}▏  \d+/100", text)
+    assert text.count("█") == 30 * done // 100

@@ -1,0 +1,46 @@
+"""`vidrec COMMAND`: finds commands, names near ones, answers at once."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from vidrec import __main__ as command_line
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/vidrec", *arguments])
+    command_line.main()
+
+
+def test_a_command_gets_its_arguments_and_its_name(monkeypatch):
+    calls = []
+    module = types.ModuleType("vidrec.commands.train")
+    module.main = lambda arguments: calls.append((arguments, list(sys.argv)))
+    monkeypatch.setitem(sys.modules, "vidrec.commands.train", module)
+    run(monkeypatch, "train", "model=tsn", "--cfg")
+    assert calls == [(["model=tsn", "--cfg"], ["vidrec train", "model=tsn", "--cfg"])]
+
+
+@pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])
+def test_help_lists_every_command_with_a_summary(monkeypatch, capsys, arguments):
+    run(monkeypatch, *arguments)
+    lines = capsys.readouterr().out.splitlines()
+    (train,) = [line for line in lines if line.startswith("  train ")]
+    assert len(train.split()) > 1
+
+
+def test_an_unknown_command_names_the_nearest(monkeypatch):
+    with pytest.raises(SystemExit, match="no command 'trian'; did you mean 'train'"):
+        run(monkeypatch, "trian")
+    with pytest.raises(SystemExit, match=r"no command 'xyz'; there are: .*train"):
+        run(monkeypatch, "xyz")
+
+
+def test_help_imports_nothing_heavy():
+    check = (
+        "import sys; sys.argv = ['vidrec', '--help']; import vidrec.__main__ as m; m.main();"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'hydra', 'numpy')))"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True, capture_output=True, timeout=60)

@@ -1,0 +1,128 @@
+"""Scoring a network on every sample of a dataset, once, on any number of ranks."""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from vidrec.config import Precision, RuntimeConf
+from vidrec.data.bad_videos import BadVideos
+from vidrec.data.batch import to_device
+
+if TYPE_CHECKING:
+    from vidrec.engine.distributed import Distributed
+
+log = logging.getLogger(__name__)
+
+
+class Metric(Protocol):
+    """Collects rows batch by batch and computes once, from the rows of all ranks."""
+
+    key: str  # the number that decides which checkpoint is best
+    higher_is_better: bool
+
+    def reset(self) -> None: ...
+    def update(self, predictions: dict[str, Any], batch: dict[str, Any]) -> None: ...
+    @property
+    def rows(self) -> dict[str, np.ndarray]: ...
+    def compute(self, rows: dict[str, np.ndarray]) -> dict[str, float]: ...
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
+    """The mixed precision of `runtime.precision`: nothing for fp32."""
+    dtype = torch.float16 if precision == Precision.fp16 else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != Precision.fp32)
+
+
+@torch.inference_mode()
+def evaluate(
+    net: Any,
+    metric: Metric,
+    loader: Any,
+    runtime: RuntimeConf,
+    dist: "Distributed",
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    bad_videos: BadVideos | None = None,
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Scores and the rows they come from, both the same on every rank.
+
+    net: the bare module with `predict`, left in evaluation mode; not wrapped, so that ranks with
+    fewer batches do not wait for a forward pass of the others. loader: this rank's share of the
+    samples, none of them twice. progress: told (batches done, batches). bad_videos: counts the
+    unreadable files; without it they are only logged.
+
+    The scores hold `num_scored` where fewer samples were scored than the dataset has. The rows come
+    sorted by index. Raises RuntimeError where samples are missing that no one reported unreadable.
+    """
+    net.eval()
+    metric.reset()
+    num_scored, num_bad = 0, 0
+    for done, batch in enumerate(loader, start=1):
+        bad = batch.pop("bad_videos", [])
+        num_bad += len(bad)
+        for line in _report(bad, bad_videos):
+            log.warning(line)
+        if "index" in batch:  # otherwise every video of the batch was unreadable
+            num_scored += len(batch["index"])
+            with autocast(dist.device, runtime.precision):
+                predictions = net.predict(to_device(batch, dist.device))
+            metric.update(predictions, batch)
+        if progress is not None:
+            progress(done, len(loader))
+    counts = dist.gather({"scored": np.array([num_scored]), "bad": np.array([num_bad])})
+    num_scored, num_bad = int(counts["scored"].sum()), int(counts["bad"].sum())
+    num_samples = len(loader.dataset)
+    if num_scored + num_bad < num_samples:
+        raise RuntimeError(
+            f"{num_scored} of {num_samples} samples were scored and {num_bad} were unreadable; "
+            "the rest is missing: the ranks' shares do not cover the dataset"
+        )
+    rows = dist.gather(metric.rows)
+    order = np.argsort(rows["index"], kind="stable")
+    rows = {name: values[order] for name, values in rows.items()}
+    scores = metric.compute(rows)
+    if num_scored < num_samples:
+        scores["num_scored"] = num_scored
+    return scores, rows
+
+
+def _report(bad: list[tuple[str, str]], bad_videos: BadVideos | None) -> list[str]:
+    if bad_videos is not None:
+        return bad_videos.add(bad)
+    return [f"unreadable video {path}: {reason}" for path, reason in bad]
+
+
+def protocol(
+    *,
+    clips: int,
+    crops: int,
+    frames: int,
+    interval: int,
+    size: int,
+    short_side: int,
+    average: str | None,
+    num_scored: int,
+    num_samples: int,
+) -> str:
+    """How a number was measured, in one line to print beside it.
+
+    clips: sampled from a video; crops: cut from each clip; frames, interval: of one clip; size,
+    short_side: pixels; average: what is averaged over the views, `prob` or `score`, if anything.
+
+    >>> protocol(
+    ...     clips=3, crops=1, frames=8, interval=8, size=256, short_side=256,
+    ...     average="prob", num_scored=19790, num_samples=19796,
+    ... )
+    '3 clips x 1 crop, 8x8 frames, 256 px, short side 256, prob averaged, 19,790 of 19,796 videos'
+    """
+    views = f"{clips} clip{'s' * (clips != 1)} x {crops} crop{'s' * (crops != 1)}"
+    parts = [views, f"{frames}x{interval} frames", f"{size} px", f"short side {short_side}"]
+    parts += [f"{average} averaged"] if average else []
+    videos = (
+        f"{num_samples:,}" if num_scored == num_samples else f"{num_scored:,} of {num_samples:,}"
+    )
+    return ", ".join([*parts, f"{videos} videos"])

@@ -1,0 +1,158 @@
+"""Losses of whole-clip recognition: `loss_fn(outputs, batch)` with `outputs["logits"]` (N, V, K).
+
+Every view is a training sample with its video's label. Computed in float32 or better.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Outputs = dict[str, Tensor]
+
+
+class CrossEntropy:
+    """Cross entropy with classes (N,) or distributions over them (N, K) as labels.
+
+    label_smoothing: this share of every label is spread evenly over all classes.
+    class_weight: of each class; the weighted terms are divided by the labels' weights.
+    loss_weight: factor of the loss.
+    """
+
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        class_weight: Sequence[float] | None = None,
+        loss_weight: float = 1.0,
+    ) -> None:
+        self.label_smoothing = _share(label_smoothing)
+        self.class_weight = _ClassWeight(class_weight)
+        self.loss_weight = loss_weight
+
+    def __call__(self, outputs: Outputs, batch: Any) -> dict[str, Tensor]:
+        logits, label = _rows(outputs, batch)
+        losses = {"loss": self._loss(logits, label) * self.loss_weight}
+        return losses | ({"top1": _top1(logits, label)} if label.ndim == 1 else {})
+
+    def _loss(self, logits: Tensor, label: Tensor) -> Tensor:
+        weight = self.class_weight.like(logits)
+        if label.ndim == 1 and not self.label_smoothing:
+            return F.cross_entropy(logits, label, weight)
+        target = _one_hot(label, logits) if label.ndim == 1 else label
+        target = _smooth(target, self.label_smoothing)
+        if weight is not None:
+            target = target * weight
+        total = len(target) if weight is None else target.sum()
+        return -(target * logits.log_softmax(dim=1)).sum() / total
+
+
+class BinaryCrossEntropy:
+    """Each class by itself, for labels (N, K) of which any number is 1; the mean over all.
+
+    label_smoothing: this share of every label is spread evenly over all classes.
+    class_weight: factor of each class's terms.
+    loss_weight: factor of the loss. The mean divides by the number of classes, most of which are 0
+        everywhere; published recipes make up for that with about as much.
+    """
+
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        class_weight: Sequence[float] | None = None,
+        loss_weight: float = 1.0,
+    ) -> None:
+        self.label_smoothing = _share(label_smoothing)
+        self.class_weight = _ClassWeight(class_weight)
+        self.loss_weight = loss_weight
+
+    def __call__(self, outputs: Outputs, batch: Any) -> dict[str, Tensor]:
+        logits, label = _rows(outputs, batch)
+        if label.ndim == 1:
+            raise ValueError(
+                f"BinaryCrossEntropy needs labels (N, {logits.shape[1]}), got classes (N,): use "
+                "CrossEntropy, or data.multi_label=true"
+            )
+        target, weight = _smooth(label, self.label_smoothing), self.class_weight.like(logits)
+        loss = F.binary_cross_entropy_with_logits(logits, target, weight)
+        return {"loss": loss * self.loss_weight}
+
+
+class ClassBalancedFocal:
+    """Class-balanced focal loss for classes of very different sizes.
+
+    Cui et al., CVPR 2019: the weights of equation 3, scaled to sum to K, on the loss of equation 8.
+
+    samples_per_class: how many training samples each class has.
+    loss_weight: factor of the loss.
+    """
+
+    def __init__(
+        self,
+        samples_per_class: Sequence[int],
+        beta: float = 0.9999,
+        gamma: float = 2.0,
+        loss_weight: float = 1.0,
+    ) -> None:
+        if min(samples_per_class) < 1:
+            raise ValueError(
+                f"samples_per_class has {min(samples_per_class)} at class "
+                f"{samples_per_class.index(min(samples_per_class))}: every class needs a sample"
+            )
+        weights = [(1 - beta) / (1 - beta**count) for count in samples_per_class]
+        self.class_weight = _ClassWeight([w * len(weights) / sum(weights) for w in weights])
+        self.gamma = gamma
+        self.loss_weight = loss_weight
+
+    def __call__(self, outputs: Outputs, batch: Any) -> dict[str, Tensor]:
+        logits, label = _rows(outputs, batch)
+        target = _one_hot(label, logits)
+        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        # (1 - p)^gamma, p the probability of what the target says, without overflow.
+        modulator = (self.gamma * F.logsigmoid(logits * (1 - 2 * target))).exp()
+        weight = self.class_weight.like(logits)
+        assert weight is not None
+        loss = (weight[label] * (modulator * entropy).sum(dim=1)).mean()
+        return {"loss": loss * self.loss_weight, "top1": _top1(logits, label)}
+
+
+class _ClassWeight:
+    """A factor for each class, copied to the logits' device once."""
+
+    def __init__(self, values: Sequence[float] | None) -> None:
+        self.values = None if values is None else torch.tensor(list(values), dtype=torch.float64)
+
+    def like(self, logits: Tensor) -> Tensor | None:
+        if self.values is None:
+            return None
+        if len(self.values) != logits.shape[1]:
+            raise ValueError(f"{len(self.values)} class weights for {logits.shape[1]} classes")
+        self.values = self.values.to(logits)
+        return self.values
+
+
+def _rows(outputs: Outputs, batch: Any) -> tuple[Tensor, Tensor]:
+    """Logits (N * V, K) in float32 or better, and a label for each, (N * V,) or (N * V, K)."""
+    logits = outputs["logits"]
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    label = batch["label"].repeat_interleave(logits.shape[1], dim=0)
+    return logits.flatten(0, 1), label if label.ndim == 1 else label.to(logits.dtype)
+
+
+def _share(label_smoothing: float) -> float:
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing={label_smoothing} is not in [0, 1)")
+    return label_smoothing
+
+
+def _smooth(target: Tensor, share: float) -> Tensor:
+    return target * (1 - share) + share / target.shape[1] if share else target
+
+
+def _one_hot(label: Tensor, logits: Tensor) -> Tensor:
+    return torch.zeros_like(logits).scatter_(1, label[:, None], 1.0)
+
+
+def _top1(logits: Tensor, label: Tensor) -> Tensor:
+    return (logits.detach().argmax(dim=1) == label).float().mean()

@@ -1,0 +1,122 @@
+"""Any image backbone of timm or torchvision by name."""
+
+import difflib
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+
+def ImageBackbone(
+    name: str,
+    library: Literal["timm", "torchvision"] = "timm",
+    in_channels: int = 3,
+    options: Mapping[str, Any] | None = None,
+    checkpointing: bool = False,
+) -> nn.Module:
+    """The library's own network without its classifier, giving maps (B, out_channels, h, w).
+
+    Its parameters have the names of the library's published weights; `model.weights` loads those.
+    timm networks give the map before pooling, tokens laid out on their grid without the class
+    token. torchvision's give their `features`, as published TSN checkpoints want it, or, where they have
+    none by this name (ResNet, ViT ...), what their classifier would get, h and w being 1.
+
+    name: as the library lists it; "timm/NAME" and "torchvision/NAME" name the library too.
+    options: further arguments of the library's constructor, such as drop_path_rate.
+    checkpointing: compute activations again in the backward pass, where timm knows how.
+    """
+    prefix, slash, rest = name.partition("/")
+    if slash and prefix in ("timm", "torchvision"):
+        library, name = prefix, rest  # type: ignore[assignment]
+    if library == "timm":
+        return _timm(name, in_channels, dict(options or {}), checkpointing)
+    if library == "torchvision":
+        if checkpointing:
+            raise ValueError(
+                f"torchvision/{name} cannot compute activations again: take timm's network, or "
+                "leave checkpointing=false"
+            )
+        return _torchvision(name, in_channels, dict(options or {}))
+    raise ValueError(f"ImageBackbone library='{library}': choose timm or torchvision")
+
+
+def _timm(name: str, in_channels: int, options: dict[str, Any], checkpointing: bool) -> nn.Module:
+    import timm
+
+    if not timm.is_model(name):
+        raise ValueError(_unknown("timm", name, timm.list_models()))
+    options |= {"num_classes": 0, "in_chans": in_channels}
+    try:
+        net: Any = timm.create_model(name, global_pool="", **options)
+    except AssertionError:  # a few networks cannot do without their pooling
+        net = timm.create_model(name, **options)
+    if checkpointing:
+        net.set_grad_checkpointing(True)
+    net.out_channels = getattr(net, "head_hidden_size", net.num_features)
+    net.register_forward_hook(_timm_map)
+    return net
+
+
+def _timm_map(net: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """What timm gives, (B, C, h, w), (B, h, w, C), (B, L, C) or (B, C) -> (B, C, h, w)."""
+    if output.ndim == 2:
+        return output[:, :, None, None]
+    if output.ndim == 4:
+        return output.movedim(-1, 1) if getattr(net, "output_fmt", "NCHW") == "NHWC" else output
+    tokens = output[:, getattr(net, "num_prefix_tokens", 0) :].transpose(1, 2)
+    height, width = inputs[0].shape[-2:]
+    length = tokens.shape[2]
+    rows = round((length * height / width) ** 0.5)
+    # Tokens that are not a regular grid stay in one column.
+    return tokens.unflatten(2, (rows, -1) if rows and length % rows == 0 else (length, 1))
+
+
+def _torchvision(name: str, in_channels: int, options: dict[str, Any]) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ValueError(_unknown("torchvision", name, known))
+    net: Any = models.get_model(name, weights=None, **options)
+    if in_channels != 3:
+        path, stem = next(pair for pair in net.named_modules() if isinstance(pair[1], nn.Conv2d))
+        net.set_submodule(path, _with_channels(stem, in_channels))
+    layers = {p: m for p, m in net.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))}
+    if hasattr(net, "features"):
+        # Swin has a norm and a change of layout after its features.
+        names = [name for name in ("features", "norm", "permute") if hasattr(net, name)]
+        trunk: Any = nn.Sequential(OrderedDict((name, getattr(net, name)) for name in names))
+        after = next(m for path, m in layers.items() if not path.startswith("features."))
+        trunk.out_channels = after.weight.shape[1] // _pooled_area(net)
+        return trunk
+    path, classifier = layers.popitem()
+    net.set_submodule(path, nn.Identity())
+    net.out_channels = classifier.weight.shape[1]
+    net.register_forward_hook(_torchvision_map)
+    return net
+
+
+def _pooled_area(net: Any) -> int:
+    """Positions of the map that the classifier gets, flattened: 49 for VGG, 1 for most."""
+    size = getattr(getattr(net, "avgpool", None), "output_size", 1)
+    return math.prod(size) if isinstance(size, tuple) else size**2
+
+
+def _torchvision_map(net: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """(B, C) -> (B, C, 1, 1)."""
+    return output[:, :, None, None]
+
+
+def _with_channels(stem: Any, in_channels: int) -> nn.Conv2d:
+    """A convolution like `stem` that takes other images."""
+    bias = stem.bias is not None
+    return nn.Conv2d(
+        in_channels, stem.out_channels, stem.kernel_size, stem.stride, stem.padding, bias=bias
+    )
+
+
+def _unknown(library: str, name: str, known: list[str]) -> str:
+    near = ", ".join(difflib.get_close_matches(name, known, n=3)) or f"{library}'s list_models()"
+    return f"{library} has no image model '{name}'; did you mean {near}?"

@@ -26,7 +26,7 @@ import av
 import numpy as np
 
 from vidrec.data.decode import VideoReader
-from vidrec.data.transforms import Plan
+from vidrec.data.plan import Plan
 
 try:
     import cv2

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from vidrec.config import DataConf, ModelConf, ParamRule, RuntimeConf, ScheduleConf
+from vidrec.data.bad_videos import BadVideos
 from vidrec.data.batch import collate
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
 from vidrec.engine.distributed import Distributed
@@ -23,6 +24,8 @@ from vidrec.engine.optim import linear_scale, parameter_groups
 class Loaders:
     train: DataLoader
     val: DataLoader
+    bad_train: BadVideos
+    bad_val: BadVideos
 
 
 def build_net(model: ModelConf) -> nn.Module:
@@ -57,13 +60,19 @@ def prepare_data(data: DataConf) -> None:
         instantiate(data.prepare)
 
 
-def train_loader(
-    dataset: Any, schedule: ScheduleConf, runtime: RuntimeConf, dist: Distributed
-) -> DataLoader:
+def build_loaders(
+    data: DataConf, schedule: ScheduleConf, runtime: RuntimeConf, dist: Distributed
+) -> Loaders:
+    train_set, val_set = build_dataset(data, "train"), build_dataset(data, "val")
     batches = EpochBatches(
-        len(dataset), schedule.batch_size, seed=runtime.seed, rank=dist.rank, world=dist.world
+        len(train_set), schedule.batch_size, seed=runtime.seed, rank=dist.rank, world=dist.world
     )
-    return _loader(dataset, batches, runtime, dist)
+    return Loaders(
+        train=_loader(train_set, batches, runtime, dist),
+        val=evaluation_loader(val_set, schedule.val_batch_size, runtime, dist),
+        bad_train=BadVideos(len(train_set), data.max_bad_fraction),
+        bad_val=BadVideos(len(val_set), data.max_bad_fraction),
+    )
 
 
 def evaluation_loader(
@@ -105,5 +114,5 @@ def build_optimizer(net: nn.Module, schedule: ScheduleConf, world: int) -> Optim
 
 
 def build_lr(schedule: ScheduleConf, optimizer: Optimizer, steps_per_epoch: int) -> LearningRate:
-    phases = {name: instantiate(phase) for name, phase in schedule.lr.items() if phase is not None}
+    phases = {name: instantiate(phase, _convert_="all") for name, phase in schedule.lr.items() if phase is not None}
     return LearningRate(phases, optimizer, steps_per_epoch, schedule.epochs)

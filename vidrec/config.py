@@ -132,7 +132,7 @@ class RuntimeConf:
     log_every: int = 20  # steps
     save_every_epochs: int = 1
     save_every_minutes: float | None = None  # also within an epoch
-    keep: int = 1  # numbered checkpoints kept beside last.pt and best.pt
+    keep: int = 0  # numbered checkpoints (epoch_N.pt) kept beside last.pt and best.pt
     save_best: bool = True
     resume: str = "auto"  # auto: continue the run directory's last.pt; never: start over; or a checkpoint's path
     dist_timeout_minutes: float = 10.0
@@ -158,10 +158,9 @@ class EvaluateConf(TrainConf):
 
 
 def conf_dir() -> str:
-    """The folder of the Hydra tree: beside the package in a checkout, inside it when installed."""
-    package = Path(__file__).parent
-    checkout = package.parent / "conf"
-    return str(checkout if (checkout / "train.yaml").is_file() else package / "conf")
+    """The folder of the Hydra tree: inside the package when it was installed, beside it in a checkout."""
+    inside = Path(__file__).parent / "conf"
+    return str(inside if inside.is_dir() else inside.parent.parent / "conf")
 
 
 # Choices that say where and how loudly to run, not what comes out, do not name the run directory.

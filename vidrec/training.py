@@ -1,23 +1,25 @@
-"""One training run, from a checked configuration to the figures at its end."""
+"""One training run, from a checked configuration to the pictures at its end."""
 
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from vidrec import build
 from vidrec.config import DataConf, TrainConf
-from vidrec.data.bad_videos import BadVideos
-from vidrec.data.batch import to_device
-from vidrec.engine import distributed
+from vidrec.data.annotations import read_label_map
+from vidrec.engine import checkpoint, distributed
+from vidrec.engine.console import duration
+from vidrec.engine.distributed import Distributed
 from vidrec.engine.logging import Run
-from vidrec.engine.train import train
+from vidrec.engine.train import Outcome, steps_per_epoch, train
 from vidrec.models.weights import load_weights
 
 
 def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
-    """Train as `conf` says in `folder` and return the best validation score."""
+    """Train as `conf` says in `folder`; returns the best validation score."""
     started = time.monotonic()
     schedule, runtime = conf.schedule, conf.runtime
     dist = distributed.start(runtime.device, runtime.dist_timeout_minutes)
@@ -28,38 +30,33 @@ def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
         if dist.rank == 0:
             build.prepare_data(conf.data)
         dist.barrier()
-        train_set = build.build_dataset(conf.data, "train")
-        val_set = build.build_dataset(conf.data, "val")
         class_names = read_class_names(conf.data)
-        loaders = build.Loaders(
-            train=build.train_loader(train_set, schedule, runtime, dist),
-            val=build.evaluation_loader(val_set, schedule.val_batch_size, runtime, dist),
-        )
+        loaders = build.build_loaders(conf.data, schedule, runtime, dist)
         net = build.build_net(conf.model)
-        check_sample(net, train_set)
-        if conf.model.weights:
-            report = load_weights(net, conf.model.weights, min_backbone=conf.model.min_backbone)
-            run.info(str(report))
-        net.to(dist.device)
+        if conf.model.weights and not resumes(conf, folder):
+            run.info(str(load_weights(net, conf.model.weights, min_backbone=conf.model.min_backbone)))
+        net = to_device(net, conf, dist)
         optimizer = build.build_optimizer(net, schedule, dist.world)
-        lr = build.build_lr(schedule, optimizer, len(loaders.train) // schedule.accumulate)
-        metric = build.build_metric(conf.data)
-        run.info(describe(conf, net, len(train_set), len(val_set), dist))
-        best = train(
+        lr = build.build_lr(schedule, optimizer, steps_per_epoch(len(loaders.train), schedule))
+        describe(conf, net, loaders, run, dist)
+        outcome = train(
             net,
             build.build_loss(conf.model),
+            build.build_metric(conf.data),
             optimizer,
             lr,
             loaders,
-            metric,
             schedule,
             runtime,
             run,
             dist,
-            BadVideos(len(train_set), conf.data.max_bad_fraction),
+            config_text,
         )
+        if dist.rank == 0:
+            draw(outcome, loaders.val.dataset, class_names, run)
+            report(conf, outcome, folder, run, time.monotonic() - started)
         exit_code = 0
-        return best
+        return outcome.best
     finally:
         run.finish(exit_code)
         dist.stop()
@@ -71,19 +68,34 @@ def set_torch_options(conf: TrainConf) -> None:
     if runtime.threads is not None:
         torch.set_num_threads(runtime.threads)
     torch.backends.cudnn.benchmark = runtime.cudnn_benchmark
-    torch.use_deterministic_algorithms(runtime.deterministic)
-    # TF32 is what published recipes ran with; it changes nothing on other devices.
     torch.backends.cudnn.allow_tf32 = not runtime.deterministic
-    torch.manual_seed(runtime.seed)
+    torch.use_deterministic_algorithms(runtime.deterministic)
+    torch.manual_seed(runtime.seed)  # for the initial weights
 
 
-def read_class_names(data: DataConf) -> list[str] | None:
-    """Names of the classes, or None where `data.class_names` names no file.
+def resumes(conf: TrainConf, folder: Path) -> bool:
+    """Whether a checkpoint will replace whatever weights are loaded before."""
+    if conf.runtime.resume == "auto":
+        return (folder / checkpoint.LAST).exists()
+    return conf.runtime.resume != "never"
+
+
+def to_device(net: nn.Module, conf: TrainConf, dist: Distributed) -> nn.Module:
+    """The net where it will be trained, its convolutions in the layout that the frames come in."""
+    if conf.schedule.sync_bn:
+        if dist.device.type == "cpu":
+            raise ValueError("schedule.sync_bn=true needs CUDA devices: torch has none for the CPU")
+        net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    return net.to(dist.device, memory_format=torch.channels_last)
+
+
+def read_class_names(data: DataConf) -> list[str]:
+    """Names of the classes, or their numbers where `data.class_names` names no file.
 
     Raises ValueError where the file has another number of classes than the data.
     """
     if data.class_names is None:
-        return None
+        return [str(number) for number in range(data.num_classes)]
     names = read_label_map(data.class_names)
     if len(names) != data.num_classes:
         raise ValueError(
@@ -91,3 +103,70 @@ def read_class_names(data: DataConf) -> list[str] | None:
             f"but data.num_classes={data.num_classes}"
         )
     return names
+
+
+def describe(
+    conf: TrainConf, net: nn.Module, loaders: build.Loaders, run: Run, dist: Distributed
+) -> None:
+    """Say what is about to happen, and warn where it is not what the recipe means."""
+    schedule = conf.schedule
+    trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    effective = build.effective_batch(schedule, dist.world)
+    run.info(
+        f"{trained / 1e6:.2f} M parameters, {len(loaders.train.dataset):,} training and "
+        f"{len(loaders.val.dataset):,} validation samples of {conf.data.num_classes} classes, "
+        f"{effective} samples a step on {dist.world} x {dist.device.type}, {conf.runtime.precision.value}"
+    )
+    run.info(f"everything goes to {run.folder}")
+    if schedule.base_batch_size and effective != schedule.base_batch_size:
+        scaled = "was scaled to it" if schedule.scale_lr else "is not scaled to it"
+        run.warn(
+            f"{effective} samples a step where the recipe has {schedule.base_batch_size}: the learning rate {scaled} "
+            "(schedule.scale_lr)"
+        )
+
+
+def draw(outcome: Outcome, dataset: Any, class_names: list[str], run: Run) -> None:
+    """Curves, confusion matrix and sample predictions. A picture that fails costs a warning, not the run."""
+    from vidrec.engine import pictures
+    from vidrec.metrics.accuracy import confusion_matrix
+
+    try:
+        path = run.folder / "curves.png"
+        pictures.curves(run.folder / "metrics.jsonl", path)
+        run.picture("curves", path)
+        rows = outcome.rows
+        if not rows:
+            return
+        if rows["label"].ndim == 1:
+            path = run.folder / "confusion.png"
+            predicted = rows["scores"].argmax(axis=1)
+            matrix = confusion_matrix(predicted, rows["label"], len(class_names))
+            pictures.confusion(matrix, class_names, path)
+            run.picture("confusion", path)
+        path = run.folder / "predictions.png"
+        samples = []
+        for row in range(0, len(rows["index"]), max(1, len(rows["index"]) // 12)):
+            item = dataset[int(rows["index"][row])]
+            if "video" in item:
+                frames = item["video"].reshape(-1, *item["video"].shape[-3:])
+                samples.append(
+                    pictures.sample(frames, rows["scores"][row], rows["label"][row], class_names)
+                )
+        pictures.predictions(samples[:12], path)
+        run.picture("predictions", path)
+    except (OSError, ValueError, RuntimeError) as error:
+        run.warn(f"a picture could not be drawn: {error}")
+
+
+def report(conf: TrainConf, outcome: Outcome, folder: Path, run: Run, seconds: float) -> None:
+    """The last lines: what came out and where it is."""
+    key = build.build_metric(conf.data).key
+    if outcome.rows:
+        run.info(f"best val/{key} {outcome.best:.4f} after {duration(seconds)}")
+    else:
+        run.info(f"this run had finished before: best val/{key} {outcome.best:.4f}")
+    found = [name for name in ("best.pt", "last.pt", "metrics.jsonl", "train.log") if (folder / name).exists()]
+    found += sorted(path.name for path in folder.glob("*.png"))
+    run.info(f"{folder}: {', '.join(found)}")
+    run.info(f"evaluate it: python evaluate.py run={folder}")

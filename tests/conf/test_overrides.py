@@ -35,10 +35,10 @@ def test_key_of_a_dict():
 
 
 def test_value_of_a_list_and_one_element_of_it():
-    net = build.build_net(conf("model.net.mean=[1,2,3]").model)
-    assert net.mean.flatten().tolist() == [1, 2, 3]
-    net = build.build_net(conf("model.net.mean.1=7").model)
-    assert net.mean.flatten()[1] == 7
+    net = build.build_net(conf("model.net.mean=[1,2,3]", "model.net.std=[1,1,1]").model)
+    assert net.shift.tolist() == [-1, -2, -3]
+    net = build.build_net(conf("model.net.mean.1=7", "model.net.std.1=2").model)
+    assert net.shift[1] == -3.5
 
 
 def test_milestone_by_its_position():
@@ -81,12 +81,17 @@ def test_added_step_goes_last(dataset):
 
 
 def test_replaced_class():
-    changed = conf(
-        "~model.net.backbone",
-        "+model.net.backbone={_target_: vidrec.models.backbones.image.ImageBackbone, "
-        "name: resnet18, library: torchvision}",
-    )
-    assert type(build.build_net(changed.model).backbone).__name__ == "ImageBackbone"
+    image = "_target_: vidrec.models.backbones.image.ImageBackbone, name: alexnet"
+    for overrides in (
+        ["~model.net.backbone", f"+model.net.backbone={{{image}, library: torchvision}}"],
+        [
+            "model/backbone@model.net.backbone=image",
+            "model.net.backbone.name=alexnet",
+            "model.net.backbone.library=torchvision",
+            "~model.net.backbone.depth",
+        ],
+    ):
+        assert type(build.build_net(conf(*overrides).model).backbone).__name__ == "AlexNet"
 
 
 def test_replaced_optimizer():

@@ -144,6 +144,64 @@ def test_a_crop_after_a_flip_is_a_crop_of_the_mirrored_picture():
         np.testing.assert_array_equal(cut(frames, plan), cut(frames[:, :, ::-1], inner))
 
 
+def test_the_rest_of_the_references_cases_follow_from_their_random_numbers():
+    """Boxes that MMAction2 1.2.0 drew, asked for by the random numbers that lead to them."""
+    short = RandomRescale([300, 300])
+    assert pipeline(short).plan(320, 240, rng()).size == (300, 400)
+    assert (192, 192) in MultiScaleCrop(224, [1, 0.875, 0.75, 0.66]).sizes(340, 256)
+    places = MultiScaleCrop(224, num_fixed_crops=13).places(340 - 192, 256 - 192)
+    assert (111, 48) in places
+
+
+@pytest.mark.parametrize("direction", ["horizontal", "vertical"])
+@pytest.mark.parametrize("views", [ThreeCrop([8, 8]), TenCrop(6)], ids=["three", "ten"])
+def test_a_flip_after_views_mirrors_each_of_them(direction, views):
+    frames = rng().integers(0, 256, (1, 8, 12, 3), np.uint8)
+    plain = cut(frames, pipeline(views).plan(12, 8, rng()))
+    flipped = cut(frames, pipeline(views, Flip(1.0, direction)).plan(12, 8, rng()))
+    axis = 2 if direction == "horizontal" else 1
+    np.testing.assert_array_equal(flipped, np.flip(plain, axis))
+
+
+def test_views_of_a_mirrored_frame_are_cut_from_the_mirrored_picture():
+    frames = rng().integers(0, 256, (1, 8, 13, 3), np.uint8)
+    after = cut(frames, pipeline(Flip(1.0), TenCrop(6)).plan(13, 8, rng()))
+    np.testing.assert_array_equal(
+        after, cut(frames[:, :, ::-1], pipeline(TenCrop(6)).plan(13, 8, rng()))
+    )
+
+
+def test_any_chain_without_scaling_is_the_steps_done_one_by_one():
+    """Crops and mirrors in random order, against slices of the array."""
+    for seed in range(40):
+        generator = rng(seed)
+        steps, picture = [], rng(1).integers(0, 256, (1, 30, 40, 3), np.uint8)
+        frames = picture
+        for _ in range(4):
+            height, width = picture.shape[1:3]
+            if generator.random() < 0.5:
+                axis = int(generator.integers(2))
+                steps.append(Flip(1.0, ("vertical", "horizontal")[axis]))
+                picture = np.flip(picture, axis + 1)
+            else:
+                h, w = int(generator.integers(1, height + 1)), int(generator.integers(1, width + 1))
+                steps.append(CenterCrop([w, h]))
+                top, left = (height - h) // 2, (width - w) // 2
+                picture = picture[:, top : top + h, left : left + w]
+        np.testing.assert_array_equal(cut(frames, pipeline(*steps).plan(40, 30, rng())), picture)
+
+
+def test_a_crop_of_nearly_the_input_size_stays_inside_the_frame():
+    step = MultiScaleCrop(224, [1, 0.875], random_crop=True)
+    for width, height in ((300, 223), (223, 300), (223, 223), (225, 300)):
+        for seed in range(20):
+            left, top, w, h = pipeline(step).plan(width, height, rng(seed)).box
+            assert left >= 0 <= top
+            assert left + w <= width
+            assert top + h <= height
+    assert (224, 224) in step.sizes(225, 300)
+
+
 def test_views_after_resizing_are_in_pixels_of_the_scaled_frame():
     plan = pipeline(Resize([-1, 256]), TenCrop(224)).plan(320, 240, rng())
     assert plan.size == (256, 341)
@@ -176,6 +234,8 @@ def test_a_mirrored_video_changes_its_class():
     many = np.zeros(100, np.float32)
     many[[86, 5]] = 1
     assert np.flatnonzero(steps.label(many, plan)).tolist() == [5, 87]
+    one_way = pipeline(Flip(1.0, flip_label_map={5: 7}))
+    assert np.flatnonzero(one_way.label(many, plan)).tolist() == [7, 86]
     unflipped = pipeline(Flip(0.0, flip_label_map={86: 87})).plan(4, 4, rng())
     assert steps.label(np.int64(86), unflipped) == 86
 
@@ -193,6 +253,7 @@ def test_the_plan_is_a_function_of_the_generator():
         (lambda: TenCrop(12), ["TenCrop", "12x12", "10x8"]),
         (lambda: ThreeCrop(4), ["ThreeCrop", "4x4", "10x8"]),
         (lambda: Resize([0, 4]), ["Resize", "[0, 4]"]),
+        (lambda: Resize(256), ["Resize", "256", "[-1, 256]"]),
         (lambda: Flip(1.5), ["flip_ratio=1.5"]),
         (lambda: MultiScaleCrop(4, num_fixed_crops=7), ["num_fixed_crops=7", "5 nor 13"]),
         (lambda: RandomResizedCrop([0.5, 0.1]), ["area_range"]),
@@ -206,9 +267,55 @@ def test_a_wrong_step_says_what_is_wrong(step, parts):
         assert part in str(raised.value)
 
 
-def test_no_step_may_follow_one_that_cuts_views():
-    with pytest.raises(ValueError, match="step1"):
-        pipeline(TenCrop(4), Resize([2, 2], False)).plan(10, 8, rng())
+def test_only_a_flip_may_follow_a_step_that_cuts_views():
+    with pytest.raises(ValueError, match=r"step1.*step0.*only a Flip"):
+        pipeline(TenCrop(4), Resize([2, 2], False))
+    with pytest.raises(ValueError, match=r"step1.*step0"):
+        pipeline(TenCrop(4), ThreeCrop(4))
+
+
+def test_a_step_that_is_null_was_dropped():
+    steps = Pipeline({"resize": Resize([6, 5], False), "flip": None, "crop": CenterCrop(4)})
+    assert list(steps.steps) == ["resize", "crop"]
+    assert steps.plan(12, 10, rng()).box == pytest.approx((2, 0, 8, 8))
+
+
+def test_hydra_builds_a_pipeline_from_named_steps():
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    config = """
+    _target_: vidrec.data.transforms.Pipeline
+    steps:
+      resize: {_target_: vidrec.data.transforms.Resize, scale: [-1, 20]}
+      crop: {_target_: vidrec.data.transforms.RandomResizedCrop, area_range: [0.5, 1]}
+      size: {_target_: vidrec.data.transforms.Resize, scale: [8, 8], keep_ratio: false}
+      flip:
+        _target_: vidrec.data.transforms.Flip
+        flip_ratio: 1
+        flip_label_map: {1: 2, 2: 1}
+      colour: {_target_: vidrec.data.photometric.ColorJitter, hue: [0, 0.1]}
+      erase: {_target_: torchvision.transforms.v2.RandomErasing}
+    """
+    for convert in ("none", "all"):
+        steps = instantiate(OmegaConf.create(config), _convert_=convert)
+        plan = steps.plan(40, 30, rng())
+        assert plan.size == (8, 8)
+        assert steps.label(np.int64(1), plan) == 2
+        assert steps.finish(np.zeros((2, 8, 8, 3), np.uint8), rng()).shape == (2, 8, 8, 3)
+
+
+def test_steps_on_pixels_come_after_the_geometric_ones_or_commute_with_them():
+    from torchvision.transforms import v2
+
+    frames = np.zeros((1, 8, 10, 3), np.uint8)
+    early = pipeline(ColorJitter(), CenterCrop(4))
+    assert early.plan(10, 8, rng()).size == (4, 4)
+    with pytest.raises(ValueError, match=r"step1.*step0.*torchvision"):
+        pipeline(v2.RandomRotation(10), CenterCrop(4))
+    with pytest.raises(ValueError, match=r"step1.*step0.*views"):
+        pipeline(TenCrop(4), v2.CenterCrop(4)).finish(frames, rng())
+    assert pipeline(CenterCrop(6), v2.CenterCrop(4)).finish(frames, rng()).shape == (1, 4, 4, 3)
 
 
 def test_color_jitter_is_torchvisions_and_one_draw_for_the_clip():
@@ -216,13 +323,16 @@ def test_color_jitter_is_torchvisions_and_one_draw_for_the_clip():
     from torchvision.transforms.v2 import functional
 
     frames = np.repeat(rng().integers(0, 256, (1, 6, 6, 3), np.uint8), 3, axis=0)
-    result = pipeline(ColorJitter(brightness=[1.5, 1.5])).finish(frames, rng())
+    result = pipeline(ColorJitter([1.5, 1.5], 0, 0, 0)).finish(frames, rng())
     expected = functional.adjust_brightness(torch.from_numpy(frames).permute(0, 3, 1, 2), 1.5)
     np.testing.assert_array_equal(result, expected.permute(0, 2, 3, 1).numpy())
     result = pipeline(ColorJitter(0.4, 0.4, 0.4, 0.1)).finish(frames, rng())
     assert (result == result[:1]).all()
     assert (result != frames).any()
     assert (result == pipeline(ColorJitter(0.4, 0.4, 0.4, 0.1)).finish(frames, rng())).all()
+    assert (ColorJitter()(frames, rng(1)) != frames).any()
+    black = ColorJitter([0, 0], 0, 0, 0)(frames, rng())
+    assert not black.any()
     with pytest.raises(ValueError, match="2 channels"):
         ColorJitter(0.4)(frames[..., :2], rng())
 

@@ -1,5 +1,9 @@
+import json
 import logging
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,6 +111,44 @@ def test_uneven_shards_give_every_rank_the_numbers_of_one_rank():
     for scores, rows in run([*shards, empty]):
         assert scores == whole[0]
         assert all(np.array_equal(rows[name], whole[1][name]) for name in rows)
+
+
+CODE = """
+import json, sys
+sys.path.insert(0, {folder!r})
+from test_evaluate import *
+from vidrec.engine import distributed
+
+dist = distributed.start("cpu", 1.0)
+loader = Loader(range(dist.rank, 2, dist.world) if {few} else range(dist.rank, 11, dist.world))
+loader.dataset = range(2 if {few} else 11)
+scores, rows = evaluate(Net(), Accuracy(topk=[1]), loader, RUNTIME, dist)
+result = [scores, rows["index"].tolist(), rows["scores"].tolist()]
+Path(__file__).with_name(f"{{dist.rank}}.json").write_text(json.dumps(result))
+dist.stop()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("few", [False, True])  # fewer samples than ranks
+def test_real_processes_agree(tmp_path, few):
+    script = tmp_path / "script.py"
+    script.write_text(CODE.format(folder=str(Path(__file__).parent), few=few))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3", str(script)]
+    subprocess.run([sys.executable, *launch], timeout=120, check=True)
+    results = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(3)]
+    assert results[0] == results[1] == results[2]
+    scores, index, table = results[0]
+    assert index == list(range(2 if few else NUM_SAMPLES))
+    assert np.array_equal(np.float32(table), Net().table.detach().numpy()[index])
+    if not few:
+        assert scores["top1"] == pytest.approx(expected_top1())
+
+
+def test_every_evaluation_starts_afresh():
+    metric = Accuracy()
+    first = evaluate(Net(), metric, Loader(range(NUM_SAMPLES)), RUNTIME, Ranks(1))[0]
+    assert evaluate(Net(), metric, Loader(range(NUM_SAMPLES)), RUNTIME, Ranks(1))[0] == first
 
 
 def test_unreadable_videos_are_counted_logged_and_left_out(caplog):

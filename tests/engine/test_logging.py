@@ -85,6 +85,21 @@ def test_rewinding_drops_the_rows_that_will_be_written_again(open_run):
     assert not list(run.folder.glob("*.tmp"))
 
 
+def test_a_run_resumed_before_its_validation_forgets_the_row_of_it(open_run):
+    run = open_run()
+    for step in (10, 20):
+        run.log({"train/loss": 1.0}, epoch=step // 10, step=step)
+        run.log({"val/top1": 0.5}, epoch=step // 10, step=step)
+    run.rewind(20)
+    assert len(rows(run.folder)) == 4
+    run.rewind(20, validated=False)
+    assert [(row["step"], "val/top1" in row) for row in rows(run.folder)] == [
+        (10, False),
+        (10, True),
+        (20, False),
+    ]
+
+
 def test_a_line_cut_off_by_a_crash_is_dropped(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"epoch": 1, "step": 1}\n{"epoch": 1, "st')
@@ -179,6 +194,7 @@ def test_runs_in_one_process_do_not_mix(open_run, tmp_path, capsys):
     first.finish()
     second.finish()
     assert logging.getLogger("vidrec").handlers == []
+    assert logging.getLogger("vidrec").propagate
 
 
 def test_the_configuration_lies_beside_the_log(open_run):
@@ -301,6 +317,19 @@ def test_the_status_line_is_redrawn_rarely_and_leaves_nothing_behind(monkeypatch
     assert re.search(r"5\d/100  100\.0/s  0:00:0[01] left", drawn[6])
     status.clear()
     assert terminal.getvalue().endswith(drawn[-2] + "\r\x1b[2K")
+
+
+def test_lines_of_a_run_take_the_place_of_its_status_line(open_run, monkeypatch):
+    terminal = Terminal()
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, terminal)
+    run = open_run()
+    run.progress(1, 10, "epoch 1")
+    run.info("hello")
+    run.progress(2, 10, "epoch 1")
+    run.finish()
+    pattern = r"\r\x1b\[2Kepoch 1 [^\r\n]+\r\x1b\[2K\d\d:\d\d:\d\d hello\n"
+    assert re.match(pattern, terminal.getvalue())
 
 
 def test_the_status_line_fits_the_terminal(monkeypatch):

@@ -1,4 +1,4 @@
-"""Training: compose, validate, build, run."""
+"""Train a model; the arguments are overrides of the configuration."""
 
 import sys
 from pathlib import Path

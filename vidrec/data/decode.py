@@ -14,9 +14,9 @@ import numpy as np
 from av.error import FFmpegError, InvalidDataError
 
 from vidrec.data.frame_table import FrameTable, OpenVideo, file_version, list_frames, open_video
+from vidrec.data.plan import Plan
 from vidrec.data.scaling import Cutter
 from vidrec.data.source import Source, VideoError
-from vidrec.data.transforms import Plan
 
 if TYPE_CHECKING:
     from vidrec.data.annotations import Record

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
@@ -61,7 +61,8 @@ class OpenVideo:
     def demux(self) -> Iterator[av.Packet]:
         """The packets from where the container stands, and an empty one at the end."""
         # PyAV leaks what it allocated for a loop that is left early without closing it.
-        with closing(self.container.demux(self.stream)) as packets:
+        packets: Any = self.container.demux(self.stream)
+        with closing(packets):
             yield from packets
 
     def __enter__(self) -> Self:

@@ -9,9 +9,9 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
+from vidrec.data.plan import Plan
 from vidrec.data.scaling import Cutter, cut, fit_box, place, plane_rows
 from vidrec.data.source import Source, VideoError
-from vidrec.data.transforms import Plan
 
 if TYPE_CHECKING:
     from vidrec.data.annotations import Record

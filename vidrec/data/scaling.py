@@ -6,7 +6,7 @@ import torch
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from vidrec.data.transforms import Plan
+from vidrec.data.plan import Plan
 
 Box = tuple[float, float, float, float]  # left, top, width, height
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from vidrec.data.transforms import Plan
+from vidrec.data.plan import Plan
 
 
 class VideoError(RuntimeError):

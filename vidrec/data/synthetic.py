@@ -1,12 +1,11 @@
 """Small example datasets in the real formats: H.264 files, lists of `path label`, class names.
 
 `shapes`: what is seen decides. `motions`: only the order of the frames decides; every class shows
-the same frames. All that is drawn follows from (dataset, split, index): every machine draws the same.
+the same frames. What is drawn follows from (dataset, split, index), the same on every machine.
 """
 
 import colorsys
 import fcntl
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import av
 import numpy as np
 
 # Raised when what is drawn changes: older copies on disk are then written again.
-VERSION = "1"
+VERSION = "2"
 FRAME_RATE = 12
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "star", "stripes", "moon")
@@ -33,7 +32,7 @@ def write_shapes(root: str, num_train: int = 320, num_val: int = 80) -> None:
 def write_motions(root: str, num_train: int = 480, num_val: int = 160) -> None:
     """A disc that goes round the picture's height, up or down, once or twice in a clip.
 
-    Every class visits the same positions, each exactly once (25 is prime to the strides of 1 and 2):
+    Every class visits the same positions, each exactly once (25 is prime to the strides 1 and 2):
     the frames of a clip, taken as a set, say nothing about its class.
     """
     _write_dataset(root, "motions", MOTIONS, {"train": num_train, "val": num_val}, draw_motion)
@@ -64,7 +63,8 @@ def draw_motion(name: str, rng: np.random.Generator, num_frames: int = 25) -> np
     radius, x, phase = rng.uniform(7, 10), rng.uniform(24, size - 24), rng.uniform(0, size)
     frames = []
     for step in range(num_frames):
-        y = (phase + _STRIDES[name] * step * size / num_frames) % size
+        position = _STRIDES[name] * step % num_frames
+        y = (phase + size * position / num_frames) % size
         coverage = np.zeros((size, size))
         for shifted in (y - size, y, y + size):
             u, v = _coordinates(size, size, x, shifted, 0.0, radius)
@@ -162,17 +162,19 @@ def _write_dataset(
     version = f"{VERSION} {name} " + " ".join(f"{split}={n}" for split, n in sizes.items())
     if _is_current(folder, version):
         return
-    if folder.exists() and not (folder / "version").is_file():
-        raise FileExistsError(
-            f"{folder} exists and was not written by vidrec; move it away or set another data.root"
-        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.parent / f".{folder.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _is_current(folder, version):
             return
-        part = folder.parent / f".{folder.name}.part"
-        shutil.rmtree(part, ignore_errors=True)
+        if folder.exists() and not (folder / "version").is_file() and any(folder.iterdir()):
+            raise ValueError(
+                f"{folder} holds files that are not the example data; "
+                "move it away or set data.root to another folder"
+            )
+        part, old = (folder.parent / f".{folder.name}.{word}" for word in ("part", "old"))
+        for leftover in (part, old):
+            shutil.rmtree(leftover, ignore_errors=True)
         (part / "videos").mkdir(parents=True)
         (part / "classes.txt").write_text("".join(f"{c}\n" for c in classes))
         jobs = [(split, i) for split, size in sizes.items() for i in range(size)]
@@ -186,8 +188,10 @@ def _write_dataset(
         for split, lines in lists.items():
             (part / f"{split}.txt").write_text("".join(lines))
         (part / "version").write_text(version)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.rename(part, folder)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _is_current(folder: Path, version: str) -> bool:

@@ -1,81 +1,26 @@
 """Geometric steps, planned as one crop-and-scale of the source frame, then steps on pixels.
 
-Each step works on a `Frame`, which knows the size that the picture would have by now and where it lies in the
-source. Nothing is resized on the way: the decoder executes the finished `Plan` in one pass.
+Steps work on a `Frame`: nothing is resized on the way, the decoder executes the finished `Plan`.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What the decoder does with every frame of a clip.
-
-    box: left, top, width, height in pixels of the displayed source frame.
-    size: height and width that the box is scaled to.
-    flip: mirror left to right after scaling.
-    crops: views cut later, on the device: left, top, width, height in pixels after scaling, and 1 for mirrored.
-    flip_vertical: mirror top to bottom after scaling.
-    """
-
-    box: tuple[float, float, float, float]
-    size: tuple[int, int]
-    flip: bool = False
-    crops: tuple[tuple[int, int, int, int, int], ...] = ()
-    flip_vertical: bool = False
-
-
-@dataclass
-class Frame:
-    """The picture as the steps so far would have made it.
-
-    width, height: its size now. left, top, x, y: its place in the source, in source pixels, and the
-    source pixels that one of its pixels covers in x and y. Mirroring is kept apart: boxes are in the
-    coordinates of the picture as mirrored so far.
-    """
-
-    width: int
-    height: int
-    left: float = 0.0
-    top: float = 0.0
-    x: float = 1.0
-    y: float = 1.0
-    flip: bool = False
-    flip_vertical: bool = False
-    crops: list[tuple[int, int, int, int, int]] = field(default_factory=list)
-
-    def resize(self, width: int, height: int) -> None:
-        self.x *= self.width / width
-        self.y *= self.height / height
-        self.width, self.height = width, height
-
-    def crop(self, left: int, top: int, width: int, height: int) -> None:
-        """Keep a box of the current picture."""
-        if self.flip:
-            left = self.width - left - width
-        if self.flip_vertical:
-            top = self.height - top - height
-        self.left += left * self.x
-        self.top += top * self.y
-        self.width, self.height = width, height
-
-    def plan(self) -> Plan:
-        box = (self.left, self.top, self.width * self.x, self.height * self.y)
-        return Plan(
-            box, (self.height, self.width), self.flip, tuple(self.crops), self.flip_vertical
-        )
+from vidrec.data.photometric import apply_torchvision, is_torchvision
+from vidrec.data.plan import Frame
+from vidrec.data.plan import Plan as Plan
 
 
 def _pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
     """(width, height) of one number or two."""
     pair = (value, value) if isinstance(value, int) else tuple(value)
     if len(pair) != 2 or any(not isinstance(v, int) or v < 1 for v in pair):
-        raise ValueError(f"{name}={value!r} is not one positive whole number or two (width, height)")
+        raise ValueError(
+            f"{name}={value!r} is not one positive whole number or two (width, height)"
+        )
     return pair[0], pair[1]
 
 
@@ -89,18 +34,26 @@ class GeometricStep:
 class Resize(GeometricStep):
     """Scale to a size.
 
-    scale: (width, height); with keep_ratio the largest size that fits into it in either orientation, and
-    with one of them -1 the size whose short edge is the other. One number is a factor.
+    scale: (width, height); with keep_ratio the largest size that fits into it in either
+    orientation, and with one of them -1 the size whose short edge is the other. One number is a
+    factor.
     """
 
     def __init__(self, scale: float | Sequence[int], keep_ratio: bool = True) -> None:
         if isinstance(scale, (int, float)):
             if scale <= 0:
                 raise ValueError(f"Resize: scale={scale} is not a positive factor")
+            if scale > 10:
+                raise ValueError(
+                    f"Resize: one number is a factor, and scale={scale} is not a sensible one; "
+                    f"a short edge of {scale} pixels is scale=[-1, {scale}]"
+                )
         else:
             scale = tuple(scale)
             if len(scale) != 2 or max(scale) < 1 or min(scale) < -1 or 0 in scale:
-                raise ValueError(f"Resize: scale={list(scale)} is not [width, height], one of them maybe -1")
+                raise ValueError(
+                    f"Resize: scale={list(scale)} is not [width, height], one of them maybe -1"
+                )
             if -1 in scale and not keep_ratio:
                 raise ValueError(f"Resize: scale={list(scale)} with -1 needs keep_ratio=true")
         self.scale = scale
@@ -122,12 +75,14 @@ class Resize(GeometricStep):
 
 
 class RandomRescale(GeometricStep):
-    """Scale the short edge to a random length in `scale_range`, both ends included, keeping the aspect ratio."""
+    """Scale the short edge to a random length in `scale_range`, both ends included."""
 
     def __init__(self, scale_range: Sequence[int]) -> None:
         low, high = scale_range
         if not 1 <= low <= high:
-            raise ValueError(f"RandomRescale: scale_range={list(scale_range)} is not [low, high] in pixels")
+            raise ValueError(
+                f"RandomRescale: scale_range={list(scale_range)} is not [low, high] in pixels"
+            )
         self.scale_range = low, high
 
     def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
@@ -138,13 +93,13 @@ class RandomRescale(GeometricStep):
 def _check_fits(step: str, width: int, height: int, frame: Frame) -> None:
     if width > frame.width or height > frame.height:
         raise ValueError(
-            f"{step}: a crop of {width}x{height} does not fit into a frame of {frame.width}x{frame.height}; "
-            "put a Resize before it, or make the crop smaller"
+            f"{step}: a crop of {width}x{height} does not fit into a frame of "
+            f"{frame.width}x{frame.height}; put a Resize before it, or make the crop smaller"
         )
 
 
 class RandomCrop(GeometricStep):
-    """A crop of `size` (one number, or width and height) at a random place; every place is equally likely."""
+    """A crop of `size`, one number or (width, height); every place is equally likely."""
 
     def __init__(self, size: int | Sequence[int]) -> None:
         self.size = _pair(size, "RandomCrop: size")
@@ -160,8 +115,8 @@ class RandomCrop(GeometricStep):
 class RandomResizedCrop(GeometricStep):
     """A crop of random area and aspect ratio (Szegedy et al., CVPR 2015, section 6).
 
-    area_range: fraction of the frame's area. aspect_ratio_range: width over height, log-uniform. Ten
-    tries, then the central square.
+    area_range: fraction of the frame's area. aspect_ratio_range: width over height, log-uniform.
+    Ten tries, then the central square.
     """
 
     def __init__(
@@ -174,9 +129,11 @@ class RandomResizedCrop(GeometricStep):
             ("aspect_ratio_range", aspect_ratio_range),
         ):
             if not 0 < low <= high:
-                raise ValueError(f"RandomResizedCrop: {name}=[{low}, {high}] is not 0 < low <= high")
-        self.area_range = tuple(area_range)
-        self.aspect_ratio_range = tuple(aspect_ratio_range)
+                raise ValueError(
+                    f"RandomResizedCrop: {name}=[{low}, {high}] is not 0 < low <= high"
+                )
+        self.area_range = area_range[0], area_range[1]
+        self.aspect_ratio_range = aspect_ratio_range[0], aspect_ratio_range[1]
 
     def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
         frame.crop(*self.box(frame.width, frame.height, rng))
@@ -196,10 +153,10 @@ class RandomResizedCrop(GeometricStep):
 
 
 class MultiScaleCrop(GeometricStep):
-    """Corner and scale jitter (Wang et al., ECCV 2016, section 3.2): a crop of one of a few sizes and places.
+    """Corner and scale jitter (Wang et al., ECCV 2016, section 3.2): one of a few sizes and places.
 
-    input_size: what the net takes, one number or (width, height); the crop is resized to it by a later step.
-    scales: of the short edge; widths and heights pair up when at most max_wh_scale_gap scales apart.
+    input_size: what the net takes, one number or (width, height); a later step resizes to it.
+    scales: of the short edge; widths and heights pair up at most max_wh_scale_gap scales apart.
     random_crop: any place instead of the fixed ones. num_fixed_crops: 5 (corners, centre) or 13.
     """
 
@@ -215,7 +172,9 @@ class MultiScaleCrop(GeometricStep):
         if not scales or not all(0 < scale <= 1 for scale in scales):
             raise ValueError(f"MultiScaleCrop: scales={list(scales)} are not all in (0, 1]")
         if num_fixed_crops not in (5, 13):
-            raise ValueError(f"MultiScaleCrop: num_fixed_crops={num_fixed_crops} is neither 5 nor 13")
+            raise ValueError(
+                f"MultiScaleCrop: num_fixed_crops={num_fixed_crops} is neither 5 nor 13"
+            )
         if max_wh_scale_gap < 0:
             raise ValueError(f"MultiScaleCrop: max_wh_scale_gap={max_wh_scale_gap} is negative")
         self.scales = tuple(scales)
@@ -236,16 +195,17 @@ class MultiScaleCrop(GeometricStep):
 
     def sizes(self, width: int, height: int) -> list[tuple[int, int]]:
         """The crop sizes for a frame, (width, height)."""
-        edges = [int(min(width, height) * scale) for scale in self.scales]
+        edges = [max(1, int(min(width, height) * scale)) for scale in self.scales]
         # A crop within three pixels of what the net takes is not worth resampling for.
-        fitted = [
-            [size if abs(edge - size) < 3 else edge for edge in edges] for size in self.input_size
-        ]
+        widths, heights = (
+            [size if abs(edge - size) < 3 and size <= limit else edge for edge in edges]
+            for size, limit in zip(self.input_size, (width, height), strict=True)
+        )
         return [
             (w, h)
-            for i, h in enumerate(fitted[1])
-            for j, w in enumerate(fitted[0])
-            if abs(i - j) <= self.max_wh_scale_gap and w <= width and h <= height
+            for i, h in enumerate(heights)
+            for j, w in enumerate(widths)
+            if abs(i - j) <= self.max_wh_scale_gap
         ]
 
     def places(self, free_x: int, free_y: int) -> list[tuple[int, int]]:
@@ -271,9 +231,9 @@ class CenterCrop(GeometricStep):
 
 
 class ThreeCrop(GeometricStep):
-    """Three square views along the long edge of the frame: its two ends, then the middle.
+    """Three views along the long edge of the frame: its two ends, then the middle.
 
-    crop_size: one number or (width, height), equal to the frame's short edge, so that the views cover it.
+    crop_size: one number or (width, height), as long as the frame's short edge.
     """
 
     def __init__(self, crop_size: int | Sequence[int]) -> None:
@@ -290,8 +250,8 @@ class ThreeCrop(GeometricStep):
             places = [(0, 0), (0, 2 * step), (0, step)]
         else:
             raise ValueError(
-                f"ThreeCrop: crop_size={width}x{height} is neither as high nor as wide as the frame, "
-                f"{frame.width}x{frame.height}; resize its short edge to the crop's first"
+                f"ThreeCrop: crop_size={width}x{height} is neither as high nor as wide as the "
+                f"frame, {frame.width}x{frame.height}; resize its short edge to the crop's first"
             )
         frame.crops = [(left, top, width, height, 0) for left, top in places]
 
@@ -315,7 +275,7 @@ class TenCrop(GeometricStep):
 class Flip(GeometricStep):
     """Mirror with probability flip_ratio.
 
-    flip_label_map: classes that a mirrored video belongs to instead (left and right in Something-Something).
+    flip_label_map: classes that a video mirrored left to right belongs to instead.
     """
 
     def __init__(
@@ -337,6 +297,10 @@ class Flip(GeometricStep):
             return
         if self.direction == "vertical":
             frame.flip_vertical = not frame.flip_vertical
+            frame.crops = [
+                (left, frame.height - top - height, width, height, mirrored)
+                for left, top, width, height, mirrored in frame.crops
+            ]
         elif frame.crops:
             frame.crops = [(*crop[:4], 1 - crop[4]) for crop in frame.crops]
         else:
@@ -344,31 +308,48 @@ class Flip(GeometricStep):
 
 
 class Pipeline:
-    """Named steps in order: geometric ones become the plan, the others work on pixels.
+    """Named steps in order: geometric ones become the plan, the others work on pixels afterwards.
 
-    A step on pixels is called as `step(frames, rng)` with (F, H, W, C) uint8 and returns the same, or is a
-    transform of torchvision.transforms.v2. Geometric steps all come first: they commute with the others.
+    A step on pixels is called as `step(frames, rng)` with (F, H, W, C) uint8 and returns the same,
+    or is a transform of torchvision.transforms.v2. A step that is None is left out.
     """
 
     def __init__(self, steps: Mapping[str, Any]) -> None:
-        self.steps = dict(steps)
+        self.steps = {name: step for name, step in steps.items() if step is not None}
+        self.geometric: dict[str, GeometricStep] = {}
+        self.pixels: dict[str, Any] = {}
+        self.cutting: str | None = None  # the step that cuts several views
         for name, step in self.steps.items():
             if not callable(step):
                 raise ValueError(f"transform step '{name}' is {step!r}, which cannot be called")
-        self.geometric = {n: s for n, s in self.steps.items() if isinstance(s, GeometricStep)}
-        self.pixels = {n: s for n, s in self.steps.items() if n not in self.geometric}
+            if not isinstance(step, GeometricStep):
+                self.pixels[name] = step
+                continue
+            # Changes of colour commute with what is done while decoding; others may not.
+            late = [n for n, other in self.pixels.items() if is_torchvision(other)]
+            if late:
+                raise ValueError(
+                    f"transform step '{name}' comes after '{late[0]}' of torchvision, but is done "
+                    "while decoding; move it to the front, or use torchvision's counterpart"
+                )
+            if self.cutting and not isinstance(step, Flip):
+                raise ValueError(
+                    f"transform step '{name}' comes after '{self.cutting}', which cuts several "
+                    "views; only a Flip may follow it"
+                )
+            if isinstance(step, (ThreeCrop, TenCrop)):
+                self.cutting = name
+            self.geometric[name] = step
 
     def plan(self, width: int, height: int, rng: np.random.Generator) -> Plan:
         """The plan for a clip of `width` x `height` pixels."""
         frame = Frame(width, height)
-        for name, step in self.geometric.items():
-            if frame.crops and not isinstance(step, Flip):
-                raise ValueError(f"transform step '{name}' comes after one that cuts several views")
+        for step in self.geometric.values():
             step(frame, rng)
         return frame.plan()
 
     def label(self, label: Any, plan: Plan) -> Any:
-        """The label of a clip cut by `plan`: a class, or a row of K of them; swapped where mirroring does so."""
+        """The label of a clip cut by `plan`, a class or a row of K, after mirroring."""
         if not plan.flip:
             return label
         for step in self.geometric.values():
@@ -376,16 +357,18 @@ class Pipeline:
                 if np.ndim(label) == 0:
                     return type(label)(step.flip_label_map.get(int(label), int(label)))
                 swapped = label.copy()
+                swapped[list(step.flip_label_map)] = 0
                 for old, new in step.flip_label_map.items():
-                    swapped[new] = label[old]
+                    swapped[new] += label[old]
                 return swapped
         return label
 
     def finish(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The steps on pixels, for (F, H, W, C) uint8."""
         for name, step in self.pixels.items():
-            if type(step).__module__.startswith("torchvision."):
-                frames = _torchvision(step, frames, rng)
+            size = frames.shape[1:3]
+            if is_torchvision(step):
+                frames = apply_torchvision(step, frames, rng)
             else:
                 frames = step(frames, rng)
             if frames.dtype != np.uint8 or frames.ndim != 4:
@@ -393,16 +376,9 @@ class Pipeline:
                     f"transform step '{name}' gave {frames.dtype} of shape {frames.shape}; "
                     "frames stay (F, H, W, C) uint8 and are normalised on the device"
                 )
+            if self.cutting and frames.shape[1:3] != size:
+                raise ValueError(
+                    f"transform step '{name}' changed the size of frames after '{self.cutting}' "
+                    "chose the places of several views; drop one of the two"
+                )
         return frames
-
-
-def _torchvision(step: Any, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A torchvision v2 transform on a whole clip, its randomness drawn from `rng`."""
-    import torch
-    from torchvision import tv_tensors
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**62)))
-        video = tv_tensors.Video(torch.from_numpy(frames).permute(0, 3, 1, 2))
-        result = step(video)
-    return np.ascontiguousarray(torch.as_tensor(result).permute(0, 2, 3, 1).numpy())

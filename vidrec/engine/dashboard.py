@@ -91,7 +91,7 @@ class Dashboard:
             mode=mode,
             id=run_id(folder),
             resume="allow",
-            name=folder.name,
+            name=folder.name[:128],  # what the server takes
             project=conf.project,
             entity=conf.entity,
             group=conf.group,

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,9 +11,7 @@ import torch
 from vidrec.config import Precision, RuntimeConf
 from vidrec.data.bad_videos import BadVideos
 from vidrec.data.batch import to_device
-
-if TYPE_CHECKING:
-    from vidrec.engine.distributed import Distributed
+from vidrec.engine.distributed import Distributed
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +41,7 @@ def evaluate(
     metric: Metric,
     loader: Any,
     runtime: RuntimeConf,
-    dist: "Distributed",
+    dist: Distributed,
     *,
     progress: Callable[[int, int], None] | None = None,
     bad_videos: BadVideos | None = None,

@@ -76,10 +76,13 @@ class Run:
         self.info(console_line(row, epoch, step, self._num_epochs, self._num_steps))
         self._dashboard.log(full)
 
-    def rewind(self, step: int) -> None:
-        """Forget the rows after `step`, which a run resumed there writes again; 0 forgets all."""
+    def rewind(self, step: int, *, validated: bool = True) -> None:
+        """Forget the rows that a run resumed after `step` writes again; 0 forgets all.
+
+        validated: whether a validation that belongs after `step` is over; else its row goes too.
+        """
         if self._open:
-            self._metrics.rewind(step)
+            self._metrics.rewind(step, validated)
 
     def info(self, text: str) -> None:
         if self._open:
@@ -120,7 +123,7 @@ class MetricsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         if path.is_file():
-            self._keep(math.inf)
+            self._keep(math.inf, True)
         self._stream = path.open("a", encoding="utf-8")
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -135,19 +138,28 @@ class MetricsFile:
         self._stream.write(json.dumps(finite) + "\n")
         self._stream.flush()
 
-    def rewind(self, step: int) -> None:
-        """Drop the rows whose step is greater, in one atomic replacement of the file."""
+    def rewind(self, step: int, validated: bool = True) -> None:
+        """Drop the rows after `step`, in one atomic replacement of the file.
+
+        Where it is not validated yet, rows of `step` itself with names such as `val/top1` go too.
+        """
         self._stream.close()
-        self._keep(step)
+        self._keep(step, validated)
         self._stream = self.path.open("a", encoding="utf-8")
 
     def close(self) -> None:
         self._stream.close()
 
-    def _keep(self, last_step: float) -> None:
+    def _keep(self, last_step: float, validated: bool) -> None:
+        def stays(line: str) -> bool:
+            row = json.loads(line)
+            is_score = any(name.startswith("val/") for name in row)
+            return row["step"] < last_step or (
+                row["step"] == last_step and (validated or not is_score)
+            )
+
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]
-        kept = [line for line in whole if json.loads(line)["step"] <= last_step]
+        kept = [line for line in lines if line.endswith("\n") and stays(line)]
         if len(kept) == len(lines):
             return
         temporary = self.path.with_suffix(".jsonl.tmp")

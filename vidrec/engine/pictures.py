@@ -156,6 +156,8 @@ def _weakest_classes(matrix: np.ndarray, names: Sequence[str], count: int) -> li
 
 def predictions(samples: Sequence[Sample], picture: Path, columns: int = 4) -> None:
     """A contact sheet: some frames of every clip below its predicted and its true class."""
+    if not samples:
+        raise ValueError(f"there is no sample to show in {picture}")
     columns = min(columns, len(samples))
     num_rows = math.ceil(len(samples) / columns)
     strips = [_strip(sample.frames) for sample in samples]

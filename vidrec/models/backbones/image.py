@@ -20,8 +20,8 @@ def ImageBackbone(
 
     Its parameters have the names of the library's published weights; `model.weights` loads those.
     timm networks give the map before pooling, tokens laid out on their grid without the class
-    token. torchvision's give their `features`, as published TSN checkpoints want it, or, where they have
-    none by this name (ResNet, ViT ...), what their classifier would get, h and w being 1.
+    token. torchvision's give their `features`, as published TSN checkpoints want it, or, where none
+    are called so (ResNet, ViT), what their classifier would get, h and w being 1.
 
     name: as the library lists it; "timm/NAME" and "torchvision/NAME" name the library too.
     options: further arguments of the library's constructor, such as drop_path_rate.

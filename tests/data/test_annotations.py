@@ -1,0 +1,381 @@
+"""Readers against files written out by hand, packed records against plain Python lists."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from vidrec.data.annotations import (
+    Record,
+    Records,
+    read_class_folders,
+    read_frame_list,
+    read_json,
+    read_label_map,
+    read_ucf101_list,
+    read_video_list,
+    scan_folders,
+)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="list.txt"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write
+
+
+PATHS = ["a.mp4", "", "ordner/größe 日本.mp4", "b b.mp4", "\udcff.mp4"]
+
+
+def columns(multi_label):
+    labels = [(3, 0), (), (1,), (2, 2, 5), (7,)] if multi_label else [3, 0, 1, 2, 9]
+    return {"labels": labels, "num_frames": [10, None, 0, 7, 1], "offset": [0, 5, 1, 2, 3]}
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_packed_records_are_the_rows_that_went_in(multi_label):
+    given = columns(multi_label)
+    rows = [Record(*row) for row in zip(PATHS, *given.values(), strict=True)]
+    packed = Records.pack(iter(PATHS), **{name: iter(column) for name, column in given.items()})
+    for records in (packed, pickle.loads(pickle.dumps(packed))):
+        assert list(records) == rows
+        assert len(records) == 5
+        assert records.multi_label is multi_label
+    assert packed[-1] == rows[-1]
+    assert packed[np.int64(2)] == rows[2]
+    for row in (5, -6):
+        with pytest.raises(IndexError, match=f"no record {row}, there are 5"):
+            packed[row]
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_part_of_the_records_is_that_part_of_the_rows(multi_label):
+    records = Records.pack(PATHS, **columns(multi_label))
+    rows = list(records)
+    assert list(records[1:4]) == rows[1:4]
+    assert list(records[::-2]) == rows[::-2]
+    assert list(records.take([4, 0, 0, -2])) == [rows[i] for i in (4, 0, 0, 3)]
+    mask = np.array([True, False, False, True, False])
+    assert list(records.take(mask)) == [rows[0], rows[3]]
+    assert list(records.take([])) == []
+    for wrong in ([5], [-6], [0.5], mask[:3]):
+        with pytest.raises(IndexError):
+            records.take(wrong)
+
+
+def test_a_large_shuffle_moves_every_row(monkeypatch):
+    monkeypatch.setattr("vidrec.data.records._GATHERED", 7)  # several pieces, the last one shorter
+    paths = ["x" * (i % 11) + str(i) for i in range(100)]
+    order = np.random.default_rng(0).permutation(100)
+    shuffled = Records.pack(paths, range(100)).take(order)
+    assert [record.path for record in shuffled] == [paths[i] for i in order]
+    np.testing.assert_array_equal(shuffled.labels(), order)
+
+
+def test_labels_are_dense_where_there_are_several():
+    single = Records.pack(["a", "b"], [4, 2]).labels()
+    assert single.dtype == np.int64
+    assert single.tolist() == [4, 2]
+    records = Records.pack(["a", "b", "c"], [(0, 3), (), (1, 1)])
+    dense = records.labels(4)
+    assert dense.dtype == np.float32
+    assert dense.tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]
+    with pytest.raises(ValueError, match="label 3 is not below num_classes=3"):
+        records.labels(3)
+    with pytest.raises(ValueError, match="needs num_classes"):
+        records.labels()
+
+
+def test_columns_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match="2 paths, but 1 labels"):
+        Records.pack(["a", "b"], [1])
+    with pytest.raises(ValueError, match="2 paths, but 3 num_frames"):
+        Records.pack(["a", "b"], [1, 2], num_frames=[1, 2, 3])
+    for mixed in ([1, (2,)], [(1,), 2]):
+        with pytest.raises(ValueError, match="either all numbers or all sequences"):
+            Records.pack(["a", "b"], mixed)
+
+
+def test_ten_million_samples_are_a_few_flat_arrays():
+    records = Records.pack((f"v{i}.mp4" for i in range(1000)), range(1000))
+    arrays = [value for value in vars(records).values() if value is not None]
+    assert all(type(value) is np.ndarray for value in arrays)
+    assert sum(value.nbytes for value in arrays) < 1000 * (len("v999.mp4") + 16) + 16
+
+
+# A delimiter, and a path that holds it.
+DELIMITED = [
+    (" ", "dir/two words.mp4"),
+    (" ", "dir/two  spaces.mp4"),
+    ("\t", "dir/a tab\tin it.mp4"),
+    (",", "dir/a, b.mp4"),
+    (";", "a;b.mp4"),
+    (" || ", "a || b.mp4"),
+]
+
+
+@pytest.mark.parametrize(("delimiter", "path"), DELIMITED)
+def test_lists_are_read_from_the_right_with_any_delimiter(write, delimiter, path):
+    videos = write(f"{path}{delimiter}3\nplain.mp4{delimiter}0\n")
+    assert list(read_video_list(videos, delimiter=delimiter)) == [
+        Record(path, 3, None, 0),
+        Record("plain.mp4", 0, None, 0),
+    ]
+    line = delimiter.join([path, "3", "0", "12"])
+    several = read_video_list(write(line), delimiter=delimiter, multi_label=True)
+    assert list(several) == [Record(path, (3, 0, 12), None, 0)]
+    frames = read_frame_list(write(delimiter.join([path, "30", "4"])), delimiter=delimiter)
+    assert list(frames) == [Record(path, 4, 30, 0)]
+    line = delimiter.join([path, "7", "30", "4"])
+    frames = read_frame_list(write(line), delimiter=delimiter, with_offset=True)
+    assert list(frames) == [Record(path, 4, 30, 7)]
+    frames = read_frame_list(
+        write(line + delimiter + "5"), delimiter=delimiter, with_offset=True, multi_label=True
+    )
+    assert list(frames) == [Record(path, (4, 5), 30, 7)]
+
+
+def test_comments_blank_lines_and_windows_files_are_read(write):
+    content = (
+        "\ufeff# made by hand\r\n\r\na.mp4 1\r\n  \r\n#b.mp4 2\r\n./#c é.mp4   3  \r\n\td.mp4\t4"
+    )
+    assert [(r.path, r.label) for r in read_video_list(write(content))] == [
+        ("a.mp4", 1),
+        ("./#c é.mp4", 3),
+        ("d.mp4", 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reader", "line", "options", "message"),
+    [
+        (read_video_list, "a.mp4", {}, "'a.mp4': 0 whole numbers .* expected 'path label'"),
+        (read_video_list, "3", {}, "'3': 0 whole numbers"),
+        (read_video_list, "a.mp4,1", {}, r"'a.mp4,1': .*delimiter=' '"),
+        (read_video_list, "a.mp4 1.0", {}, "'a.mp4 1.0'"),
+        (read_video_list, "a.mp4 1_0", {}, "'a.mp4 1_0'"),
+        (read_video_list, "a.mp4 ²", {}, "'a.mp4 ²'"),
+        (read_video_list, "a.mp4 99999999999999999999", {}, "whole numbers"),
+        (read_video_list, ",1", {"delimiter": ","}, "',1'.*expected 'path,label'"),
+        (read_video_list, "a.mp4 1 2", {}, "2 numbers .* instead of 1; set multi_label"),
+        (read_video_list, "a.mp4 x", {"multi_label": True}, r"expected 'path label \[label \.+\]'"),
+        (read_video_list, "a.mp4 -1", {}, "-1 is negative"),
+        (read_video_list, "a.mp4 5", {"num_classes": 5}, "label 5 is not below num_classes=5"),
+        (
+            read_video_list,
+            "a.mp4 0 5",
+            {"num_classes": 5, "multi_label": True},
+            "label 5 is not below num_classes=5",
+        ),
+        (read_frame_list, "a 1", {}, "1 whole numbers .* expected 'path num_frames label'"),
+        (read_frame_list, "a 2 30 1", {}, "3 numbers .* instead of 2; .*with_offset"),
+        (read_frame_list, "a -1 30 1", {"with_offset": True}, "-1 is negative"),
+        (
+            read_frame_list,
+            "a 30 1",
+            {"with_offset": True},
+            "'a 30 1': 2 whole .* expected 'path offset num_frames label'",
+        ),
+    ],
+)
+def test_a_wrong_line_is_named_with_what_belongs_there(write, reader, line, options, message):
+    delimiter = options.get("delimiter", " ")
+    good = delimiter.join(["good"] + ["1"] * (1 + (reader is read_frame_list)))
+    good += (delimiter + "1") * options.get("with_offset", False)
+    with pytest.raises(ValueError, match=r"list\.txt:3: .*" + message):
+        reader(write(f"# first\n{good}\n{line}\n"), **options)
+
+
+def test_a_line_that_is_not_utf8_is_named(write):
+    with pytest.raises(ValueError, match=r"list\.txt:2: .* is not UTF-8"):
+        read_video_list(write(b"a.mp4 1\n\xff.mp4 1\n"))
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "# only a comment\n"])
+def test_a_list_without_samples_is_refused(write, content):
+    with pytest.raises(ValueError, match=r"list\.txt has no samples"):
+        read_video_list(write(content))
+
+
+def test_a_missing_file_is_named_with_its_neighbours(write, tmp_path):
+    write("", "train_list.txt")
+    write("", "val_list.txt")
+    with pytest.raises(
+        FileNotFoundError, match=r"trian_list\.txt does not exist; .* train_list.txt"
+    ):
+        read_video_list(str(tmp_path / "trian_list.txt"))
+    with pytest.raises(FileNotFoundError, match=f"of its folders only {tmp_path} does"):
+        read_json(str(tmp_path / "no" / "where" / "a.json"))
+    with pytest.raises(FileNotFoundError, match="is a folder"):
+        read_label_map(str(tmp_path))
+
+
+def test_json_objects_under_all_their_names(write):
+    entries = [
+        {"path": "a b.mp4", "label": 1},
+        {"video": "c.mp4", "label": "2", "num_frames": 9},
+        {"filename": "d.mp4", "label": 0, "note": "kept apart"},
+        {"frame_dir": "e", "label": 3, "total_frames": 30, "offset": 4},
+    ]
+    expected = [
+        Record("a b.mp4", 1, None, 0),
+        Record("c.mp4", 2, 9, 0),
+        Record("d.mp4", 0, None, 0),
+        Record("e", 3, 30, 4),
+    ]
+    assert list(read_json(write(json.dumps(entries)))) == expected
+    listed = {"metainfo": {}, "data_list": entries}
+    assert list(read_json(write(json.dumps(listed)), num_classes=4)) == expected
+    several = write(json.dumps([{"path": "a", "label": [1, 0]}, {"path": "b", "label": []}]))
+    assert [r.label for r in read_json(several, multi_label=True)] == [(1, 0), ()]
+
+
+def test_something_something_files_as_they_are_published(write):
+    labels = write(json.dumps({"Holding something": "1", "Dropping something": "0"}), "labels.json")
+    entry = {"id": "78687", "label": "holding potato", "template": "Holding [something]"}
+    listed = write(json.dumps([entry]), "train.json")
+    assert list(read_json(listed, classes=labels)) == [Record("78687.webm", 1, None, 0)]
+    assert read_json(listed, classes=labels, template="v/{}.mp4")[0].path == "v/78687.mp4"
+    names = write("Dropping something\nHolding something\n", "names.txt")
+    assert read_json(listed, classes=names)[0].label == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"label": 1}, "expected one of path, video"),
+        ({"path": "a", "video": "b", "label": 1}, "expected one of path"),
+        ({"path": "", "label": 1}, "expected one of path"),
+        ({"path": "a"}, "there is no label"),
+        ({"path": "a", "label": [1]}, "multi_label is False"),
+        ({"path": "a", "label": 1.5}, "1.5 is not a number; give `classes`"),
+        ({"path": "a", "label": True}, "True is not a number"),
+        ({"path": "a", "label": "jump"}, "'jump' is not a number; give `classes`"),
+        ({"path": "a", "label": 4}, "label 4 is not below num_classes=4"),
+        ({"path": "a", "label": 1, "num_frames": "9"}, "'9' is not a number of frames"),
+        ({"path": "a", "label": 1, "offset": -1}, "-1 is not a number of frames"),
+        ("a.mp4 1", "expected an object"),
+    ],
+)
+def test_a_wrong_json_object_is_named(write, entry, message):
+    path = write(json.dumps([{"path": "good", "label": 1}, entry]), "list.json")
+    with pytest.raises(ValueError, match=r"list\.json: entry 1 of the list: .*" + message):
+        read_json(path, num_classes=4)
+
+
+def test_a_name_that_the_label_map_lacks_is_named_with_the_nearest(write):
+    names = write("jump\nrun\n", "names.txt")
+    path = write(json.dumps([{"path": "a", "label": "jumps"}]))
+    with pytest.raises(ValueError, match="'jumps' is not in the label map, which has 'jump'"):
+        read_json(path, classes=names)
+
+
+def test_broken_json_is_named_with_its_line(write):
+    with pytest.raises(ValueError, match=r"list\.json:2: not JSON"):
+        read_json(write('[{"path": "a",\n', "list.json"))
+    for nothing in ("[]", "{}", "3"):
+        with pytest.raises(ValueError, match="has no samples; expected a list"):
+            read_json(write(nothing, "list.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("map.txt", "abseiling\nair drumming\n", ["abseiling", "air drumming"]),
+        ("map.txt", "10 pin bowling\nrun, then jump\n", ["10 pin bowling", "run, then jump"]),
+        ("classInd.txt", "1 Archery\r\n2 YoYo\r\n", ["Archery", "YoYo"]),
+        ("map.txt", "1 YoYo\n0 Archery\n", ["Archery", "YoYo"]),
+        ("ava.txt", "1: stand\n3: run (fast)\n", ["", "stand", "", "run (fast)"]),
+        ("k400.csv", 'id,name\n0,"run, jump"\n1,sit\n', ["run, jump", "sit"]),
+        ("one.csv", "action\nrun\n", ["run"]),
+        ("map.txt", "action\nrun\n", ["action", "run"]),
+        ("map.txt", "#1 fan\n\nrun\n", ["#1 fan", "run"]),
+        ("map.json", '["run", "sit"]', ["run", "sit"]),
+        ("map.json", '{"sit": "1", "run": 0}', ["run", "sit"]),
+    ],
+)
+def test_label_maps_in_their_published_forms(write, name, content, expected):
+    assert read_label_map(write(content, name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("map.txt", "0 a\n0 b\n", "number 0 stands for more than one class"),
+        ("map.txt", "\n", "has no samples"),
+        ("map.json", '{"a": "x"}', "class 'a' has the label 'x'"),
+        ("map.json", "{}", "has no names"),
+    ],
+)
+def test_a_wrong_label_map_is_refused(write, name, content, message):
+    with pytest.raises(ValueError, match=message):
+        read_label_map(write(content, name))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """train has classes run, sit and Walk; val lacks sit."""
+    for file in ("train/run/b.mp4", "train/run/a.MKV", "train/run/.hidden.mp4", "train/run/a.txt"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    for file in (
+        "train/sit/day 1/c.avi",
+        "train/Walk/d.webm",
+        "train/.cache/x.mp4",
+        "val/run/e.mp4",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "train/readme.mp4").touch()
+    return tmp_path
+
+
+def test_folders_are_classes_in_sorted_order(folders):
+    records, names = scan_folders(str(folders / "train"))
+    assert names == ["Walk", "run", "sit"]
+    assert [(r.path, r.label) for r in records] == [
+        ("Walk/d.webm", 0),
+        ("run/a.MKV", 1),
+        ("run/b.mp4", 1),
+        ("sit/day 1/c.avi", 2),
+    ]
+    with pytest.raises(ValueError, match=r"Walk has 1 files, but none ends in \.mp4"):
+        scan_folders(str(folders / "train"), extensions=[".mp4"])
+
+
+def test_validation_folders_take_the_labels_of_the_training_folders(folders):
+    train, val = str(folders / "train"), str(folders / "val")
+    assert list(read_class_folders(val, train, num_classes=3)) == [Record("run/e.mp4", 1, None, 0)]
+    with pytest.raises(ValueError, match="train has 3 folders, one a class; num_classes=4"):
+        read_class_folders(val, train, num_classes=4)
+    (folders / "val" / "Sit").mkdir()
+    with pytest.raises(ValueError, match=r"Sit is a folder of no known class; .*'sit'"):
+        read_class_folders(val, train)
+
+
+def test_folders_without_videos_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
+        scan_folders(str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="has no folders"):
+        scan_folders(str(tmp_path))
+    (tmp_path / "run").mkdir()
+    with pytest.raises(ValueError, match="hold no videos"):
+        scan_folders(str(tmp_path))
+
+
+def test_official_ucf101_lists_count_from_one_or_not_at_all(write):
+    classes = write("1 Archery\r\n2 YoYo\r\n", "classInd.txt")
+    expected = [Record("YoYo/v_1.avi", 1, None, 0), Record("Archery/v_2.avi", 0, None, 0)]
+    train = write("YoYo/v_1.avi 2\r\nArchery/v_2.avi 1\r\n", "trainlist01.txt")
+    test = write("YoYo/v_1.avi\r\nArchery/v_2.avi\r\n", "testlist01.txt")
+    assert list(read_ucf101_list(train, classes)) == expected
+    assert list(read_ucf101_list(test, classes)) == expected
+    with pytest.raises(ValueError, match=r"list\.txt:1: .*'YoYo' is 2 in .*classInd"):
+        read_ucf101_list(write("YoYo/v_1.avi 1\n"), classes)
+    with pytest.raises(ValueError, match=r"list\.txt:1: .*'Yoyo' is not a class of .*classInd"):
+        read_ucf101_list(write("Yoyo/v_1.avi 1\n"), classes)

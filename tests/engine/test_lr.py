@@ -1,0 +1,133 @@
+"""Learning rates against curves that MMEngine 0.10.7 gave for published recipes (tests/golden/lr.json.gz).
+
+Each stored chain was stepped at 100 iterations per epoch; a row is epoch, iteration and the rate used there.
+"""
+
+import gzip
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from vidrec.engine.lr import (
+    Constant,
+    Cosine,
+    Exponential,
+    LearningRate,
+    Linear,
+    MultiStep,
+    Poly,
+    Step,
+)
+
+CHAINS = json.loads(
+    gzip.decompress((Path(__file__).parents[1] / "golden" / "lr.json.gz").read_bytes())
+)
+NAMES = {"LinearLR": "Linear", "MultiStepLR": "MultiStep", "CosineAnnealingLR": "Cosine"}
+
+
+def optimizer(*rates):
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in rates]
+    return torch.optim.SGD(groups)
+
+
+def curve(phases, base=1.0, epochs=10, steps=10):
+    """The rate of every step."""
+    opt = optimizer(base)
+    lr = LearningRate({str(i): p for i, p in enumerate(phases)}, opt, steps, epochs)
+    rates = []
+    for step in range(epochs * steps):
+        lr(step)
+        rates.append(opt.param_groups[0]["lr"])
+    return rates
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=lambda c: "+".join(n for n, _ in c["phases"]))
+def test_published_chains_give_the_same_rate_at_every_step(chain):
+    phases = [
+        instantiate({"_target_": f"vidrec.engine.lr.{NAMES[name]}", **arguments})
+        for name, arguments in chain["phases"]
+    ]
+    rates = curve(phases, chain["base"], chain["epochs"], chain["steps_per_epoch"])
+    for epoch, step, expected in chain["rows"]:
+        got = rates[epoch * chain["steps_per_epoch"] + step]
+        assert got == pytest.approx(expected, rel=1e-12), (epoch, step)
+
+
+# Closed forms, worked out by hand: what each recursion must come to when it acts alone.
+@pytest.mark.parametrize(
+    ("phase", "closed_form"),
+    [
+        (Constant(0.25, end=4), lambda e: 0.25 if e < 3 else 1.0),
+        (Linear(0.2, end=5), lambda e: 0.2 + 0.8 * min(e, 4) / 4),
+        (MultiStep([3, 3, 7], gamma=0.5), lambda e: 0.5 ** (2 * (e >= 3) + (e >= 7))),
+        (Step(3, gamma=0.5), lambda e: 0.5 ** (e // 3)),
+        (Exponential(0.9), lambda e: 0.9**e),
+        (Cosine(10, eta_min=0.1), lambda e: 0.1 + 0.9 * (1 + math.cos(math.pi * e / 10)) / 2),
+        (Cosine(eta_min_ratio=0.1), lambda e: 0.1 + 0.9 * (1 + math.cos(math.pi * e / 10)) / 2),
+        (Cosine(4), lambda e: (1 + math.cos(math.pi * e / 4)) / 2),  # up again and down
+        (Poly(2.0), lambda e: (1 - e / 9) ** 2),
+        (Poly(1.0, eta_min=0.1), lambda e: 0.1 + 0.9 * (1 - e / 9)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_phase_alone_follows_its_formula(phase, closed_form):
+    got = curve([phase], steps=3)[::3]
+    assert got == pytest.approx([closed_form(epoch) for epoch in range(10)], rel=1e-10, abs=1e-15)
+
+
+def test_phases_by_step_and_converted_from_epochs_are_the_same():
+    by_epoch = curve([Linear(0.1, end=3, convert_to_steps=True)])
+    by_step = curve([Linear(0.1, end=30, by_epoch=False)])
+    assert by_epoch == by_step
+    assert by_step[:31] == pytest.approx([0.1 + 0.9 * min(i, 29) / 29 for i in range(31)])
+
+
+def test_a_late_phase_begins_after_its_first_epochs():
+    rates = curve([Linear(0.1, end=2), MultiStep([3], begin=4)])[::10]
+    assert rates == pytest.approx([0.1, 1, 1, 1, 1, 1, 1, 0.1, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("resumed_at", [0, 1, 49, 50, 99])
+def test_a_resumed_run_has_the_same_rates_bit_for_bit(resumed_at):
+    def phases():
+        return [Linear(0.1, end=3, convert_to_steps=True), Cosine(10), MultiStep([5])]
+
+    whole = curve(phases())
+    opt = optimizer(1.0)
+    lr = LearningRate(dict(zip("abc", phases(), strict=True)), opt, 10, 10)
+    rates = []
+    for step in range(resumed_at, 100):
+        lr(step)
+        rates.append(opt.param_groups[0]["lr"])
+    assert rates == whole[resumed_at:]
+
+
+def test_groups_keep_their_ratio():
+    opt = optimizer(1.0, 5.0)
+    lr = LearningRate({"drop": MultiStep([1])}, opt, 2, 2)
+    lr(2)
+    assert [group["lr"] for group in opt.param_groups] == pytest.approx([0.1, 0.5])
+
+
+def test_without_phases_the_rate_stays():
+    assert set(curve([], base=0.3)) == {0.3}
+
+
+def test_times_past_the_end_are_refused():
+    with pytest.raises(ValueError, match=r"schedule\.lr\.drop: \[80\] is not before the end .* 50"):
+        LearningRate({"drop": MultiStep([40, 80])}, optimizer(0.1), 10, 50)
+    with pytest.raises(ValueError, match=r"schedule\.lr\.late: 60"):
+        LearningRate({"late": Cosine(begin=60)}, optimizer(0.1), 10, 50)
+
+
+def test_impossible_arguments_are_refused():
+    with pytest.raises(ValueError, match="begin=5, end=5"):
+        Linear(begin=5, end=5)
+    with pytest.raises(ValueError, match="convert_to_steps"):
+        Linear(by_epoch=False, convert_to_steps=True)
+    with pytest.raises(ValueError, match="ascending"):
+        MultiStep([8, 4])

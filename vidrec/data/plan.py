@@ -1,0 +1,63 @@
+"""The crop, scale and mirror that a decoder applies to a clip, and how steps add up to it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the decoder does with every frame of a clip.
+
+    box: left, top, width, height in pixels of the displayed source frame.
+    size: height and width that the box is scaled to.
+    flip: mirror left to right after scaling.
+    crops: views cut later, on the device: left, top, width, height in pixels of the scaled and
+        mirrored frame, and 1 for a view that is mirrored once more.
+    flip_vertical: mirror top to bottom after scaling.
+    """
+
+    box: tuple[float, float, float, float]
+    size: tuple[int, int]
+    flip: bool = False
+    crops: tuple[tuple[int, int, int, int, int], ...] = ()
+    flip_vertical: bool = False
+
+
+@dataclass
+class Frame:
+    """The picture as the steps so far would have made it.
+
+    width, height: its size now. left, top: its place in the source, in source pixels. x, y: the
+    source pixels that one of its pixels covers. Mirroring is kept apart: boxes are in the
+    coordinates of the picture as mirrored so far.
+    """
+
+    width: int
+    height: int
+    left: float = 0.0
+    top: float = 0.0
+    x: float = 1.0
+    y: float = 1.0
+    flip: bool = False
+    flip_vertical: bool = False
+    crops: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+
+    def resize(self, width: int, height: int) -> None:
+        self.x *= self.width / width
+        self.y *= self.height / height
+        self.width, self.height = width, height
+
+    def crop(self, left: int, top: int, width: int, height: int) -> None:
+        """Keep a box of the current picture."""
+        if self.flip:
+            left = self.width - left - width
+        if self.flip_vertical:
+            top = self.height - top - height
+        self.left += left * self.x
+        self.top += top * self.y
+        self.width, self.height = width, height
+
+    def plan(self) -> Plan:
+        box = (self.left, self.top, self.width * self.x, self.height * self.y)
+        return Plan(
+            box, (self.height, self.width), self.flip, tuple(self.crops), self.flip_vertical
+        )

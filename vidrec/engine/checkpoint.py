@@ -1,0 +1,126 @@
+"""Checkpoints: written whole or not at all, read back even if the last one is damaged."""
+
+import errno
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FORMAT = 1
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be written or read."""
+
+
+def save_last(content: Mapping[str, Any], folder: Path, names: Sequence[str] = ()) -> None:
+    """Write last.pt, which holds either all of `content` or what it held before, then previous.pt.
+
+    names: further names of the new file. They come before last.pt does, so that a run that is killed in between
+    goes on from the old last.pt and gives them again. Raises CheckpointError when the disk is full or the
+    folder cannot be written.
+    """
+    path, previous = folder / LAST, folder / PREVIOUS
+    part = folder / f".{LAST}.part"
+    try:
+        with part.open("wb") as stream:
+            torch.save({"format": FORMAT, **content}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        for name in names:
+            _link(part, folder / name)
+        if path.exists():
+            _link(path, previous)
+        os.replace(part, path)
+        _sync_folder(folder)
+    except (OSError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        cause = error if isinstance(error, OSError) else error.__cause__ or error.__context__
+        full = isinstance(cause, OSError) and cause.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        )
+        reason = "the disk is full" if full else str(error).splitlines()[0]
+        kept = "; the one before it is whole" if path.exists() else ""
+        raise CheckpointError(f"{path} could not be written: {reason}{kept}") from error
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the newest `keep` of the numbered checkpoints."""
+    numbered = sorted(
+        (int(match[1]), path)
+        for path in folder.glob("epoch_*.pt")
+        if (match := re.fullmatch(r"epoch_(\d+)\.pt", path.name))
+    )
+    for _, path in numbered[: len(numbered) - keep]:
+        path.unlink()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint of ours. Raises CheckpointError when it is damaged or something else."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {path}") from None
+    except Exception as error:  # damaged files fail anywhere in the reader
+        first_line = (str(error).splitlines() or [""])[0][:150]
+        raise CheckpointError(
+            f"{path} is damaged ({type(error).__name__}: {first_line})"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a checkpoint to resume from; "
+            "to start from its weights, give it as model.weights"
+        )
+    return content
+
+
+def read_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
+    """last.pt, or previous.pt if that is damaged; None where there is neither.
+
+    Raises CheckpointError when there are checkpoints but none can be read.
+    """
+    errors = []
+    for path in (folder / LAST, folder / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            content = read(path)
+        except CheckpointError as error:
+            errors.append(str(error))
+            continue
+        if errors:
+            warn(f"{errors[0]}: falling back to {path}")
+        return content
+    if errors:
+        raise CheckpointError(
+            f"{' and '.join(errors)}; runtime.resume=never starts over in the same folder"
+        )
+    return None
+
+
+def _link(source: Path, target: Path) -> None:
+    """`target` becomes another name of the file `source`, atomically; a copy where links are not to be had."""
+    part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(source, part)
+    except OSError:
+        import shutil
+
+        shutil.copyfile(source, part)
+    os.replace(part, target)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,140 @@
+"""The ranks of a run: one process, or several started by torchrun or Slurm."""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import torch
+import torch.distributed as td
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Distributed:
+    """This process among the ranks of the run.
+
+    rank: 0 ... world - 1. local_rank: among the local_world ranks of this machine. device: this rank's own.
+    """
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    local_world: int = 1
+    device: torch.device = torch.device("cpu")
+
+    def wrap(self, net: nn.Module) -> nn.Module:
+        """`net` with its gradients averaged over the ranks; `net` itself on one rank."""
+        if self.world == 1:
+            return net
+        devices = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
+
+    def gather(self, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The rows of all ranks, one rank's after the other's. Ranks without rows take no part."""
+        if self.world == 1:
+            return rows
+        parts: list[dict[str, np.ndarray]] = [{} for _ in range(self.world)]
+        td.all_gather_object(parts, rows)
+        filled = [part for part in parts if all(map(len, part.values()))] or parts[:1]
+        return {name: np.concatenate([part[name] for part in filled]) for name in rows}
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is set on any rank; the same answer on all."""
+        return self.max(float(flag)) > 0
+
+    def max(self, value: float) -> float:
+        """The largest `value` of all ranks."""
+        if self.world == 1:
+            return value
+        # On the CPU: reading a flag must not wait for the device.
+        largest = torch.tensor(value, dtype=torch.float64)
+        td.all_reduce(largest, op=td.ReduceOp.MAX)
+        return largest.item()
+
+    def mean_(self, tensors: list[torch.Tensor]) -> None:
+        """Replace each tensor by its mean over the ranks."""
+        if self.world > 1:
+            for tensor in tensors:
+                td.all_reduce(tensor)
+                tensor /= self.world
+
+    def broadcast_(self, tensors: list[torch.Tensor]) -> None:
+        """Replace each tensor by rank 0's."""
+        if self.world > 1:
+            for tensor in tensors:
+                td.broadcast(tensor, src=0)
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        self.max(0)
+
+    def stop(self) -> None:
+        if td.is_initialized():
+            td.destroy_process_group()
+
+
+def start(device: str = "auto", timeout_minutes: float = 10.0) -> Distributed:
+    """Join the other ranks that torchrun or `srun` started, or be the only one.
+
+    device: auto (CUDA where there is any), cpu or cuda. A rank that waits for longer than the timeout for the others
+    fails instead of hanging; torchrun and Slurm then end the rest. Raises ValueError where CUDA is asked for
+    and missing.
+    """
+    rank, world, local_rank, local_world = _place()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda"):
+        count = torch.cuda.device_count()
+        if local_rank >= count:
+            raise ValueError(
+                f"runtime.device={device}: rank {rank} is number {local_rank + 1} on this machine, which has "
+                f"{count} CUDA devices; start as many ranks as devices, or use runtime.device=cpu"
+            )
+        own = torch.device(device if ":" in device else f"cuda:{local_rank}")
+        torch.cuda.set_device(own)
+    else:
+        own = torch.device("cpu")
+    if world > 1:
+        _rendezvous_from_slurm()
+        td.init_process_group(
+            "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo",
+            rank=rank,
+            world_size=world,
+            timeout=timedelta(minutes=timeout_minutes),
+        )
+    return Distributed(rank, world, local_rank, local_world, own)
+
+
+def _place() -> tuple[int, int, int, int]:
+    """rank, world, local rank and local world of this process."""
+    env = os.environ
+    if "RANK" in env and "WORLD_SIZE" in env:  # torchrun
+        world = int(env["WORLD_SIZE"])
+        local = int(env.get("LOCAL_RANK", 0)), int(env.get("LOCAL_WORLD_SIZE", world))
+        return int(env["RANK"]), world, *local
+    # A shell inside `salloc` or `sbatch` has SLURM_NTASKS too; only `srun` numbers its tasks' steps.
+    if "SLURM_PROCID" in env and int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        world = int(env["SLURM_STEP_NUM_TASKS"])
+        here = env.get("SLURM_STEP_TASKS_PER_NODE", str(world)).split("(")[0].split(",")[0]
+        return int(env["SLURM_PROCID"]), world, int(env["SLURM_LOCALID"]), int(here)
+    return 0, 1, 0, 1
+
+
+def _rendezvous_from_slurm() -> None:
+    """Where the ranks of a Slurm step meet, unless the environment already says so."""
+    env = os.environ
+    if "MASTER_ADDR" in env and "MASTER_PORT" in env:
+        return
+    import subprocess
+
+    nodes = env.get("SLURM_STEP_NODELIST", env.get("SLURM_NODELIST", "localhost"))
+    first = subprocess.run(
+        ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True
+    ).stdout.split()[0]
+    # Below the ephemeral ports, and another one after a requeue, when the old may still be in use.
+    restart = int(env.get("SLURM_RESTART_COUNT", 0))
+    port = 20000 + (int(env.get("SLURM_JOB_ID", 0)) * 7 + restart) % 10000
+    env.setdefault("MASTER_ADDR", first)
+    env.setdefault("MASTER_PORT", str(port))

@@ -1,0 +1,46 @@
+"""Exponential moving average of the weights."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class EMA:
+    """A copy of a net whose weights follow it: `average = decay * average + (1 - decay) * weights`.
+
+    Buffers that are floating point (BatchNorm statistics) are averaged too, others copied.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.net = copy.deepcopy(net).requires_grad_(False).eval()
+        # Walking the modules of a deep net takes longer than averaging it.
+        pairs = list(zip(_tensors(self.net), _tensors(net), strict=True))
+        self._averaged = _columns([pair for pair in pairs if pair[0].is_floating_point()])
+        self._copied = _columns([pair for pair in pairs if not pair[0].is_floating_point()])
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Follow the net's weights as they are now."""
+        for mine, theirs in self._averaged:
+            torch._foreach_lerp_(mine, theirs, 1 - self.decay)
+        for mine, theirs in self._copied:
+            torch._foreach_copy_(mine, theirs)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        self.net.load_state_dict(state)
+
+
+def _tensors(net: nn.Module) -> list[torch.Tensor]:
+    return [*net.parameters(), *net.buffers()]
+
+
+def _columns(
+    pairs: list[tuple[torch.Tensor, torch.Tensor]],
+) -> list[tuple[list[torch.Tensor], list[torch.Tensor]]]:
+    """Pairs as one pair of lists; nothing where there are none."""
+    return [([a for a, _ in pairs], [b for _, b in pairs])] if pairs else []

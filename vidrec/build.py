@@ -48,6 +48,9 @@ def build_dataset(data: DataConf, split: str) -> Any:
     # A step set to null was dropped from the pipeline.
     if isinstance(steps, Mapping):
         node = node | {"steps": {name: step for name, step in steps.items() if step is not None}}
+    # In evaluation a sample is scored once: in place of an unreadable one there is nothing to take.
+    if split != "train" and node.get("on_bad_video") == "replace":
+        node = node | {"on_bad_video": "skip"}
     dataset = instantiate(node, _convert_="all")
     if len(dataset) == 0:
         raise ValueError(f"data={data.name} has no samples in its {split} list")
@@ -114,5 +117,9 @@ def build_optimizer(net: nn.Module, schedule: ScheduleConf, world: int) -> Optim
 
 
 def build_lr(schedule: ScheduleConf, optimizer: Optimizer, steps_per_epoch: int) -> LearningRate:
-    phases = {name: instantiate(phase, _convert_="all") for name, phase in schedule.lr.items() if phase is not None}
+    phases = {
+        name: instantiate(phase, _convert_="all")
+        for name, phase in schedule.lr.items()
+        if phase is not None
+    }
     return LearningRate(phases, optimizer, steps_per_epoch, schedule.epochs)

@@ -63,7 +63,9 @@ class DataConf:
     kind: str = "videos"  # videos, rawframes or flow, as the list files are named
     folder: str = "videos"  # where they lie under root
     fold: int = 1  # of datasets with several official splits
-    loss: str = MISSING  # the loss that the labels call for; models use it unless they bring their own
+    loss: str = (
+        MISSING  # the loss that the labels call for; models use it unless they bring their own
+    )
     class_names: str | None = None  # a file with one name a line
     root: str = MISSING
     prepare: Any = None  # a `_target_` that writes embedded example data on first use
@@ -82,7 +84,9 @@ class ParamRule:
     """Multipliers for the parameters whose name or kind matches; see `vidrec.engine.optim`."""
 
     name: str | None = None  # regular expression searched in the parameter's name
-    kind: str | None = None  # norm, bias, norm_bias, conv_weight, conv_bias, linear_weight, linear_bias ...
+    kind: str | None = (
+        None  # norm, bias, norm_bias, conv_weight, conv_bias, linear_weight, linear_bias ...
+    )
     lr: float = 1.0
     weight_decay: float = 1.0
 
@@ -153,7 +157,9 @@ class EvaluateConf(TrainConf):
     checkpoint: str | None = None  # weights to evaluate
     split: str = "test"  # val or test
     dump: str | None = None  # write predictions to this .npz
-    score: list[str] = field(default_factory=list)  # score these dumps instead of running a net; several are fused
+    score: list[str] = field(
+        default_factory=list
+    )  # score these dumps instead of running a net; several are fused
     score_weights: list[float] = field(default_factory=list)
 
 
@@ -192,9 +198,12 @@ def _current_run_name() -> str:
 
 
 def _num_folders(root: str) -> int:
-    folders = [path for path in Path(root).iterdir() if path.is_dir()] if Path(root).is_dir() else []
+    inside = Path(root).iterdir() if Path(root).is_dir() else []
+    folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
     if not folders:
-        raise FileNotFoundError(f"{root} has no folders, one a class; point data.root at your videos")
+        raise FileNotFoundError(
+            f"{root} has no folders, one a class; point data.root at your videos"
+        )
     return len(folders)
 
 

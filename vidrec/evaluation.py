@@ -1,7 +1,110 @@
 """One evaluation, from a checked configuration to numbers with their protocol."""
 
-from pathlib import Path
 from typing import Any
 
 from vidrec import build
-from vidrec.config import EvaluateConf
+from vidrec.config import DataConf, EvaluateConf
+from vidrec.data.bad_videos import BadVideos
+from vidrec.engine import distributed
+from vidrec.engine.console import StatusLine
+from vidrec.engine.evaluate import evaluate, protocol
+from vidrec.metrics.predictions import Predictions, dump, fuse
+from vidrec.models.weights import load_weights
+from vidrec.training import read_class_names, set_torch_options, to_device
+
+
+def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
+    """Score `conf.checkpoint` on `conf.split`, or the dumps in `conf.score`; prints and returns the scores."""
+    if conf.score:
+        return score_dumps(conf)
+    if conf.checkpoint is None:
+        raise ValueError(
+            "there is nothing to evaluate: give run=DIR, or checkpoint=FILE, or score=[FILE.npz]"
+        )
+    runtime = conf.runtime
+    dist = distributed.start(runtime.device, runtime.dist_timeout_minutes)
+    try:
+        set_torch_options(conf)
+        if dist.rank == 0:
+            build.prepare_data(conf.data)
+        dist.barrier()
+        class_names = read_class_names(conf.data)
+        dataset = build.build_dataset(conf.data, conf.split)
+        is_val = conf.split == "val"
+        batch_size = conf.schedule.val_batch_size if is_val else conf.schedule.test_batch_size
+        loader = build.evaluation_loader(dataset, batch_size, runtime, dist)
+        net = build.build_net(conf.model)
+        loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
+        if loaded.missing or loaded.differing:
+            raise ValueError(
+                f"{loaded}\n{conf.checkpoint} is not of this model: what is missing would be random. "
+                "Choose the model, the data (its classes) or the experiment that it was trained with"
+            )
+        net = to_device(net, conf, dist)
+        status = StatusLine(runtime.progress and dist.rank == 0)
+        scores, rows = evaluate(
+            net,
+            build.build_metric(conf.data),
+            loader,
+            runtime,
+            dist,
+            progress=lambda done, total: status.show(done, total, f"evaluating {conf.split}"),
+            bad_videos=BadVideos(len(dataset), conf.data.max_bad_fraction),
+        )
+        how = describe(conf, len(rows["index"]), len(dataset))
+        if dist.rank == 0:
+            print(loaded)
+            show(scores, f"{conf.data.name} {conf.split}: {how}")
+            if conf.dump:
+                names = [dataset.records[int(index)].path for index in rows["index"]]
+                named = class_names if conf.data.class_names else []
+                dump(
+                    Predictions(rows["scores"], rows["label"], rows["index"], names, named, how),
+                    conf.dump,
+                )
+                print(f"predictions: {conf.dump}")
+        return scores
+    finally:
+        dist.stop()
+
+
+def score_dumps(conf: EvaluateConf) -> dict[str, float]:
+    """The metric of the data group on one dump, or on several fused; runs no net and reads no video."""
+    fused = fuse(conf.score, conf.score_weights)
+    scores = build.build_metric(conf.data).compute(fused.rows)
+    show(scores, f"{len(fused.names):,} videos, {fused.protocol}")
+    if conf.dump:
+        dump(fused, conf.dump)
+        print(f"predictions: {conf.dump}")
+    return scores
+
+
+def show(scores: dict[str, float], how: str) -> None:
+    """The scores, each beside how it was measured."""
+    for name, value in scores.items():
+        print(f"{name:12s} {value:9.4f}   {how}")
+
+
+def describe(conf: EvaluateConf, num_scored: int, num_samples: int) -> str:
+    """The protocol line of a recognition data group."""
+    clip = conf.model.clip
+    node = getattr(conf.data, conf.split)
+    sampling = node["sampling"]
+    return protocol(
+        clips=sampling["num_clips"],
+        crops=_num_crops(conf.data, conf.split),
+        frames=sampling["clip_len"],
+        interval=sampling.get("frame_interval", 1),
+        size=clip.size,
+        short_side=clip.short_side,
+        average=conf.model.net["average_clips"],
+        num_scored=num_scored,
+        num_samples=num_samples,
+    )
+
+
+def _num_crops(data: DataConf, split: str) -> int:
+    """Views that the transforms cut from each clip."""
+    crops = {"ThreeCrop": 3, "TenCrop": 10}
+    steps: list[Any] = [step for step in data.transforms[split].values() if step]
+    return next((crops[k] for s in steps if (k := s["_target_"].rsplit(".", 1)[1]) in crops), 1)

@@ -14,9 +14,7 @@ def lenient(arguments: list[str]) -> list[str]:
     keys stay as they are.
     """
     groups = {path.name for path in Path(conf_dir()).iterdir() if path.is_dir()}
-    return [
-        f"++{argument}" if _plain_key(argument, groups) else argument for argument in arguments
-    ]
+    return [f"++{argument}" if _plain_key(argument, groups) else argument for argument in arguments]
 
 
 def _plain_key(argument: str, groups: set[str]) -> bool:

@@ -34,7 +34,9 @@ def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
         loaders = build.build_loaders(conf.data, schedule, runtime, dist)
         net = build.build_net(conf.model)
         if conf.model.weights and not resumes(conf, folder):
-            run.info(str(load_weights(net, conf.model.weights, min_backbone=conf.model.min_backbone)))
+            run.info(
+                str(load_weights(net, conf.model.weights, min_backbone=conf.model.min_backbone))
+            )
         net = to_device(net, conf, dist)
         optimizer = build.build_optimizer(net, schedule, dist.world)
         lr = build.build_lr(schedule, optimizer, steps_per_epoch(len(loaders.train), schedule))
@@ -86,7 +88,7 @@ def to_device(net: nn.Module, conf: TrainConf, dist: Distributed) -> nn.Module:
         if dist.device.type == "cpu":
             raise ValueError("schedule.sync_bn=true needs CUDA devices: torch has none for the CPU")
         net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
-    return net.to(dist.device, memory_format=torch.channels_last)
+    return net.to(dist.device).to(memory_format=torch.channels_last)
 
 
 def read_class_names(data: DataConf) -> list[str]:
@@ -166,7 +168,11 @@ def report(conf: TrainConf, outcome: Outcome, folder: Path, run: Run, seconds: f
         run.info(f"best val/{key} {outcome.best:.4f} after {duration(seconds)}")
     else:
         run.info(f"this run had finished before: best val/{key} {outcome.best:.4f}")
-    found = [name for name in ("best.pt", "last.pt", "metrics.jsonl", "train.log") if (folder / name).exists()]
+    found = [
+        name
+        for name in ("best.pt", "last.pt", "metrics.jsonl", "train.log")
+        if (folder / name).exists()
+    ]
     found += sorted(path.name for path in folder.glob("*.png"))
     run.info(f"{folder}: {', '.join(found)}")
     run.info(f"evaluate it: python evaluate.py run={folder}")

@@ -32,13 +32,13 @@ def check(cfg: DictConfig, schema: type[TrainConf] = TrainConf) -> TrainConf:
     cfg: the composed configuration; keys added with `+` are checked too. `schema` is TrainConf or EvaluateConf.
     """
     problems = list(_unknown_keys(cfg, schema, ""))
+    problems += [f"{key} needs a value: {key}=..." for key in sorted(OmegaConf.missing_keys(cfg))]
     if problems:
         raise ConfigError(_listing(problems))
     try:
         plain = OmegaConf.to_container(cfg, resolve=True)
-        OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         typed = OmegaConf.merge(OmegaConf.structured(schema), plain)
-        conf = OmegaConf.to_object(typed)
+        conf = typing.cast(TrainConf, OmegaConf.to_object(typed))
     except OmegaConfBaseException as error:
         raise ConfigError(_listing([_one_sentence(error)])) from None
     problems = list(_ranges(conf))
@@ -70,10 +70,10 @@ def _near(name: str, known: Sequence[str]) -> str:
 def _unknown_keys(cfg: DictConfig, schema: Any, path: str) -> Iterator[str]:
     """Keys that no dataclass owns; `+key=value` gets them past Hydra."""
     fields = typing.get_type_hints(schema)
-    for key in cfg:
+    for key in map(str, cfg):
         where = f"{path}{key}"
         if key not in fields:
-            yield f"{where}: there is no such key{_near(str(key), list(fields))}"
+            yield f"{where}: there is no such key{_near(key, list(fields))}"
             continue
         # The node itself, so that interpolations and missing values are left for later.
         node = cfg._get_node(key)
@@ -83,7 +83,7 @@ def _unknown_keys(cfg: DictConfig, schema: Any, path: str) -> Iterator[str]:
         if dataclasses.is_dataclass(kind) and not node._is_interpolation():
             yield from _unknown_keys(node, kind, f"{where}.")
         elif get_origin(kind) is dict and dataclasses.is_dataclass(get_args(kind)[1]):
-            for name in node:
+            for name in map(str, node):
                 child = node._get_node(name)
                 if isinstance(child, DictConfig):
                     yield from _unknown_keys(child, get_args(kind)[1], f"{where}.{name}.")
@@ -131,7 +131,9 @@ def _signature(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter]
     """Parameters by name and whether any further keyword is taken; None where Python cannot tell."""
     functions = [target]
     if inspect.isclass(target):
-        functions = [c.__init__ for c in target.__mro__ if "__init__" in vars(c) and c is not object]
+        functions = [
+            c.__init__ for c in target.__mro__ if "__init__" in vars(c) and c is not object
+        ]
     parameters: dict[str, inspect.Parameter] = {}
     for depth, function in enumerate(functions):
         try:

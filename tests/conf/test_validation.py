@@ -51,11 +51,11 @@ def problems(*overrides: str) -> str:
             ["model.net.mean", "'[128,128,128]'", "without the inner quotes"],
         ),
         (["model.net.backbone.depth=fifty"], ["model.net.backbone.depth", "'fifty'"]),
-        (["data.transforms.train.flip.flip_ratio=yes"], ["flip.flip_ratio", "True"]),
+        (["data.transforms.train.flip.flip_ratio=yes"], ["flip.flip_ratio", "'yes'"]),
         (["data.transforms.train.flip=0.5"], ["data.transforms.train.flip", "_target_"]),
         # missing arguments and classes
         (["~model.net.cls_head.num_classes"], ["model.net.cls_head.num_classes", "needs a value"]),
-        (["model=tsn", "data=videos"], ["data.name"]),
+        (["model=tsn", "data=videos"], ["data.name", "data.root", "data.num_classes", "needs a value"]),
         (
             ["data.sampling.train._target_=vidrec.data.sampling.DenseSampleFrame"],
             ["data.sampling.train._target_", "did you mean 'DenseSampleFrames'"],

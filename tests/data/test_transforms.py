@@ -1,8 +1,8 @@
 """Geometry against figures computed with MMAction2 1.2.0, and against arrays cut by hand.
 
-tests/golden/geometry.json.gz: output shapes, boxes and, where no pixel is interpolated, the CRC-32 of the output for
-frames made by numpy.random.RandomState(k).randint(0, 256, (h, w, 3)); candidate boxes of MultiScaleCrop; statistics
-of 20,000 boxes of RandomResizedCrop.
+tests/golden/geometry.json.gz: output shapes, boxes and, where no pixel is interpolated, the CRC-32
+of the output for frames made by numpy.random.RandomState(k).randint(0, 256, (h, w, 3)); candidate
+boxes of MultiScaleCrop; statistics of 20,000 boxes of RandomResizedCrop.
 """
 
 import gzip
@@ -43,7 +43,7 @@ def pipeline(*steps):
 
 
 def cut(frames, plan):
-    """The plan carried out by slicing; for plans that do not scale. Views come one after the other."""
+    """The plan carried out by slicing, for plans that do not scale; views one after the other."""
     left, top, width, height = (round(value) for value in plan.box)
     assert (height, width) == plan.size, "this plan scales"
     frames = frames[:, top : top + height, left : left + width]
@@ -144,13 +144,12 @@ def test_a_crop_after_a_flip_is_a_crop_of_the_mirrored_picture():
         np.testing.assert_array_equal(cut(frames, plan), cut(frames[:, :, ::-1], inner))
 
 
-def test_the_rest_of_the_references_cases_follow_from_their_random_numbers():
-    """Boxes that MMAction2 1.2.0 drew, asked for by the random numbers that lead to them."""
-    short = RandomRescale([300, 300])
-    assert pipeline(short).plan(320, 240, rng()).size == (300, 400)
-    assert (192, 192) in MultiScaleCrop(224, [1, 0.875, 0.75, 0.66]).sizes(340, 256)
-    places = MultiScaleCrop(224, num_fixed_crops=13).places(340 - 192, 256 - 192)
-    assert (111, 48) in places
+def test_boxes_drawn_by_the_reference_are_among_ours():
+    """One random result of MMAction2 1.2.0 for each of two steps."""
+    assert pipeline(RandomRescale([300, 300])).plan(320, 240, rng()).size == (300, 400)
+    step = MultiScaleCrop(224, [1, 0.875, 0.75, 0.66], num_fixed_crops=13)
+    assert (192, 192) in step.sizes(340, 256)
+    assert (111, 48) in step.places(340 - 192, 256 - 192)
 
 
 @pytest.mark.parametrize("direction", ["horizontal", "vertical"])
@@ -347,6 +346,9 @@ def test_any_torchvision_transform_is_a_step_and_follows_the_generator():
     first, again = steps.finish(frames, rng(5)), steps.finish(frames, rng(5))
     assert (torch.get_rng_state() == before).all()
     np.testing.assert_array_equal(first, again)
+    torch.rand(1)  # whatever else draws from torch's generator changes nothing
+    np.testing.assert_array_equal(steps.finish(frames, rng(5)), first)
+    assert (steps.finish(frames, rng(6)) != first).any()
     assert (first != frames).any()
     gray = pipeline(v2.RandomGrayscale(p=1.0)).finish(frames, rng())
     assert (gray[..., :1] == gray).all()

@@ -1,6 +1,8 @@
-"""Learning rates against curves that MMEngine 0.10.7 gave for published recipes (tests/golden/lr.json.gz).
+"""Learning rates against curves that MMEngine 0.10.7 gave for published recipes
+(tests/golden/lr.json.gz).
 
-Each stored chain was stepped at 100 iterations per epoch; a row is epoch, iteration and the rate used there.
+Each stored chain was stepped at 100 iterations per epoch; a row is epoch, iteration and the rate
+used there.
 """
 
 import gzip

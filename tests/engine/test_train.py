@@ -286,5 +286,3 @@ def test_two_runs_are_the_same_and_another_seed_is_not(tmp_path):
         result = fit(tmp_path / name, net=Net(dropout=0.5), noise=0.1, runtime={"seed": seed})
         logs.append(untimed(result.run.logged))
     assert logs[0] == logs[1] != logs[2]
-
-

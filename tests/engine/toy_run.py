@@ -122,9 +122,13 @@ class Run:
             with self.path.open("a") as file:
                 file.write(json.dumps({"epoch": epoch, "step": step, **row}) + "\n")
 
-    def rewind(self, step: int) -> None:
+    def rewind(self, step: int, *, validated: bool = True) -> None:
         if self.rank == 0 and self.path.exists():
-            kept = [row for row in self.logged if row["step"] <= step]
+            kept = [
+                row
+                for row in self.logged
+                if row["step"] <= step - ("val/prob" in row and not validated)
+            ]
             self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
     def info(self, text: str) -> None:

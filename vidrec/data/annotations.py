@@ -141,20 +141,12 @@ def scan_folders(
 
 
 def read_class_folders(
-    path: str,
-    classes: str | None = None,
-    *,
-    num_classes: int | None = None,
-    multi_label: bool = False,
-    delimiter: str = " ",
+    path: str, classes: str | None = None, *, num_classes: int | None = None
 ) -> Records:
     """`scan_folders` as a dataset asks for it.
 
     classes: a folder whose folders' names, sorted, are the classes; None: `path` itself.
-    multi_label: must be false, for a folder gives a video one label. delimiter: not used.
     """
-    if multi_label:
-        raise ValueError(f"{path}: folders give each video one label; multi_label needs a list")
     names = _folder_names(classes or path)
     if num_classes is not None and len(names) != num_classes:
         raise ValueError(

@@ -14,9 +14,10 @@ Key = tuple[int, int]  # (epoch, index): what a sample is a function of
 class EpochBatches:
     """Batches of one rank for training: a shuffle of the whole dataset, dealt out to the ranks.
 
-    Step i of an epoch takes the next `batch_size * world` samples of a permutation that is a function of
-    (seed, epoch) alone; rank r takes its `batch_size` of them. So W ranks with batches of B see at every step what one rank
-    with batches of W * B sees. The last step is filled up from the permutation's beginning.
+    Step i of an epoch takes the next `batch_size * world` samples of a permutation that is a
+    function of (seed, epoch) alone; rank r takes its `batch_size` of them. So W ranks with batches
+    of B see at every step what one rank with batches of W * B sees. The last step is filled up from
+    the permutation's beginning.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class EpochBatches:
 
 
 class EvaluationBatches:
-    """Batches of one rank for evaluation: rows rank, rank + world, ...; none repeated, none left out."""
+    """Batches of one rank for evaluation: rows rank, rank + world, ...; none repeated, none left
+    out.
+    """
 
     def __init__(self, num_samples: int, batch_size: int, *, rank: int = 0, world: int = 1) -> None:
         self.rows = range(rank, num_samples, world)
@@ -101,7 +104,8 @@ def make_loader(
 def _start_worker(worker: int) -> None:
     # Workers are the parallelism; threads of theirs would take the cores from each other.
     torch.set_num_threads(1)
-    # Ctrl-C and the scheduler's signals go to the whole group; the main process decides, and its workers
+    # Ctrl-C and the scheduler's signals go to the whole group; the main process decides, and its
+    # workers
     # end when it does.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

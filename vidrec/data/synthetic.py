@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 # Raised when what is drawn changes: older copies on disk are then written again.
-VERSION = "2"
+VERSION = "3"
 FRAME_RATE = 12
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "star", "stripes", "moon")
@@ -39,18 +39,19 @@ def write_motions(root: str, num_train: int = 480, num_val: int = 160) -> None:
 
 
 def draw_shape(name: str, rng: np.random.Generator, num_frames: int = 24) -> np.ndarray:
-    """(num_frames, 72, 96, 3) uint8."""
-    height, width = 72, 96
-    background = _background(rng, height, width)
-    hue = SHAPES.index(name) / len(SHAPES) + rng.uniform(-0.03, 0.03)
+    """(num_frames, 72, 72, 3) uint8."""
+    size = 72
+    background = _background(rng, size, colourful=0.4)
+    hue = SHAPES.index(name) / len(SHAPES) + rng.uniform(-0.02, 0.02)
     colour = np.array(colorsys.hsv_to_rgb(hue % 1, rng.uniform(0.7, 1), rng.uniform(0.8, 1))) * 255
-    radius = rng.uniform(13, 19)
-    start, end = (rng.uniform((25, 22), (width - 25, height - 22)) for _ in range(2))
+    radius = rng.uniform(16, 21)
+    # Near enough to the centre for corner crops of two thirds of the frame to show it.
+    start, end = rng.uniform(24, size - 24, size=(2, 2))
     angle, turn = rng.uniform(0, 2 * np.pi), rng.uniform(-1, 1)
     frames = []
     for t in np.linspace(0, 1, num_frames):
         x, y = start + (end - start) * t
-        u, v = _coordinates(height, width, x, y, angle + turn * t, radius)
+        u, v = _coordinates(size, x, y, angle + turn * t, radius)
         frames.append(_blend(background, colour, _coverage(name, u, v, radius)))
     return np.stack(frames)
 
@@ -58,7 +59,7 @@ def draw_shape(name: str, rng: np.random.Generator, num_frames: int = 24) -> np.
 def draw_motion(name: str, rng: np.random.Generator, num_frames: int = 25) -> np.ndarray:
     """(num_frames, 64, 64, 3) uint8. The picture's top and bottom edges are joined."""
     size = 64
-    background = _background(rng, size, size)
+    background = _background(rng, size)
     colour = rng.uniform(160, 255, 3)
     radius, x, phase = rng.uniform(7, 10), rng.uniform(24, size - 24), rng.uniform(0, size)
     frames = []
@@ -67,29 +68,31 @@ def draw_motion(name: str, rng: np.random.Generator, num_frames: int = 25) -> np
         y = (phase + size * position / num_frames) % size
         coverage = np.zeros((size, size))
         for shifted in (y - size, y, y + size):
-            u, v = _coordinates(size, size, x, shifted, 0.0, radius)
+            u, v = _coordinates(size, x, shifted, 0.0, radius)
             coverage = np.maximum(coverage, _coverage("circle", u, v, radius))
         frames.append(_blend(background, colour, coverage))
     return np.stack(frames)
 
 
-def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A dim texture of a few smooth waves, (height, width, 3) in [0, 255]."""
-    y, x = np.mgrid[:height, :width] / max(height, width)
-    picture = np.zeros((height, width, 3))
+def _background(rng: np.random.Generator, size: int, colourful: float = 1.0) -> np.ndarray:
+    """A dim texture of a few smooth waves, (size, size, 3) in [0, 255]; grey at `colourful` 0."""
+    y, x = np.mgrid[:size, :size] / size
+    picture = np.zeros((size, size, 3))
     for _ in range(4):
         wave = rng.uniform(-4, 4, 2)
         strength = rng.uniform(8, 22, 3)
         phase = rng.uniform(0, 2 * np.pi)
         picture += strength * np.sin(2 * np.pi * (wave[0] * x + wave[1] * y) + phase)[..., None]
-    return np.clip(picture + rng.uniform(50, 100, 3) + rng.normal(0, 4, picture.shape), 0, 255)
+    picture += rng.uniform(50, 100, 3) + rng.normal(0, 4, picture.shape)
+    grey = picture.mean(axis=-1, keepdims=True)
+    return np.clip(grey + colourful * (picture - grey), 0, 255)
 
 
 def _coordinates(
-    height: int, width: int, x: float, y: float, angle: float, radius: float
+    size: int, x: float, y: float, angle: float, radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The picture's pixels in the turned coordinates of a shape of radius 1 at (x, y)."""
-    rows, columns = np.mgrid[:height, :width]
+    rows, columns = np.mgrid[:size, :size]
     dx, dy = (columns - x) / radius, (rows - y) / radius
     return dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
 

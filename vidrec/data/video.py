@@ -45,7 +45,6 @@ class VideoDataset(Dataset):
         steps: Mapping[str, Any],
         num_classes: int,
         prefix: str = "",
-        multi_label: bool = False,
         frames_per_view: int | None = None,
         stack: int = 1,
         copies: int = 1,
@@ -58,7 +57,6 @@ class VideoDataset(Dataset):
         self.transforms = Pipeline(steps)
         self.num_classes = num_classes
         self.prefix = prefix
-        self.multi_label = multi_label
         self.frames_per_view = frames_per_view
         self.stack = stack
         self.copies = copies
@@ -105,7 +103,7 @@ class VideoDataset(Dataset):
             if plans[0].crops:
                 sample = self._read_views(source, views, plans[0], rng)
             else:
-                videos = source.read_many(views.reshape(-1), plans)
+                videos = source.read_many(views.reshape(-1).tolist(), plans)
                 videos = [self.transforms.finish(video, rng) for video in videos]
                 stacked = [self._stacked(video) for video in videos]
                 shape = views.shape[:2]
@@ -122,7 +120,7 @@ class VideoDataset(Dataset):
         """Each distinct frame (or stack of frames) once, and which of them each view shows."""
         num_views, length, stack = views.shape
         groups, row = np.unique(views.reshape(-1, stack), axis=0, return_inverse=True)
-        video = self.transforms.finish(source.read(groups.reshape(-1), plan), rng)
+        video = self.transforms.finish(source.read(groups.reshape(-1).tolist(), plan), rng)
         frames = row.reshape(num_views, length)
         crops = np.array(plan.crops, dtype=np.int64)
         return {
@@ -141,8 +139,8 @@ class VideoDataset(Dataset):
             frames // self.stack, height, width, self.stack * channels
         )
 
-    def _label(self, record: Record) -> np.ndarray:
-        if not self.multi_label:
+    def _label(self, record: Record) -> np.ndarray | np.int64:
+        if isinstance(record.label, int):
             return np.int64(record.label)
         row = np.zeros(self.num_classes, dtype=np.float32)
         row[list(record.label)] = 1

@@ -20,9 +20,9 @@ class CheckpointError(RuntimeError):
 def save_last(content: Mapping[str, Any], folder: Path, names: Sequence[str] = ()) -> None:
     """Write last.pt, which holds either all of `content` or what it held before, then previous.pt.
 
-    names: further names of the new file. They come before last.pt does, so that a run that is killed in between
-    goes on from the old last.pt and gives them again. Raises CheckpointError when the disk is full or the
-    folder cannot be written.
+    names: further names of the new file. They come before last.pt does, so that a run that is
+    killed in between goes on from the old last.pt and gives them again. Raises CheckpointError when
+    the disk is full or the folder cannot be written.
     """
     path, previous = folder / LAST, folder / PREVIOUS
     part = folder / f".{LAST}.part"
@@ -57,12 +57,14 @@ def prune(folder: Path, keep: int) -> None:
         for path in folder.glob("epoch_*.pt")
         if (match := re.fullmatch(r"epoch_(\d+)\.pt", path.name))
     )
-    for _, path in numbered[: len(numbered) - keep]:
+    for _, path in numbered[: max(0, len(numbered) - keep)]:
         path.unlink()
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint of ours. Raises CheckpointError when it is damaged or something else."""
+    """The content of a checkpoint of ours. Raises CheckpointError when it is damaged or something
+    else.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -105,7 +107,9 @@ def read_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | N
 
 
 def _link(source: Path, target: Path) -> None:
-    """`target` becomes another name of the file `source`, atomically; a copy where links are not to be had."""
+    """`target` becomes another name of the file `source`, atomically; a copy where links are not
+    to be had.
+    """
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
     try:

@@ -1,7 +1,7 @@
 """The ranks of a run: one process, or several started by torchrun or Slurm."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -15,14 +15,15 @@ from torch.nn.parallel import DistributedDataParallel
 class Distributed:
     """This process among the ranks of the run.
 
-    rank: 0 ... world - 1. local_rank: among the local_world ranks of this machine. device: this rank's own.
+    rank: 0 ... world - 1. local_rank: among the local_world ranks of this machine. device: this
+    rank's own.
     """
 
     rank: int = 0
     world: int = 1
     local_rank: int = 0
     local_world: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def wrap(self, net: nn.Module) -> nn.Module:
         """`net` with its gradients averaged over the ranks; `net` itself on one rank."""
@@ -78,9 +79,9 @@ class Distributed:
 def start(device: str = "auto", timeout_minutes: float = 10.0) -> Distributed:
     """Join the other ranks that torchrun or `srun` started, or be the only one.
 
-    device: auto (CUDA where there is any), cpu or cuda. A rank that waits for longer than the timeout for the others
-    fails instead of hanging; torchrun and Slurm then end the rest. Raises ValueError where CUDA is asked for
-    and missing.
+    device: auto (CUDA where there is any), cpu or cuda. A rank that waits for longer than the
+    timeout for the others fails instead of hanging; torchrun and Slurm then end the rest. Raises
+    ValueError where CUDA is asked for and missing.
     """
     rank, world, local_rank, local_world = _place()
     if device == "auto":
@@ -89,8 +90,9 @@ def start(device: str = "auto", timeout_minutes: float = 10.0) -> Distributed:
         count = torch.cuda.device_count()
         if local_rank >= count:
             raise ValueError(
-                f"runtime.device={device}: rank {rank} is number {local_rank + 1} on this machine, which has "
-                f"{count} CUDA devices; start as many ranks as devices, or use runtime.device=cpu"
+                f"runtime.device={device}: rank {rank} is number {local_rank + 1} on this machine, "
+                f"which has {count} CUDA devices; start as many ranks as devices, or use "
+                "runtime.device=cpu"
             )
         own = torch.device(device if ":" in device else f"cuda:{local_rank}")
         torch.cuda.set_device(own)
@@ -114,7 +116,8 @@ def _place() -> tuple[int, int, int, int]:
         world = int(env["WORLD_SIZE"])
         local = int(env.get("LOCAL_RANK", 0)), int(env.get("LOCAL_WORLD_SIZE", world))
         return int(env["RANK"]), world, *local
-    # A shell inside `salloc` or `sbatch` has SLURM_NTASKS too; only `srun` numbers its tasks' steps.
+    # A shell inside `salloc` or `sbatch` has SLURM_NTASKS too; only `srun` numbers its tasks'
+    # steps.
     if "SLURM_PROCID" in env and int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
         world = int(env["SLURM_STEP_NUM_TASKS"])
         here = env.get("SLURM_STEP_TASKS_PER_NODE", str(world)).split("(")[0].split(",")[0]

@@ -1,36 +1,22 @@
 """Learning rates: named phases, chained as in published recipes.
 
-Each phase covers epochs (or steps) [begin, end) and changes the rate it finds, so several may act at once: a warm-up and
-steps, or a warm-up and a cosine. Recursive, as MMEngine's schedulers are: a phase turns the rate of one
-step into that of the next, whatever other phases did to it in between.
+Each phase covers epochs (or steps) [begin, end) and changes the rate it finds, so several may act
+at once: a warm-up and steps, or a warm-up and a cosine. Recursive, as MMEngine's schedulers are: a
+phase turns the rate of one step into that of the next, whatever other phases did to it in between.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from torch.optim import Optimizer
 
 
-class Phase(Protocol):
-    begin: int
-    end: int | None
-    by_epoch: bool
-    convert_to_steps: bool
-
-    def advance(self, rate: float, base: float, position: int, length: int) -> float:
-        """The rate at `position` (0, 1, ...) of a phase of `length`, from that before it.
-
-        base: the rate that the optimizer was made with.
-        """
-        ...
-
-
-class _Phase:
+class Phase(ABC):
     """What all phases share: where they are, and in what they count.
 
-    by_epoch: begin, end and other times are epochs; else steps. convert_to_steps: given in epochs, carried
-    out at every step.
+    by_epoch: begin, end and other times are epochs; else steps. convert_to_steps: given in epochs,
+    carried out at every step.
     """
 
     def __init__(self, begin: int, end: int | None, by_epoch: bool, convert_to_steps: bool) -> None:
@@ -45,14 +31,23 @@ class _Phase:
         self.convert_to_steps = convert_to_steps
         self.stepwise = convert_to_steps or not by_epoch
 
+    @abstractmethod
+    def advance(self, rate: float, base: float, position: int, length: int) -> float:
+        """The rate at `position` (0, 1, ...) of a phase of `length`, from that before it.
+
+        base: the rate that the optimizer was made with.
+        """
+
     def in_steps(self, steps_per_epoch: int) -> None:
         """Turn times in epochs into steps."""
         self.begin *= steps_per_epoch
         self.end = None if self.end is None else self.end * steps_per_epoch
 
 
-class Linear(_Phase):
-    """From start_factor to end_factor of the rate, in equal increments over the phase; then it stays."""
+class Linear(Phase):
+    """From start_factor to end_factor of the rate, in equal increments over the phase; then it
+    stays.
+    """
 
     def __init__(
         self,
@@ -66,7 +61,8 @@ class Linear(_Phase):
         super().__init__(begin, end, by_epoch, convert_to_steps)
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
             raise ValueError(
-                f"Linear: start_factor={start_factor} must be in (0, 1], end_factor={end_factor} in [0, 1]"
+                f"Linear: start_factor={start_factor} must be in (0, 1], end_factor={end_factor} "
+                "in [0, 1]"
             )
         self.start_factor = start_factor
         self.end_factor = end_factor
@@ -80,7 +76,7 @@ class Linear(_Phase):
         return rate * (1 + change / (steps * self.start_factor + (position - 1) * change))
 
 
-class Constant(_Phase):
+class Constant(Phase):
     """`factor` of the rate until the end of the phase."""
 
     def __init__(
@@ -102,7 +98,7 @@ class Constant(_Phase):
         return rate / self.factor if position == length - 1 else rate
 
 
-class MultiStep(_Phase):
+class MultiStep(Phase):
     """Times gamma at each milestone."""
 
     def __init__(
@@ -130,7 +126,7 @@ class MultiStep(_Phase):
         return rate * self.gamma ** self.milestones.count(position)
 
 
-class Step(_Phase):
+class Step(Phase):
     """Times gamma every step_size."""
 
     def __init__(
@@ -156,7 +152,7 @@ class Step(_Phase):
         return rate * self.gamma if position and position % self.step_size == 0 else rate
 
 
-class Exponential(_Phase):
+class Exponential(Phase):
     """Times gamma every time."""
 
     def __init__(
@@ -178,8 +174,9 @@ class Exponential(_Phase):
         return rate * self.gamma if position else rate
 
 
-class Cosine(_Phase):
-    """Half a cosine down to eta_min, or to eta_min_ratio of the optimizer's rate (Loshchilov and Hutter, ICLR 2017, eq. 5).
+class Cosine(Phase):
+    """Half a cosine down to eta_min, or to eta_min_ratio of the optimizer's rate (Loshchilov and
+    Hutter, ICLR 2017, eq. 5).
 
     T_max: length of the half wave; None: the length of the phase.
     """
@@ -218,7 +215,7 @@ class Cosine(_Phase):
         return ratio * (rate - low) + low
 
 
-class Poly(_Phase):
+class Poly(Phase):
     """Down to eta_min as a power of the time that is left."""
 
     def __init__(
@@ -244,13 +241,13 @@ class Poly(_Phase):
 class LearningRate:
     """The phases of a run; sets the rate of every parameter group before each step.
 
-    The rate of a step is a function of the steps before it alone, so that `start` can replay them for a run that
-    resumes.
+    The rate of a step is a function of the steps before it alone, so that `start` can replay them
+    for a run that resumes.
     """
 
     def __init__(
         self,
-        phases: Mapping[str, _Phase],
+        phases: Mapping[str, Phase],
         optimizer: Optimizer,
         steps_per_epoch: int,
         num_epochs: int,
@@ -261,14 +258,16 @@ class LearningRate:
         self.bases = [float(group["lr"]) for group in optimizer.param_groups]
         self.rates = list(self.bases)
         self.step = -1
-        # At a new epoch phases that count steps have moved on already when those that count epochs do.
+        # At a new epoch phases that count steps have moved on already when those that count epochs
+        # do.
         self._in_order = sorted(self.phases.values(), key=lambda phase: not phase.stepwise)
         for name, phase in self.phases.items():
             last = num_epochs if phase.by_epoch else num_epochs * steps_per_epoch
             late = [m for m in getattr(phase, "milestones", []) if m >= last]
             if late or phase.begin >= last:
                 raise ValueError(
-                    f"schedule.lr.{name}: {late or phase.begin} is not before the end of the run at {last}"
+                    f"schedule.lr.{name}: {late or phase.begin} is not before the end of the run "
+                    f"at {last}"
                 )
             if phase.end is None:
                 phase.end = last

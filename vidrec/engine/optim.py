@@ -35,13 +35,13 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Groups for an optimizer, one for each pair of multipliers; frozen parameters are left out.
 
-    For each parameter the first rule whose name (a regular expression, searched for) and kind both match counts. Raises
-    ValueError for a rule that no parameter matches.
+    For each parameter the first rule whose name (a regular expression, searched for) and kind both
+    match counts. Raises ValueError for a rule that no parameter matches.
     """
-    for label, rule in rules.items():
+    for title, rule in rules.items():
         if rule.kind is not None and rule.kind not in KINDS:
             raise ValueError(
-                f"schedule.param_groups.{label}.kind='{rule.kind}' is not one of {', '.join(KINDS)}"
+                f"schedule.param_groups.{title}.kind='{rule.kind}' is not one of {', '.join(KINDS)}"
             )
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     used: set[str] = set()
@@ -52,7 +52,7 @@ def parameter_groups(
                 continue
             seen.add(id(parameter))
             full = f"{path}.{name}" if path else name
-            label = _first_rule(full, kinds(module, name), rules)
+            label: str | None = _first_rule(full, kinds(module, name), rules)
             if label:
                 used.add(label)
             if not parameter.requires_grad:
@@ -87,6 +87,7 @@ def linear_scale(effective_batch: int, base_batch: int | None) -> float:
     """
     if base_batch is None:
         raise ValueError(
-            "schedule.scale_lr=true needs schedule.base_batch_size, the batch that the learning rate is meant for"
+            "schedule.scale_lr=true needs schedule.base_batch_size, the batch that the learning "
+            "rate is meant for"
         )
     return effective_batch / base_batch

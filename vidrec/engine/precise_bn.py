@@ -1,4 +1,6 @@
-"""BatchNorm statistics over many batches at once, for the weights as they are (Wu and Johnson, 2021, section 3.2)."""
+"""BatchNorm statistics over many batches at once, for the weights as they are (Wu and Johnson,
+2021, section 3.2).
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,12 +16,14 @@ from vidrec.engine.distributed import Distributed
 def precise_bn(
     net: nn.Module, batches: Iterable[dict[str, Any]], num_batches: int, dist: Distributed
 ) -> int:
-    """Replace the running statistics of trained BatchNorms by their mean over `num_batches` batches a rank.
+    """Replace the running statistics of trained BatchNorms by their mean over `num_batches`
+    batches a rank.
 
-    net: the bare module, left in training mode as it was. batches: on the net's device. The variance is
-    the mean of the batches' variances plus the variance of their means. Returns the number of batches used.
+    net: the bare module, left in training mode as it was. batches: on the net's device. The
+    variance is the mean of the batches' variances plus the variance of their means. Returns the
+    number of batches used.
     """
-    layers = [
+    layers: list[Any] = [
         m
         for m in net.modules()
         if isinstance(m, _BatchNorm) and m.training and m.track_running_stats

@@ -9,7 +9,9 @@ WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 
 class Interrupted(SystemExit):
-    """The run was asked to stop and has saved its state; ends the process with 128 + the signal's number."""
+    """The run was asked to stop and has saved its state; ends the process with 128 + the signal's
+    number.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -17,7 +19,9 @@ class Interrupted(SystemExit):
 
 
 class Interrupt:
-    """Notes a signal instead of dying from it, between `with` and its end; a second Ctrl-C dies at once."""
+    """Notes a signal instead of dying from it, between `with` and its end; a second Ctrl-C dies at
+    once.
+    """
 
     def __init__(self) -> None:
         self.number = 0

@@ -1,7 +1,8 @@
 """The training loop, top to bottom.
 
-What a run does at a step is a function of (configuration, step) alone: the samples, their augmentation, dropout, the learning
-rate. So a run that was killed anywhere and started again ends as if nothing had happened.
+What a run does at a step is a function of (configuration, step) alone: the samples, their
+augmentation, dropout, the learning rate. So a run that was killed anywhere and started again ends
+as if nothing had happened.
 """
 
 import itertools
@@ -55,7 +56,9 @@ class Outcome:
 
 @dataclass
 class Progress:
-    """How far a run is: `step` steps of `epoch` (from 0) are done; step = all of them: validation is next."""
+    """How far a run is: `step` steps of `epoch` (from 0) are done; step = all of them: validation
+    is next.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -75,42 +78,47 @@ def train(
     dist: Distributed,
     config_text: str = "",
 ) -> Outcome:
-    """Train `net`, on `dist.device` already, for `schedule.epochs`, continuing what is in `run.folder`.
+    """Train `net`, on `dist.device` already, for `schedule.epochs`, continuing what is in
+    `run.folder`.
 
-    Raises Interrupted after saving when the process is asked to stop, FloatingPointError when the loss is no
-    longer a number, CheckpointError when the state cannot be saved or read.
+    Raises Interrupted after saving when the process is asked to stop, FloatingPointError when the
+    loss is no longer a number, CheckpointError when the state cannot be saved or read.
     """
-    model = dist.wrap(net)
+    model: Any = dist.wrap(net)
     model = torch.compile(model) if runtime.compile else model
     ema = EMA(net, schedule.ema) if schedule.ema else None
     scaler = torch.amp.GradScaler(dist.device.type, enabled=runtime.precision == Precision.fp16)
     steps = steps_per_epoch(len(loaders.train), schedule)
     window = Window(dist)
-    state = {"net": net, "optimizer": optimizer, "scaler": scaler} | ({"ema": ema} if ema else {})
+    state: dict[str, Any] = {"net": net, "optimizer": optimizer, "scaler": scaler} | (
+        {"ema": ema} if ema else {}
+    )
     facts = {
         "effective_batch": schedule.batch_size * schedule.accumulate * dist.world,
         "steps_per_epoch": steps,
         "config": config_text,
     }
     at = resume(state, facts, window, runtime, run, dist)
-    lr.start(at.epoch * steps + at.step)
     run.begin(schedule.epochs, schedule.epochs * steps)
     if at.epoch >= schedule.epochs:
         run.info(
-            f"this run is finished: {run.folder} holds its {schedule.epochs} epochs; runtime.resume=never starts it over"
+            f"this run is finished: {run.folder} holds its {schedule.epochs} epochs; "
+            "runtime.resume=never starts it over"
         )
     outcome = Outcome(best=math.nan if at.best is None else at.best, scores={})
 
     def stop(number: int) -> NoReturn:
         run.warn(
-            f"stopped by {Signals(number).name} in epoch {at.epoch + 1} after {at.step} of {steps} steps; "
+            f"stopped by {Signals(number).name} in epoch {at.epoch + 1} after {at.step} of {steps} "
+            "steps; "
             "the state is saved, the same command continues from here"
         )
         raise Interrupted(number)
 
     def validating(done: int, total: int) -> None:
         run.progress(done, total, "validating")
-        # Saved already, so no need to agree: the other ranks have got the signal too, or are ended with this one.
+        # Saved already, so no need to agree: the other ranks have got the signal too, or are ended
+        # with this one.
         if interrupt.number:
             stop(interrupt.number)
 
@@ -148,6 +156,7 @@ def train(
                 at.step = i + 1
                 if logs:
                     row = window.close(run.folder, step + 1, schedule, dist)
+                    assert grad_norm is not None
                     row |= {"lr": optimizer.param_groups[0]["lr"], "grad_norm": grad_norm.item()}
                     left = schedule.epochs * steps - step - 1
                     run.log(
@@ -172,7 +181,8 @@ def train(
                         stop(int(asked))
             if at.step < steps:
                 raise RuntimeError(
-                    f"the training data ended after {at.step} of {steps} steps of epoch {at.epoch + 1}"
+                    f"the training data ended after {at.step} of {steps} steps of epoch "
+                    f"{at.epoch + 1}"
                 )
             epochs_done = at.epoch + 1
             is_best = False
@@ -227,10 +237,11 @@ def optimizer_step(
     runtime: RuntimeConf,
     dist: Distributed,
     logs: bool,
-) -> tuple[dict[str, Tensor], Tensor]:
-    """One step of the optimizer: the mean of the micro-batches' losses and the norm of the gradient.
+) -> tuple[dict[str, Tensor], Tensor | None]:
+    """One step of the optimizer: the micro-batches' mean losses and the norm of the gradient.
 
-    The norm is 0 where nobody asks for it: without clipping, off the log lines. Nothing here waits for the device.
+    The norm is None where nobody asks for it: without clipping, off the log lines. Nothing here
+    waits for the device.
     """
     optimizer.zero_grad(set_to_none=True)
     total: dict[str, Tensor] = {}
@@ -241,11 +252,12 @@ def optimizer_step(
         with nullcontext() if reduce_now else model.no_sync():  # type: ignore[operator]
             with autocast(dist.device, runtime.precision):
                 losses = loss_fn(model(batch), batch)
-            scaler.scale(losses["loss"] / len(micro_batches)).backward()
+            if len(micro_batches) > 1:
+                losses = {name: value / len(micro_batches) for name, value in losses.items()}
+            scaler.scale(losses["loss"]).backward()
         for name, value in losses.items():
-            part = value.detach() / len(micro_batches)
-            total[name] = total[name] + part if name in total else part
-    grad_norm = torch.zeros(())
+            total[name] = total[name] + value.detach() if name in total else value.detach()
+    grad_norm = None
     if schedule.clip_norm is not None or logs:
         scaler.unscale_(optimizer)
         limit = math.inf if schedule.clip_norm is None else schedule.clip_norm
@@ -258,7 +270,9 @@ def optimizer_step(
 
 
 class Window:
-    """The means of the losses since the last log line, summed on the device, and the time they took."""
+    """The means of the losses since the last log line, summed on the device, and the time they
+    took.
+    """
 
     def __init__(self, dist: Distributed) -> None:
         self.device = dist.device
@@ -307,7 +321,8 @@ class Window:
                     f"the last good state is {kept}" if kept.exists() else "nothing was saved yet"
                 )
                 raise FloatingPointError(
-                    f"{name} is {value} at step {step}; {way_out}; try a lower schedule.optimizer.lr, "
+                    f"{name} is {value} at step {step}; {way_out}; try a lower "
+                    "schedule.optimizer.lr, "
                     "schedule.clip_norm, or runtime.precision=fp32"
                 )
 
@@ -362,7 +377,8 @@ def resume(
     )
     if dist.max(found) != -dist.max(-found):
         raise CheckpointError(
-            f"the ranks do not see the same checkpoint in {run.folder}; put it on a file system that all machines share"
+            f"the ranks do not see the same checkpoint in {run.folder}; put it on a file system "
+            "that all machines share"
         )
     if content is None:
         run.rewind(0)
@@ -373,8 +389,10 @@ def resume(
     ):
         if content[name] != facts[name]:
             raise ValueError(
-                f"the checkpoint was made with {content[name]} {meaning}, this run has {facts[name]}: "
-                "keep the product of batch, accumulation and ranks, and the data, or start over with runtime.resume=never"
+                f"the checkpoint was made with {content[name]} {meaning}, this run has "
+                f"{facts[name]}: "
+                "keep the product of batch, accumulation and ranks, and the data, or start over "
+                "with runtime.resume=never"
             )
     if ("ema" in content) != ("ema" in state):
         raise ValueError(
@@ -387,7 +405,8 @@ def resume(
     window.load(content["window"]["names"], rows[dist.rank] if same_ranks else rows.mean(axis=0))
     at = Progress(content["epoch"], content["step"], content["best"])
     step = at.epoch * facts["steps_per_epoch"] + at.step
-    run.rewind(step)
+    # Where validation is next its row may be there already, from before the end came.
+    run.rewind(step, validated=at.step < facts["steps_per_epoch"])
     run.info(f"continuing after step {step} (epoch {at.epoch + 1})")
     return at
 
@@ -404,7 +423,8 @@ def steps_per_epoch(num_batches: int, schedule: ScheduleConf) -> int:
     steps = num_batches // schedule.accumulate
     if steps == 0:
         raise ValueError(
-            f"an epoch has {num_batches} batches, fewer than schedule.accumulate={schedule.accumulate}; "
+            f"an epoch has {num_batches} batches, fewer than "
+            f"schedule.accumulate={schedule.accumulate}; "
             "accumulate less, or use smaller batches"
         )
     return min(steps, schedule.max_steps) if schedule.max_steps else steps
@@ -434,7 +454,9 @@ def seed_step(seed: int, step: int, dist: Distributed) -> None:
 
 
 def count_bad(group: list[dict[str, Any]], bad_videos: BadVideos, run: Run) -> None:
-    """Take the unreadable files out of the batches and say them; an error where a batch has nothing else."""
+    """Take the unreadable files out of the batches and say them; an error where a batch has
+    nothing else.
+    """
     for batch in group:
         entries = batch.pop("bad_videos", None)
         if entries:

@@ -1,0 +1,230 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vidrec.engine import distributed
+from vidrec.engine.distributed import Distributed
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_train import by_hand, same
+from toy_run import NUM_VAL, untimed
+
+SCRIPT = Path(__file__).with_name("toy_run.py")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_ranks(command, world=2):
+    """The processes that torchrun would start."""
+    shared = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(world),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path]),
+    }
+    return [
+        subprocess.Popen(
+            [sys.executable, *command],
+            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(world)
+    ]
+
+
+def finish(processes, timeout=90):
+    """Exit codes and errors of all ranks; none outlives the test."""
+    try:
+        errors = [process.communicate(timeout=timeout)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [process.returncode for process in processes], errors
+
+
+def run_ranks(folder, options, world=2):
+    folder.mkdir(exist_ok=True)
+    codes, errors = finish(start_ranks([str(SCRIPT), str(folder), json.dumps(options)], world))
+    return codes, errors, folder / "log.jsonl"
+
+
+def read(path):
+    return untimed([json.loads(line) for line in path.read_text().splitlines()])
+
+
+def test_two_ranks_with_micro_batches_are_one_rank_with_all_of_them(tmp_path):
+    """Two ranks x two micro-batches x two samples, against eight samples by hand.
+
+    Validation has 4 and 3 samples: the metric checks that each row came once.
+    """
+    assert NUM_VAL % 2
+    options = {
+        "schedule": {"batch_size": 2, "accumulate": 2, "ema": 0.9},
+        "runtime": {"log_every": 2},
+    }
+    codes, errors, log = run_ranks(tmp_path / "run", options)
+    assert codes == [0, 0], errors
+    weights, average, losses, _ = by_hand()
+    saved = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+    same(saved["net"], weights)
+    same(saved["ema"], average)
+    logged = [row["train/loss"] for row in read(log) if "train/loss" in row]
+    assert logged == pytest.approx(np.reshape(losses, (-1, 2)).mean(axis=1), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_ranks_that_were_killed_resume_exactly(tmp_path):
+    options = {
+        "schedule": {"batch_size": 4, "ema": 0.9, "precise_bn": 2, "epochs": 3},
+        "runtime": {"log_every": 3, "save_every_minutes": 0.0},
+        "noise": 0.1,
+        "dropout": 0.5,
+        "norm": True,
+    }
+    codes, errors, log = run_ranks(tmp_path / "whole", options)
+    assert codes == [0, 0], errors
+    codes, *_ = run_ranks(tmp_path / "killed", options | {"kill": 8})
+    assert codes == [-9, -9]
+    codes, errors, killed_log = run_ranks(tmp_path / "killed", options)
+    assert codes == [0, 0], errors
+    assert read(killed_log) == read(log)
+    finals = [torch.load(tmp_path / n / "final.pt", weights_only=True) for n in ("whole", "killed")]
+    assert all(torch.equal(finals[0][name], finals[1][name]) for name in finals[0])
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_rank_stops_all_at_one_step(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    options = {"slow": 0.1, "schedule": {"batch_size": 4, "epochs": 30, "val_begin": 30}}
+    processes = start_ranks([str(SCRIPT), str(folder), json.dumps(options)])
+    for line in processes[1].stdout:
+        if line.startswith("epoch 1 2"):
+            break
+    processes[1].terminate()
+    codes, errors = finish(processes)
+    assert codes == [143, 143], errors
+    saved = torch.load(folder / "last.pt", weights_only=True)
+    assert saved["epoch"] * 4 + saved["step"] in (4, 5, 8, 10)
+
+
+GATHER = """
+import numpy as np
+from vidrec.engine import distributed
+dist = distributed.start("cpu", 1.0)
+rows = {"index": np.array([[0, 2, 4], [1, 3]][dist.rank]) if dist.world == 2 else None}
+assert dist.gather(rows)["index"].tolist() == [0, 2, 4, 1, 3]
+width = [4, 0][dist.rank]  # a rank without samples does not know how wide a row is
+scores = dist.gather({"scores": np.ones((len([1, 1][:width]), width), np.float32)})["scores"]
+assert scores.shape == (2, 4), scores.shape
+assert dist.any(dist.rank == 1) is True and dist.any(False) is False
+assert dist.max(dist.rank + 0.5) == 1.5
+import torch
+value = torch.tensor([float(dist.rank)])
+dist.mean_([value]); assert value.item() == 0.5
+value = torch.tensor([dist.rank + 3]); dist.broadcast_([value]); assert value.item() == 3
+dist.barrier(); dist.stop()
+"""
+
+
+def test_ranks_exchange_rows_and_numbers():
+    codes, errors = finish(start_ranks(["-c", GATHER]))
+    assert codes == [0, 0], errors
+
+
+def test_one_process_is_a_rank_of_its_own():
+    dist = Distributed()
+    rows = {"index": np.arange(3)}
+    assert dist.gather(rows) is rows
+    assert dist.any(True)
+    assert not dist.any(False)
+    net = torch.nn.Linear(1, 1)
+    assert dist.wrap(net) is net
+    dist.barrier()
+    dist.stop()
+
+
+@pytest.fixture
+def bare_environment(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith("SLURM") or name in (
+            "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+        ):  # fmt: skip
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+SRUN = {
+    "SLURM_PROCID": "5",
+    "SLURM_LOCALID": "1",
+    "SLURM_NTASKS": "8",
+    "SLURM_STEP_NUM_TASKS": "8",
+    "SLURM_STEP_TASKS_PER_NODE": "4(x2)",
+    "SLURM_STEP_NODELIST": "node[07-08]",
+    "SLURM_JOB_ID": "123456",
+}
+
+
+@pytest.mark.parametrize(
+    ("environment", "place"),
+    [
+        ({}, (0, 1, 0, 1)),
+        (
+            {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"},
+            (5, 8, 1, 4),
+        ),
+        (SRUN, (5, 8, 1, 4)),
+        # torchrun under srun: one task a node that starts the ranks itself.
+        (SRUN | {"RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "0"}, (2, 4, 0, 4)),
+        # A shell or batch script inside an allocation of many tasks is one process.
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_LOCALID": "0"}, (0, 1, 0, 1)),
+    ],
+)
+def test_the_place_among_the_ranks_follows_from_the_environment(
+    bare_environment, environment, place
+):
+    for name, value in environment.items():
+        bare_environment.setenv(name, value)
+    assert distributed._place() == place
+
+
+def test_ranks_under_slurm_meet_at_the_first_node_and_move_on_after_a_requeue(
+    bare_environment, tmp_path
+):
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text('#!/bin/sh\n[ "$3" = "node[07-08]" ] && printf "node07\\nnode08\\n"\n')
+    scontrol.chmod(0o755)
+    bare_environment.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for name, value in SRUN.items():
+        bare_environment.setenv(name, value)
+    ports = []
+    for restart in ("0", "1"):
+        for name in ("MASTER_ADDR", "MASTER_PORT"):
+            bare_environment.delenv(name, raising=False)
+        bare_environment.setenv("SLURM_RESTART_COUNT", restart)
+        distributed._rendezvous_from_slurm()
+        assert os.environ["MASTER_ADDR"] == "node07"
+        ports.append(int(os.environ["MASTER_PORT"]))
+    assert ports[0] != ports[1]
+    assert all(1024 < port < 32768 for port in ports)
+
+
+def test_a_device_that_is_not_there_is_refused(bare_environment, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match=r"which has 0 CUDA devices.*runtime\.device=cpu"):
+        distributed.start("cuda")

@@ -1,0 +1,219 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vidrec.engine.preempt import Interrupt, Interrupted
+
+sys.path.insert(0, str(Path(__file__).parent))
+from toy_run import Net, fit, untimed
+
+SCRIPT = Path(__file__).with_name("toy_run.py")
+EVERYTHING = {
+    "schedule": {"ema": 0.9, "precise_bn": 2, "epochs": 3, "batch_size": 4, "accumulate": 2},
+    "runtime": {"log_every": 3, "save_every_minutes": 0.0, "keep": 2},
+    "noise": 0.1,
+}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the engine runs after it."""
+
+
+def kill_after(number):
+    calls = 0
+
+    def on_step(done, label):
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise Killed
+
+    return on_step
+
+
+def states(folder):
+    return {p.name: torch.load(p, weights_only=True) for p in sorted(folder.glob("*.pt"))}
+
+
+def assert_identical(a, b):
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_identical(a[key], b[key])
+    elif isinstance(a, list):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_identical(x, y)
+    else:
+        assert a == b
+
+
+def net():
+    return Net(dropout=0.5, norm=True)
+
+
+@pytest.mark.parametrize("minutes", [0.0, None], ids=["every_step", "every_epoch"])
+def test_a_run_killed_anywhere_ends_as_if_nothing_had_happened(tmp_path, minutes):
+    """Dropout, noise, BatchNorm, averaging, accumulation: weights, state and log, bit for bit.
+
+    Twenty-four calls: three epochs of four steps and four validation batches.
+    """
+    options = EVERYTHING | {"runtime": EVERYTHING["runtime"] | {"save_every_minutes": minutes}}
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    log = untimed(fit(whole, net=net(), **options).run.logged)
+    expected = states(whole)
+    for number in (1, 2, 4, 5, 8, 9, 11, 14, 19, 24):
+        folder = tmp_path / f"killed_{number}"
+        folder.mkdir()
+        with pytest.raises(Killed):
+            fit(folder, net=net(), on_step=kill_after(number), **options)
+        result = fit(folder, net=net(), **options)
+        assert untimed(result.run.logged) == log, number
+        got = states(folder)
+        # What came before last.pt depends on when it was killed.
+        for part in (expected, got):
+            part.pop("previous.pt", None)
+        assert_identical(got, expected)
+
+
+def test_loaders_with_workers_resume_within_an_epoch(tmp_path):
+    options = EVERYTHING | {"runtime": EVERYTHING["runtime"] | {"num_workers": 1}}
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    log = untimed(fit(tmp_path / "whole", net=net(), **EVERYTHING).run.logged)
+    with pytest.raises(Killed):
+        fit(tmp_path / "killed", net=net(), on_step=kill_after(3), **options)
+    assert untimed(fit(tmp_path / "killed", net=net(), **options).run.logged) == log
+
+
+def start(folder, options, **kwargs):
+    folder.mkdir(exist_ok=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(folder), json.dumps(options)],
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **kwargs,
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_process_continues_to_the_same_weights_and_log(tmp_path):
+    options = EVERYTHING | {"dropout": 0.5, "norm": True}
+    killed = start(tmp_path / "killed", options | {"kill": 7})
+    assert killed.wait(60) == -signal.SIGKILL
+    again = start(tmp_path / "killed", options)
+    assert again.wait(60) == 0, again.stderr.read()
+    (tmp_path / "whole").mkdir()
+    whole = fit(tmp_path / "whole", net=net(), **EVERYTHING)
+    final = torch.load(tmp_path / "killed" / "final.pt", weights_only=True)
+    assert_identical(dict(final), dict(whole.net.state_dict()))
+    log = [json.loads(line) for line in (tmp_path / "killed/log.jsonl").read_text().splitlines()]
+    assert untimed(log) == untimed(whole.run.logged)
+    for process in (killed, again):
+        process.communicate()
+
+
+@pytest.mark.parametrize("label", ["epoch 1", "validating"])
+def test_ctrl_c_saves_and_the_same_command_continues(tmp_path, label):
+    def interrupt(done, where):
+        if where == label and done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    options = EVERYTHING | {"runtime": {"log_every": 3}}  # no saving between epochs of its own
+    log = untimed(fit(tmp_path / "whole", net=net(), **options).run.logged)
+    with pytest.raises(Interrupted) as stopped:
+        fit(tmp_path / "stopped", net=net(), on_step=interrupt, **options)
+    assert stopped.value.code == 130
+    saved = torch.load(tmp_path / "stopped" / "last.pt", weights_only=True)
+    assert (saved["epoch"], saved["step"]) == (0, 2 if label == "epoch 1" else 4)
+    result = fit(tmp_path / "stopped", net=net(), **options)
+    assert untimed(result.run.logged) == log
+
+
+def test_a_terminated_process_with_workers_saves_and_says_how_to_go_on(tmp_path):
+    options = {"slow": 0.2, "runtime": {"num_workers": 1}}
+    process = start(tmp_path / "run", options, start_new_session=True)
+    for line in process.stdout:
+        if line.startswith("epoch 1 2"):
+            break
+    # To the whole group, workers too, as schedulers and terminals do.
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    saved = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+    assert (saved["epoch"], saved["step"]) in [(0, 2), (0, 3), (0, 4)]
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt.number == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_finished_run_says_so_and_changes_nothing(tmp_path):
+    first = fit(tmp_path)
+    log, best = first.run.logged, first.outcome.best
+    again = fit(tmp_path)
+    assert again.run.logged == log
+    assert again.outcome.best == best
+    assert any("finished" in text for text in again.run.texts)
+
+
+def test_resume_never_starts_over(tmp_path):
+    log = untimed(fit(tmp_path).run.logged)
+    result = fit(tmp_path, runtime={"resume": "never"})
+    assert untimed(result.run.logged) == log
+
+
+def test_resume_from_a_checkpoint_elsewhere(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    whole = fit(tmp_path / "a", runtime={"keep": 4})
+    result = fit(tmp_path / "b", runtime={"resume": str(tmp_path / "a" / "epoch_2.pt")})
+    assert [r["epoch"] for r in result.run.logged if "val/prob" in r] == [3, 4]
+    assert_identical(dict(result.net.state_dict()), dict(whole.net.state_dict()))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"batch_size": 4}, "8 samples a step .* this run has 4"),
+        ({"max_steps": 2}, "4 steps an epoch, this run has 2"),
+        ({"ema": 0.9}, r"schedule\.ema"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, schedule, message):
+    fit(tmp_path, schedule={"epochs": 2})
+    with pytest.raises(ValueError, match=message):
+        fit(tmp_path, schedule={"epochs": 2} | schedule)
+
+
+def test_a_cut_off_checkpoint_costs_an_epoch_not_the_run(tmp_path):
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    log = untimed(fit(tmp_path / "whole").run.logged)
+    with pytest.raises(Killed):
+        fit(tmp_path / "cut", on_step=kill_after(18))
+    last = tmp_path / "cut" / "last.pt"
+    last.write_bytes(last.read_bytes()[:1000])
+    result = fit(tmp_path / "cut")
+    assert any("previous.pt" in text for text in result.run.texts)
+    assert untimed(result.run.logged) == log

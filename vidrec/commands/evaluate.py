@@ -1,0 +1,51 @@
+"""Evaluate a run or a checkpoint, or score dumped predictions; the arguments are overrides."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from vidrec.config import EvaluateConf, conf_dir, register
+from vidrec.overrides import lenient, of_run
+
+register()
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of `python evaluate.py` and `vidrec evaluate`.
+
+    `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
+    """
+    runs = [Path(argument[4:]) for argument in arguments if argument.startswith("run=")]
+    arguments = [argument for argument in arguments if not argument.startswith("run=")]
+    try:
+        for folder in runs[-1:]:
+            arguments = of_run(folder, arguments)
+            named = ("checkpoint=", "score=")
+            if not any(argument.lstrip("+").startswith(named) for argument in arguments):
+                best = folder / "best.pt"
+                arguments.append(f"checkpoint='{best if best.exists() else folder / 'last.pt'}'")
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from None
+    sys.argv[1:] = lenient(arguments)
+    run()
+
+
+@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="evaluate")
+def run(cfg: DictConfig) -> None:
+    """Evaluate as `cfg` says."""
+    # Imported here so that `--help` and `--cfg job` answer at once.
+    from vidrec import validation
+
+    try:
+        conf = validation.check(cfg, EvaluateConf)
+    except validation.ConfigError as error:
+        raise SystemExit(f"configuration error: {error}") from None
+    from vidrec.evaluation import evaluate_run
+
+    assert isinstance(conf, EvaluateConf)
+    try:
+        evaluate_run(conf)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f"error: {error}") from None

@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py
 
-The smallest of several runs each, in fresh processes; bare `python -c "import hydra"` beside them for scale.
+The smallest of several runs each, in fresh processes; bare imports beside them for scale.
 """
 
 import json

@@ -24,6 +24,8 @@ from vidrec.engine.optim import linear_scale, parameter_groups
 class Loaders:
     train: DataLoader
     val: DataLoader
+    num_train: int  # samples
+    num_val: int
     bad_train: BadVideos
     bad_val: BadVideos
 
@@ -73,6 +75,8 @@ def build_loaders(
     return Loaders(
         train=_loader(train_set, batches, runtime, dist),
         val=evaluation_loader(val_set, schedule.val_batch_size, runtime, dist),
+        num_train=len(train_set),
+        num_val=len(val_set),
         bad_train=BadVideos(len(train_set), data.max_bad_fraction),
         bad_val=BadVideos(len(val_set), data.max_bad_fraction),
     )
@@ -112,7 +116,7 @@ def build_optimizer(net: nn.Module, schedule: ScheduleConf, world: int) -> Optim
     if schedule.scale_lr:
         lr *= linear_scale(effective_batch(schedule, world), schedule.base_batch_size)
     weight_decay = float(factory.keywords.get("weight_decay", 0.0))
-    rules = {name: ParamRule(**vars(rule)) for name, rule in schedule.param_groups.items()}
+    rules = {name: ParamRule(**rule) for name, rule in schedule.param_groups.items() if rule}
     return factory(parameter_groups(net, lr, weight_decay, rules), lr=lr)
 
 

@@ -1,4 +1,4 @@
-"""Who owns each mapping of the configuration: the dataclasses that are not a `_target_`'s signature.
+"""Who owns each mapping of the configuration that is not a `_target_`'s signature.
 
 Imports nothing heavy, so that `--help` and `--cfg job` answer at once.
 """
@@ -99,7 +99,7 @@ class ScheduleConf:
     test_batch_size: int = 1
     accumulate: int = 1  # micro-batches of one step
     optimizer: dict[str, Any] = MISSING  # a partial: parameters come later
-    param_groups: dict[str, ParamRule] = field(default_factory=dict)
+    param_groups: dict[str, Any] = field(default_factory=dict)  # named ParamRules, first match wins
     lr: dict[str, Any] = field(default_factory=dict)  # named phases, chained
     clip_norm: float | None = None
     base_batch_size: int | None = None  # the recipe's samples per step over all ranks
@@ -138,7 +138,7 @@ class RuntimeConf:
     save_every_minutes: float | None = None  # also within an epoch
     keep: int = 0  # numbered checkpoints (epoch_N.pt) kept beside last.pt and best.pt
     save_best: bool = True
-    resume: str = "auto"  # auto: continue the run directory's last.pt; never: start over; or a checkpoint's path
+    resume: str = "auto"  # auto: go on with the run directory's last.pt; never; or a checkpoint
     dist_timeout_minutes: float = 10.0
     progress: bool = True  # bar on a terminal
     wandb: WandbConf = field(default_factory=WandbConf)
@@ -164,7 +164,7 @@ class EvaluateConf(TrainConf):
 
 
 def conf_dir() -> str:
-    """The folder of the Hydra tree: inside the package when it was installed, beside it in a checkout."""
+    """The folder of the Hydra tree: inside an installed package, beside it in a checkout."""
     inside = Path(__file__).parent / "conf"
     return str(inside if inside.is_dir() else inside.parent.parent / "conf")
 
@@ -179,7 +179,8 @@ _NOT_IN_NAME = re.compile(
 def run_name(choices: dict[str, str | None], overrides: list[str]) -> str:
     """A name that follows from the choices alone, so that ranks agree and the same command resumes.
 
-    >>> run_name({"model": "tsn", "data": "ucf101"}, ["model=tsn", "data=ucf101", "schedule.epochs=3"])
+    >>> choices = {"model": "tsn", "data": "ucf101"}
+    >>> run_name(choices, ["model=tsn", "data=ucf101", "schedule.epochs=3"])
     'tsn_ucf101,schedule.epochs=3'
     """
     name = choices.get("experiment") or f"{choices['model']}_{choices['data']}"

@@ -14,7 +14,7 @@ from vidrec.training import read_class_names, set_torch_options, to_device
 
 
 def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
-    """Score `conf.checkpoint` on `conf.split`, or the dumps in `conf.score`; prints and returns the scores."""
+    """Score `conf.checkpoint` on `conf.split`, or the dumps in `conf.score`."""
     if conf.score:
         return score_dumps(conf)
     if conf.checkpoint is None:
@@ -37,8 +37,8 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
         loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
         if loaded.missing or loaded.differing:
             raise ValueError(
-                f"{loaded}\n{conf.checkpoint} is not of this model: what is missing would be random. "
-                "Choose the model, the data (its classes) or the experiment that it was trained with"
+                f"{loaded}\n{conf.checkpoint} is not of this model: what is missing would be random; "
+                "choose the model, the data (its classes) or the experiment of its training"
             )
         net = to_device(net, conf, dist)
         status = StatusLine(runtime.progress and dist.rank == 0)
@@ -69,7 +69,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
 
 
 def score_dumps(conf: EvaluateConf) -> dict[str, float]:
-    """The metric of the data group on one dump, or on several fused; runs no net and reads no video."""
+    """The metric of the data group on one dump, or on several fused; runs no net."""
     fused = fuse(conf.score, conf.score_weights)
     scores = build.build_metric(conf.data).compute(fused.rows)
     show(scores, f"{len(fused.names):,} videos, {fused.protocol}")

@@ -8,10 +8,10 @@ from vidrec.config import conf_dir
 
 
 def lenient(arguments: list[str]) -> list[str]:
-    """`key=value` of plain keys as `++key=value`, so that an unknown key reaches the startup validation.
+    """`key=value` of plain keys as `++key=value`: unknown keys reach the startup validation.
 
-    Hydra would reject it without naming the nearest valid key. Group choices, deletions, flags and Hydra's own
-    keys stay as they are.
+    Hydra would reject them without naming the nearest valid key. Group choices, deletions, flags
+    and Hydra's own keys stay as they are.
     """
     groups = {path.name for path in Path(conf_dir()).iterdir() if path.is_dir()}
     return [f"++{argument}" if _plain_key(argument, groups) else argument for argument in arguments]

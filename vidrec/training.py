@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -115,21 +116,22 @@ def describe(
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
     effective = build.effective_batch(schedule, dist.world)
     run.info(
-        f"{trained / 1e6:.2f} M parameters, {len(loaders.train.dataset):,} training and "
-        f"{len(loaders.val.dataset):,} validation samples of {conf.data.num_classes} classes, "
-        f"{effective} samples a step on {dist.world} x {dist.device.type}, {conf.runtime.precision.value}"
+        f"{trained / 1e6:.2f} M parameters, {loaders.num_train:,} training and "
+        f"{loaders.num_val:,} validation samples of {conf.data.num_classes} classes, "
+        f"{effective} samples a step on {dist.world} x {dist.device.type}, "
+        f"{conf.runtime.precision.value}"
     )
     run.info(f"everything goes to {run.folder}")
     if schedule.base_batch_size and effective != schedule.base_batch_size:
         scaled = "was scaled to it" if schedule.scale_lr else "is not scaled to it"
         run.warn(
-            f"{effective} samples a step where the recipe has {schedule.base_batch_size}: the learning rate {scaled} "
-            "(schedule.scale_lr)"
+            f"{effective} samples a step where the recipe has {schedule.base_batch_size}: "
+            f"the learning rate {scaled} (schedule.scale_lr)"
         )
 
 
 def draw(outcome: Outcome, dataset: Any, class_names: list[str], run: Run) -> None:
-    """Curves, confusion matrix and sample predictions. A picture that fails costs a warning, not the run."""
+    """Curves, confusion matrix, sample predictions. One that fails costs a warning, not the run."""
     from vidrec.engine import pictures
     from vidrec.metrics.accuracy import confusion_matrix
 
@@ -148,14 +150,15 @@ def draw(outcome: Outcome, dataset: Any, class_names: list[str], run: Run) -> No
             run.picture("confusion", path)
         path = run.folder / "predictions.png"
         samples = []
-        for row in range(0, len(rows["index"]), max(1, len(rows["index"]) // 12)):
+        # Twelve spread over the list, not in step with classes that take turns in it.
+        for row in np.linspace(0, len(rows["index"]) - 1, 12).astype(int):
             item = dataset[int(rows["index"][row])]
             if "video" in item:
                 frames = item["video"].reshape(-1, *item["video"].shape[-3:])
                 samples.append(
                     pictures.sample(frames, rows["scores"][row], rows["label"][row], class_names)
                 )
-        pictures.predictions(samples[:12], path)
+        pictures.predictions(samples, path)
         run.picture("predictions", path)
     except (OSError, ValueError, RuntimeError) as error:
         run.warn(f"a picture could not be drawn: {error}")

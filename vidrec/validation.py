@@ -1,4 +1,4 @@
-"""Startup validation: everything wrong with a configuration, said at once, before any data is opened.
+"""Startup validation: all that is wrong with a configuration, said before any data is opened.
 
 `check` returns the problems as sentences with the full path of each key and the nearest valid name.
 """
@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args, get_origin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vidrec.config import EvaluateConf, TrainConf
+from vidrec.config import EvaluateConf, ParamRule, TrainConf
 
 RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
@@ -29,10 +29,11 @@ class ConfigError(ValueError):
 def check(cfg: DictConfig, schema: type[TrainConf] = TrainConf) -> TrainConf:
     """The configuration as dataclasses, or ConfigError with every problem in it.
 
-    cfg: the composed configuration; keys added with `+` are checked too. `schema` is TrainConf or EvaluateConf.
+    cfg: the composed configuration; keys added with `+` are checked too. schema: TrainConf or
+        EvaluateConf.
     """
     problems = list(_unknown_keys(cfg, schema, ""))
-    problems += [f"{key} needs a value: {key}=..." for key in sorted(OmegaConf.missing_keys(cfg))]
+    problems += [f"{path} needs a value: {path}=..." for path in _missing(cfg, "")]
     if problems:
         raise ConfigError(_listing(problems))
     try:
@@ -44,6 +45,8 @@ def check(cfg: DictConfig, schema: type[TrainConf] = TrainConf) -> TrainConf:
     problems = list(_ranges(conf))
     for path, node in _target_nodes(plain, ""):
         problems += _check_target(path, node)
+    for name, rule in conf.schedule.param_groups.items():
+        problems += _check_rule(f"schedule.param_groups.{name}", rule)
     problems = list(dict.fromkeys(problems)) or [*_consistency(conf), *_evaluation(conf)]
     if problems:
         raise ConfigError(_listing(problems))
@@ -82,11 +85,17 @@ def _unknown_keys(cfg: DictConfig, schema: Any, path: str) -> Iterator[str]:
         kind = fields[key]
         if dataclasses.is_dataclass(kind) and not node._is_interpolation():
             yield from _unknown_keys(node, kind, f"{where}.")
-        elif get_origin(kind) is dict and dataclasses.is_dataclass(get_args(kind)[1]):
-            for name in map(str, node):
-                child = node._get_node(name)
-                if isinstance(child, DictConfig):
-                    yield from _unknown_keys(child, get_args(kind)[1], f"{where}.{name}.")
+
+
+def _missing(node: Any, path: str) -> Iterator[str]:
+    """Paths of the values that are still ???, interpolations apart."""
+    keys: Any = node if isinstance(node, DictConfig) else range(len(node))
+    for key in keys:
+        child = node._get_node(key)
+        if OmegaConf.is_missing(node, key) and not child._is_interpolation():
+            yield f"{path}{key!s}"
+        elif OmegaConf.is_config(child) and not child._is_none() and not child._is_interpolation():
+            yield from _missing(child, f"{path}{key!s}.")
 
 
 def _target_nodes(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -102,14 +111,14 @@ def _target_nodes(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]
 
 
 def locate(target: str) -> Callable[..., Any]:
-    """The class or function of a dotted path. ImportError or AttributeError says what is wrong with it."""
+    """The class or function of a dotted path. ImportError or AttributeError says what is wrong."""
     parts = target.split(".")
     for split in range(len(parts), 0, -1):
         module_name = ".".join(parts[:split])
         try:
             found: Any = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
-            # Only "this very module does not exist" goes on to its parent; a missing dependency is an error.
+            # Only "this very module does not exist" goes on to its parent.
             if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
                 raise
             continue
@@ -128,11 +137,11 @@ def _public(owner: Any) -> list[str]:
 
 
 def _signature(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool] | None:
-    """Parameters by name and whether any further keyword is taken; None where Python cannot tell."""
-    functions = [target]
+    """Parameters by name, and whether any other keyword is taken; None where nobody can tell."""
+    functions: list[Any] = [target]
     if inspect.isclass(target):
         functions = [
-            c.__init__ for c in target.__mro__ if "__init__" in vars(c) and c is not object
+            vars(c)["__init__"] for c in target.__mro__ if "__init__" in vars(c) and c is not object
         ]
     parameters: dict[str, inspect.Parameter] = {}
     for depth, function in enumerate(functions):
@@ -177,9 +186,22 @@ def _check_target(path: str, node: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{path}.{name}: {short} needs a value for '{name}'"
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def _check_rule(path: str, rule: Any) -> Iterator[str]:
+    """A named rule of `schedule.param_groups`; null drops an inherited one."""
+    if rule is not None and not isinstance(rule, Mapping):
+        yield f"{path}={rule!r} is not a rule such as {{name: cls_head, lr: 5}}"
+        return
+    hints = typing.get_type_hints(ParamRule)
+    for key, value in (rule or {}).items():
+        if key not in hints:
+            yield f"{path}.{key}: a rule has no '{key}'{_near(key, list(hints))}"
+        else:
+            yield from _misfit(f"{path}.{key}", value, hints[key])
+
+
+def _hints(function: Any) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)  # type: ignore[misc]
+        return typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
     except (NameError, TypeError):
         return {}
 
@@ -195,7 +217,7 @@ def _misfit(path: str, value: Any, annotation: Any) -> Iterator[str]:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Whether a plain YAML value can be passed where `annotation` is asked for; unknown kinds pass."""
+    """Whether a plain YAML value fits an annotation; unknown kinds pass."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is Any or annotation is inspect.Parameter.empty:
         return True
@@ -290,7 +312,8 @@ def _consistency(conf: TrainConf) -> Iterator[str]:
         )
     if model.channels != data.channels:
         yield (
-            f"model.channels={model.channels}, but data={data.name} gives frames of {data.channels} channels "
+            f"model.channels={model.channels}, but data={data.name} gives frames of "
+            f"{data.channels} channels "
             "(data.channels): optical flow needs 2 x clip.frames, RGB 3"
         )
     mean, std = model.net.get("mean"), model.net.get("std")
@@ -308,7 +331,8 @@ def _consistency(conf: TrainConf) -> Iterator[str]:
         frames = clip.frames * clips
         if clip.frames_per_view and frames % clip.frames_per_view:
             yield (
-                f"model.clip.frames_per_view={clip.frames_per_view} does not divide the {frames} frames "
+                f"model.clip.frames_per_view={clip.frames_per_view} does not divide the {frames} "
+                "frames "
                 f"of {name}={clips} clips of {clip.frames}"
             )
     if clip.size > clip.short_side:
@@ -320,7 +344,10 @@ def _consistency(conf: TrainConf) -> Iterator[str]:
             continue
         for step, node in steps.items():
             if node is not None and not (isinstance(node, dict) and "_target_" in node):
-                yield f"data.transforms.{name}.{step} is {node!r}: a step needs a _target_ (or null to drop it)"
+                yield (
+                    f"data.transforms.{name}.{step} is {node!r}: a step needs a _target_, "
+                    "or null to drop it"
+                )
     classes = model.net.get("cls_head", {}).get("num_classes")
     if isinstance(classes, int) and classes != data.num_classes:
         yield (
@@ -336,11 +363,12 @@ def _epochs(epochs: int, phases: Mapping[str, Any], val_begin: int) -> Iterator[
         late = [m for m in phase.get("milestones") or [] if m >= epochs]
         if late:
             yield (
-                f"schedule.lr.{name}.milestones: {late} is not before the end at schedule.epochs={epochs}"
+                f"schedule.lr.{name}.milestones: {late} is not before the end at "
+                f"schedule.epochs={epochs}"
             )
         begin = phase.get("begin") or 0
         if begin >= epochs:
-            yield f"schedule.lr.{name}.begin={begin} is not before the end at schedule.epochs={epochs}"
+            yield f"schedule.lr.{name}.begin={begin} is not before schedule.epochs={epochs}"
     if val_begin > epochs:
         yield f"schedule.val_begin={val_begin} is past the last epoch, schedule.epochs={epochs}"
 
@@ -352,5 +380,6 @@ def _evaluation(conf: TrainConf) -> Iterator[str]:
         yield f"split='{conf.split}': choose val or test"
     if conf.score_weights and len(conf.score_weights) != len(conf.score):
         yield (
-            f"score_weights has {len(conf.score_weights)} values for {len(conf.score)} files in score"
+            f"score_weights has {len(conf.score_weights)} values for the {len(conf.score)} "
+            "files in score"
         )

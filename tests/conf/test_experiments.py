@@ -1,6 +1,7 @@
 """Every experiment composes, passes the startup validation, builds, and has the published numbers.
 
-tests/golden/tsn_recipes.json holds the published configurations' own numbers (MMAction2 1.2.0, configs/recognition/tsn).
+tests/golden/tsn_recipes.json holds the published configurations' own numbers (MMAction2 1.2.0,
+configs/recognition/tsn).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Bad input gets one clear sentence with the path, the value and the way out, before any data is opened."""
+"""Bad input gets a sentence with the path, the value and the way out, before data is opened."""
 
 import subprocess
 import sys
@@ -55,7 +55,7 @@ def problems(*overrides: str) -> str:
         (["data.transforms.train.flip=0.5"], ["data.transforms.train.flip", "_target_"]),
         # missing arguments and classes
         (["~model.net.cls_head.num_classes"], ["model.net.cls_head.num_classes", "needs a value"]),
-        (["model=tsn", "data=videos"], ["data.name", "data.root", "data.num_classes", "needs a value"]),
+        (["data=videos"], ["data.name", "data.root", "data.num_classes", "needs a value"]),
         (
             ["data.sampling.train._target_=vidrec.data.sampling.DenseSampleFrame"],
             ["data.sampling.train._target_", "did you mean 'DenseSampleFrames'"],

@@ -1,5 +1,6 @@
 """Train a model; the arguments are overrides of the configuration."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -31,5 +32,5 @@ def run(cfg: DictConfig) -> float:
         raise SystemExit(f"configuration error: {error}") from None
     from vidrec.training import train_run
 
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     return train_run(conf, folder, OmegaConf.to_yaml(cfg, resolve=True))

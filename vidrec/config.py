@@ -187,9 +187,11 @@ def run_name(choices: dict[str, str | None], overrides: list[str]) -> str:
     groups = {"experiment"} | (set() if choices.get("experiment") else {"model", "data"})
     plain = sorted(override.lstrip("+") for override in overrides)
     kept = [o for o in plain if o.split("=")[0] not in groups and not _NOT_IN_NAME.match(o)]
-    text = re.sub(r"[^\w.=,+~-]+", "_", ",".join([name, *kept]))
-    if len(text) > 160:
-        text = f"{text[:140]}-{hashlib.sha256(','.join(kept).encode()).hexdigest()[:12]}"
+    # Paths and long lists would make unreadable names: they are hashed.
+    shown = [override for override in kept if "/" not in override and len(override) < 40]
+    text = re.sub(r"[^\w.=,+~-]+", "_", ",".join([name, *shown]))
+    if len(shown) < len(kept) or len(text) > 120:
+        text = f"{text[:110]}-{hashlib.sha256(','.join(kept).encode()).hexdigest()[:8]}"
     return text
 
 

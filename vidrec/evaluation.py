@@ -37,8 +37,8 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
         loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
         if loaded.missing or loaded.differing:
             raise ValueError(
-                f"{loaded}\n{conf.checkpoint} is not of this model: what is missing would be random; "
-                "choose the model, the data (its classes) or the experiment of its training"
+                f"{loaded}\n{conf.checkpoint} is not of this model, what is missing would be "
+                "random; choose the model, the data (its classes) or the experiment of its training"
             )
         net = to_device(net, conf, dist)
         status = StatusLine(runtime.progress and dist.rank == 0)

@@ -7,6 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from vidrec.config import EvaluateConf, conf_dir, register
+from vidrec.errors import EXPECTED, sentence
 from vidrec.overrides import lenient, of_run
 
 register()
@@ -47,5 +48,5 @@ def run(cfg: DictConfig) -> None:
     assert isinstance(conf, EvaluateConf)
     try:
         evaluate_run(conf)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f"error: {error}") from None
+    except EXPECTED as error:
+        raise SystemExit(f"error: {sentence(error)}") from None

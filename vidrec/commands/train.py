@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from vidrec.config import conf_dir, register
+from vidrec.errors import EXPECTED, sentence
 from vidrec.overrides import lenient
 
 register()
@@ -28,9 +29,12 @@ def run(cfg: DictConfig) -> float:
 
     try:
         conf = validation.check(cfg)
+        from vidrec.training import train_run
+
+        folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
+        return train_run(conf, folder, OmegaConf.to_yaml(cfg, resolve=True))
     except validation.ConfigError as error:
         raise SystemExit(f"configuration error: {error}") from None
-    from vidrec.training import train_run
-
-    folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
-    return train_run(conf, folder, OmegaConf.to_yaml(cfg, resolve=True))
+    except EXPECTED as error:
+        # The traceback is in the run's train.log.
+        raise SystemExit(f"error: {sentence(error)}") from None

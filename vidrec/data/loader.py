@@ -1,5 +1,7 @@
 """Which samples a rank loads at each step, and the workers that load them."""
 
+import atexit
+import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -101,11 +103,22 @@ def make_loader(
     )
 
 
+@atexit.register
+def _end_workers() -> None:
+    """End the workers that an exception left behind.
+
+    multiprocessing would do so with SIGTERM, to which they do not listen, and wait for ever. It registered
+    its own clean-up before, so that this comes first.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would report them as lost
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
 def _start_worker(worker: int) -> None:
     # Workers are the parallelism; threads of theirs would take the cores from each other.
     torch.set_num_threads(1)
     # Ctrl-C and the scheduler's signals go to the whole group; the main process decides, and its
-    # workers
-    # end when it does.
+    # workers end when it does (see _end_workers).
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

@@ -12,7 +12,7 @@ from vidrec.data.decode import Source, VideoError
 from vidrec.data.transforms import Pipeline, Plan
 
 # Replacing this many unreadable videos in a row means that the storage is gone, not that a file is broken.
-MAX_REPLACEMENTS = 20
+MAX_REPLACEMENTS = 100
 
 
 class Reader(Protocol):
@@ -85,7 +85,8 @@ class VideoDataset(Dataset):
             except VideoError as error:
                 if self.on_bad_video == "raise" or len(bad) >= MAX_REPLACEMENTS:
                     raise
-                bad.append((self.path(index), str(error)))
+                path = self.path(index)
+                bad.append((path, str(error).removeprefix(f"{path}: ")))
                 if self.on_bad_video == "skip":
                     return {"bad_videos": bad}
                 index = int(rng.integers(len(self)))

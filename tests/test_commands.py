@@ -113,3 +113,11 @@ def test_configuration_is_printed_whole(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "path: data/kinetics400/kinetics400_train_list_videos.txt" in done.stdout
     assert "${" not in done.stdout
+
+
+def test_a_missing_list_is_named_in_one_sentence(tmp_path):
+    arguments = ["model=tsn", "model.weights=null", "data=ucf101", "runtime.wandb.mode=disabled"]
+    done = run("train.py", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: data/ucf101/ucf101_train_split_1_videos.txt" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 from torch.optim import Optimizer
@@ -30,17 +31,28 @@ class Loaders:
     bad_val: BadVideos
 
 
+def _make(node: Any) -> Any:
+    """The object a `_target_` node describes; what its constructor raises comes as it is."""
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException = error
+        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise cause from None
+
+
 def build_net(model: ModelConf) -> nn.Module:
     """The network with its initial weights as constructed; `model.weights` are loaded elsewhere."""
-    return instantiate(model.net)
+    return _make(model.net)
 
 
 def build_loss(model: ModelConf) -> Any:
-    return instantiate(model.loss)
+    return _make(model.loss)
 
 
 def build_metric(data: DataConf) -> Any:
-    return instantiate(data.metric)
+    return _make(data.metric)
 
 
 def build_dataset(data: DataConf, split: str) -> Any:
@@ -53,7 +65,7 @@ def build_dataset(data: DataConf, split: str) -> Any:
     # In evaluation a sample is scored once: in place of an unreadable one there is nothing to take.
     if split != "train" and node.get("on_bad_video") == "replace":
         node = node | {"on_bad_video": "skip"}
-    dataset = instantiate(node, _convert_="all")
+    dataset = _make(node)
     if len(dataset) == 0:
         raise ValueError(f"data={data.name} has no samples in its {split} list")
     return dataset
@@ -62,7 +74,7 @@ def build_dataset(data: DataConf, split: str) -> Any:
 def prepare_data(data: DataConf) -> None:
     """Write the embedded example data where it is not there yet."""
     if data.prepare is not None:
-        instantiate(data.prepare)
+        _make(data.prepare)
 
 
 def build_loaders(
@@ -111,7 +123,7 @@ def effective_batch(schedule: ScheduleConf, world: int) -> int:
 
 def build_optimizer(net: nn.Module, schedule: ScheduleConf, world: int) -> Optimizer:
     """The optimizer over the parameter groups that `schedule.param_groups` asks for."""
-    factory: partial[Optimizer] = instantiate(schedule.optimizer, _convert_="all")
+    factory: partial[Optimizer] = _make(schedule.optimizer)
     lr = float(factory.keywords["lr"])
     if schedule.scale_lr:
         lr *= linear_scale(effective_batch(schedule, world), schedule.base_batch_size)
@@ -121,9 +133,5 @@ def build_optimizer(net: nn.Module, schedule: ScheduleConf, world: int) -> Optim
 
 
 def build_lr(schedule: ScheduleConf, optimizer: Optimizer, steps_per_epoch: int) -> LearningRate:
-    phases = {
-        name: instantiate(phase, _convert_="all")
-        for name, phase in schedule.lr.items()
-        if phase is not None
-    }
+    phases = {name: _make(phase) for name, phase in schedule.lr.items() if phase is not None}
     return LearningRate(phases, optimizer, steps_per_epoch, schedule.epochs)

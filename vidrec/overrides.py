@@ -1,5 +1,6 @@
 """Command-line overrides: what is done to them before Hydra sees them."""
 
+import difflib
 from pathlib import Path
 
 import yaml
@@ -26,6 +27,26 @@ def _plain_key(argument: str, groups: set[str]) -> bool:
         and key.split("@")[0] not in groups
         and key.split(".")[0] != "hydra"
     )
+
+
+def wrong_choice(arguments: list[str]) -> str | None:
+    """What is wrong with the first group choice that names no file, with the nearest that does."""
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        group = key.lstrip("+").split("@")[0]
+        folder = Path(conf_dir(), group)
+        if not equals or not group or not folder.is_dir():
+            continue
+        known = sorted(path.stem for path in folder.glob("*.yaml"))
+        for choice in value.split(","):
+            if (
+                choice not in ("null", *known)
+                and choice.replace("_", "").replace("-", "").isalnum()
+            ):
+                near = difflib.get_close_matches(choice, known, 1)
+                hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+                return f"{group}={choice}: there is no conf/{group}/{choice}.yaml; {hint}"
+    return None
 
 
 def of_run(folder: Path, arguments: list[str]) -> list[str]:

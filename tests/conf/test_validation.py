@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import validation
 from vidrec.config import conf_dir, register
-from vidrec.overrides import lenient
+from vidrec.overrides import lenient, wrong_choice
 
 KINETICS = ["model=tsn", "data=kinetics400"]
 
@@ -106,3 +106,28 @@ def test_a_typo_on_the_command_line_stops_before_anything_is_written(tmp_path):
     assert "schedule.epocs: there is no such key; did you mean 'epochs'?" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("argument", "parts"),
+    [
+        ("data=shapez", ["data=shapez", "did you mean 'shapes'"]),
+        ("model=tsn,tms", ["model=tms", "did you mean 'tsn'"]),
+        ("data/format=rawframe", ["data/format=rawframe", "'rawframes'"]),
+        ("runtime=xxxx", ["runtime=xxxx", "there are debug, default"]),
+    ],
+)
+def test_a_choice_that_names_no_file_gets_the_nearest(argument, parts):
+    message = wrong_choice(["schedule.epochs=3", argument])
+    assert message is not None
+    for part in parts:
+        assert part in message
+
+
+def test_choices_that_exist_pass():
+    stem = "tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb"
+    assert wrong_choice([f"experiment={stem}", "model=tsn,tsn_r101", "data/format=flow"]) is None
+    assert (
+        wrong_choice(["experiment=null", "--cfg", "job", "model/backbone@model.net.backbone=image"])
+        is None
+    )

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from vidrec.config import EvaluateConf, conf_dir, register
 from vidrec.errors import EXPECTED, sentence
-from vidrec.overrides import lenient, of_run
+from vidrec.overrides import lenient, of_run, wrong_choice
 
 register()
 
@@ -29,6 +29,8 @@ def main(arguments: list[str]) -> None:
                 arguments.append(f"checkpoint='{best if best.exists() else folder / 'last.pt'}'")
     except FileNotFoundError as error:
         raise SystemExit(str(error)) from None
+    if problem := wrong_choice(arguments):
+        raise SystemExit(f"configuration error: {problem}")
     sys.argv[1:] = lenient(arguments)
     run()
 

@@ -10,13 +10,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from vidrec.config import conf_dir, register
 from vidrec.errors import EXPECTED, sentence
-from vidrec.overrides import lenient
+from vidrec.overrides import lenient, wrong_choice
 
 register()
 
 
 def main(arguments: list[str]) -> None:
     """Entry point of `python train.py` and `vidrec train`."""
+    if problem := wrong_choice(arguments):
+        raise SystemExit(f"configuration error: {problem}")
     sys.argv[1:] = lenient(arguments)
     run()
 

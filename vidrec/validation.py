@@ -9,6 +9,7 @@ import difflib
 import enum
 import importlib
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -213,7 +214,8 @@ def _misfit(path: str, value: Any, annotation: Any) -> Iterator[str]:
     hint = ""
     if isinstance(value, str) and value.strip()[:1] in ("[", "{", "("):
         hint = "; it is quoted and so became text: write it without the inner quotes"
-    yield f"{path}: {value!r} is not {wanted or str(annotation).replace('typing.', '')}{hint}"
+    kind = wanted or re.sub(r"\b(typing|collections\.abc)\.", "", str(annotation))
+    yield f"{path}: {value!r} is not {kind}{hint}"
 
 
 def _fits(value: Any, annotation: Any) -> bool:

@@ -116,17 +116,12 @@ def _loader(dataset: Any, batches: Any, runtime: RuntimeConf, dist: Distributed)
     )
 
 
-def effective_batch(schedule: ScheduleConf, world: int) -> int:
-    """Samples of one optimizer step over all ranks."""
-    return schedule.batch_size * schedule.accumulate * world
-
-
 def build_optimizer(net: nn.Module, schedule: ScheduleConf, world: int) -> Optimizer:
     """The optimizer over the parameter groups that `schedule.param_groups` asks for."""
     factory: partial[Optimizer] = _make(schedule.optimizer)
     lr = float(factory.keywords["lr"])
     if schedule.scale_lr:
-        lr *= linear_scale(effective_batch(schedule, world), schedule.base_batch_size)
+        lr *= linear_scale(schedule.effective_batch(world), schedule.base_batch_size)
     weight_decay = float(factory.keywords.get("weight_decay", 0.0))
     rules = {name: ParamRule(**rule) for name, rule in schedule.param_groups.items() if rule}
     return factory(parameter_groups(net, lr, weight_decay, rules), lr=lr)

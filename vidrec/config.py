@@ -63,9 +63,8 @@ class DataConf:
     kind: str = "videos"  # videos, rawframes or flow, as the list files are named
     folder: str = "videos"  # where they lie under root
     fold: int = 1  # of datasets with several official splits
-    loss: str = (
-        MISSING  # the loss that the labels call for; models use it unless they bring their own
-    )
+    # The loss that the labels call for; models use it unless they bring their own.
+    loss: str = MISSING
     class_names: str | None = None  # a file with one name a line
     root: str = MISSING
     prepare: Any = None  # a `_target_` that writes embedded example data on first use
@@ -84,9 +83,7 @@ class ParamRule:
     """Multipliers for the parameters whose name or kind matches; see `vidrec.engine.optim`."""
 
     name: str | None = None  # regular expression searched in the parameter's name
-    kind: str | None = (
-        None  # norm, bias, norm_bias, conv_weight, conv_bias, linear_weight, linear_bias ...
-    )
+    kind: str | None = None  # one of `vidrec.engine.optim.KINDS`
     lr: float = 1.0
     weight_decay: float = 1.0
 
@@ -110,6 +107,10 @@ class ScheduleConf:
     sync_bn: bool = False
     precise_bn: int = 0  # batches that re-estimate BatchNorm statistics before each validation
     max_steps: int | None = None  # of an epoch; for smoke runs
+
+    def effective_batch(self, world: int) -> int:
+        """Samples of one optimizer step over all ranks."""
+        return self.batch_size * self.accumulate * world
 
 
 @dataclass
@@ -157,9 +158,8 @@ class EvaluateConf(TrainConf):
     checkpoint: str | None = None  # weights to evaluate
     split: str = "test"  # val or test
     dump: str | None = None  # write predictions to this .npz
-    score: list[str] = field(
-        default_factory=list
-    )  # score these dumps instead of running a net; several are fused
+    # Score these dumps instead of running a net; several are fused.
+    score: list[str] = field(default_factory=list)
     score_weights: list[float] = field(default_factory=list)
 
 

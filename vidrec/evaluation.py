@@ -10,7 +10,7 @@ from vidrec.engine.console import StatusLine
 from vidrec.engine.evaluate import evaluate, protocol
 from vidrec.metrics.predictions import Predictions, dump, fuse
 from vidrec.models.weights import load_weights
-from vidrec.training import read_class_names, set_torch_options, to_device
+from vidrec.training import begin, to_device
 
 
 def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
@@ -24,11 +24,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
     runtime = conf.runtime
     dist = distributed.start(runtime.device, runtime.dist_timeout_minutes)
     try:
-        set_torch_options(conf)
-        if dist.rank == 0:
-            build.prepare_data(conf.data)
-        dist.barrier()
-        class_names = read_class_names(conf.data)
+        class_names = begin(conf, dist)
         dataset = build.build_dataset(conf.data, conf.split)
         is_val = conf.split == "val"
         batch_size = conf.schedule.val_batch_size if is_val else conf.schedule.test_batch_size

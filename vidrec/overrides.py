@@ -1,6 +1,7 @@
 """Command-line overrides: what is done to them before Hydra sees them."""
 
 import difflib
+import sys
 from pathlib import Path
 
 import yaml
@@ -27,6 +28,13 @@ def _plain_key(argument: str, groups: set[str]) -> bool:
         and key.split("@")[0] not in groups
         and key.split(".")[0] != "hydra"
     )
+
+
+def hand_to_hydra(arguments: list[str]) -> None:
+    """Make `arguments` the command line that Hydra reads; ends the program at a wrong choice."""
+    if problem := wrong_choice(arguments):
+        raise SystemExit(f"configuration error: {problem}")
+    sys.argv[1:] = lenient(arguments)
 
 
 def wrong_choice(arguments: list[str]) -> str | None:

@@ -27,11 +27,7 @@ def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
     run = Run(folder, dist.rank, runtime, config_text)
     exit_code = 1
     try:
-        set_torch_options(conf)
-        if dist.rank == 0:
-            build.prepare_data(conf.data)
-        dist.barrier()
-        class_names = read_class_names(conf.data)
+        class_names = begin(conf, dist)
         loaders = build.build_loaders(conf.data, schedule, runtime, dist)
         net = build.build_net(conf.model)
         if conf.model.weights and not resumes(conf, folder):
@@ -63,6 +59,15 @@ def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
     finally:
         run.finish(exit_code)
         dist.stop()
+
+
+def begin(conf: TrainConf, dist: Distributed) -> list[str]:
+    """What comes before any network: torch's switches and the example data; the class names."""
+    set_torch_options(conf)
+    if dist.rank == 0:
+        build.prepare_data(conf.data)
+    dist.barrier()
+    return read_class_names(conf.data)
 
 
 def set_torch_options(conf: TrainConf) -> None:
@@ -114,7 +119,7 @@ def describe(
     """Say what is about to happen, and warn where it is not what the recipe means."""
     schedule = conf.schedule
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    effective = build.effective_batch(schedule, dist.world)
+    effective = schedule.effective_batch(dist.world)
     run.info(
         f"{trained / 1e6:.2f} M parameters, {loaders.num_train:,} training and "
         f"{loaders.num_val:,} validation samples of {conf.data.num_classes} classes, "

@@ -1,6 +1,5 @@
 """Evaluate a run or a checkpoint, or score dumped predictions; the arguments are overrides."""
 
-import sys
 from pathlib import Path
 
 import hydra
@@ -8,7 +7,7 @@ from omegaconf import DictConfig
 
 from vidrec.config import EvaluateConf, conf_dir, register
 from vidrec.errors import EXPECTED, sentence
-from vidrec.overrides import lenient, of_run, wrong_choice
+from vidrec.overrides import hand_to_hydra, of_run
 
 register()
 
@@ -29,9 +28,7 @@ def main(arguments: list[str]) -> None:
                 arguments.append(f"checkpoint='{best if best.exists() else folder / 'last.pt'}'")
     except FileNotFoundError as error:
         raise SystemExit(str(error)) from None
-    if problem := wrong_choice(arguments):
-        raise SystemExit(f"configuration error: {problem}")
-    sys.argv[1:] = lenient(arguments)
+    hand_to_hydra(arguments)
     run()
 
 

@@ -1,7 +1,6 @@
 """Train a model; the arguments are overrides of the configuration."""
 
 import os
-import sys
 from pathlib import Path
 
 import hydra
@@ -10,16 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from vidrec.config import conf_dir, register
 from vidrec.errors import EXPECTED, sentence
-from vidrec.overrides import lenient, wrong_choice
+from vidrec.overrides import hand_to_hydra
 
 register()
 
 
 def main(arguments: list[str]) -> None:
     """Entry point of `python train.py` and `vidrec train`."""
-    if problem := wrong_choice(arguments):
-        raise SystemExit(f"configuration error: {problem}")
-    sys.argv[1:] = lenient(arguments)
+    hand_to_hydra(arguments)
     run()
 
 

@@ -96,7 +96,7 @@ def train(
         {"ema": ema} if ema else {}
     )
     facts = {
-        "effective_batch": schedule.batch_size * schedule.accumulate * dist.world,
+        "effective_batch": schedule.effective_batch(dist.world),
         "steps_per_epoch": steps,
         "config": config_text,
     }

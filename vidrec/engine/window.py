@@ -82,11 +82,10 @@ class Window:
         }
         now = time.perf_counter()
         seconds = (now - self.begun) / max(self.num_timed, 1)
-        effective_batch = schedule.batch_size * schedule.accumulate * dist.world
         row |= {
             "time/step": seconds,
             "time/data": self.data_seconds / max(self.num_timed, 1),
-            "samples_per_second": effective_batch / seconds,
+            "samples_per_second": schedule.effective_batch(dist.world) / seconds,
         }
         if self.device.type == "cuda":
             row["memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30

@@ -156,7 +156,7 @@ def compare_evaluation(net: nn.Module, clips: Tensor, golden: dict[str, Any]) ->
     net.eval()
     reference = torch.tensor(golden["logits"], dtype=torch.float64)
     with torch.no_grad(), recorded(net, golden.get("modules", {})) as first:
-        logits = net.logits(clips)
+        logits = net.outputs(clips)["logits"]
     differences = {"logits": relative(logits.flatten(0, 1), reference)}
     if first:
         print("first module whose output differs: " + first[0])
@@ -201,7 +201,7 @@ def compare_training(
     net.train()
     net.zero_grad()
     label = torch.tensor(train["labels"])
-    loss = loss_fn({"logits": net.logits(clips)}, {"label": label})["loss"]
+    loss = loss_fn(net.outputs(clips), {"label": label})["loss"]
     loss.backward()
     differences = {"loss": abs(loss.item() - train["total"]) / abs(train["total"])}
     gradients = {n: p.grad.norm().item() for n, p in net.named_parameters() if p.grad is not None}

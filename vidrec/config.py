@@ -39,6 +39,7 @@ class ClipConf:
     frames_per_view: int | None = None  # frames seen jointly; null: all of a sample (TSN)
     size: int = 224  # crop edge, pixels
     short_side: int = 256  # short side before cropping, pixels
+    test_size: int = 256  # short side, and edge of the crops, of tests with three crops
 
 
 @dataclass

@@ -83,7 +83,6 @@ def show(scores: dict[str, float], how: str) -> None:
 
 def describe(conf: EvaluateConf, num_scored: int, num_samples: int) -> str:
     """The protocol line of a recognition data group."""
-    clip = conf.model.clip
     node = getattr(conf.data, conf.split)
     sampling = node["sampling"]
     return protocol(
@@ -91,12 +90,21 @@ def describe(conf: EvaluateConf, num_scored: int, num_samples: int) -> str:
         crops=_num_crops(conf.data, conf.split),
         frames=sampling["clip_len"],
         interval=sampling.get("frame_interval", 1),
-        size=clip.size,
-        short_side=clip.short_side,
+        **_pixels(conf.data, conf.split),
         average=conf.model.net["average_clips"],
         num_scored=num_scored,
         num_samples=num_samples,
     )
+
+
+def _pixels(data: DataConf, split: str) -> dict[str, int | None]:
+    """Edge of the crops and short side of the frames that they are cut from."""
+    steps = [step for step in data.transforms[split].values() if step]
+    scale = next((step["scale"] for step in steps if "scale" in step), None)
+    return {
+        "size": next((step["crop_size"] for step in steps if "crop_size" in step), None),
+        "short_side": max(scale) if isinstance(scale, list) else scale,
+    }
 
 
 def _num_crops(data: DataConf, split: str) -> int:

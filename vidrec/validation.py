@@ -263,6 +263,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "model.clip.frames_per_view": (1, 4096),
     "model.clip.size": (1, 8192),
     "model.clip.short_side": (1, 8192),
+    "model.clip.test_size": (1, 8192),
     "data.num_classes": (1, 10_000_000),
     "data.max_bad_fraction": (0, 1),
     "schedule.epochs": (1, 1_000_000),

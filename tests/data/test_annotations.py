@@ -379,3 +379,20 @@ def test_official_ucf101_lists_count_from_one_or_not_at_all(write):
         read_ucf101_list(write("YoYo/v_1.avi 1\n"), classes)
     with pytest.raises(ValueError, match=r"list\.txt:1: .*'Yoyo' is not a class of .*classInd"):
         read_ucf101_list(write("Yoyo/v_1.avi 1\n"), classes)
+
+
+def test_several_lists_are_read_one_after_another_each_in_its_folder(tmp_path):
+    (tmp_path / "a.txt").write_text("x.mp4 1\ny.mp4 0\n")
+    (tmp_path / "b.txt").write_text("x.mp4 2\n")
+    lists = [str(tmp_path / "a.txt"), str(tmp_path / "b.txt")]
+    records = read_video_list(lists, folders=["first", "second/val"])
+    assert [(row.path, row.label) for row in (records[0], records[1], records[2])] == [
+        ("first/x.mp4", 1),
+        ("first/y.mp4", 0),
+        ("second/val/x.mp4", 2),
+    ]
+    (tmp_path / "b.txt").write_text("x.mp4\n")
+    with pytest.raises(ValueError, match=r"b\.txt:1"):
+        read_video_list(lists)
+    with pytest.raises(ValueError, match="2 lists, but 1 folders"):
+        read_video_list(lists, folders=["first"])

@@ -46,14 +46,25 @@ _PATH_KEYS = ("path", "video", "filename", "frame_dir")
 
 
 def read_video_list(
-    path: str,
+    path: str | Sequence[str],
     *,
     delimiter: str = " ",
     multi_label: bool = False,
     num_classes: int | None = None,
+    folders: Sequence[str] | None = None,
 ) -> Records:
-    """Lines of `path label`, or `path label label ...` where `multi_label`."""
-    return _read_list(path, delimiter, [], multi_label, num_classes)
+    """Lines of `path label`, or `path label label ...` where `multi_label`.
+
+    path: the list, or several to read one after another.
+    folders: one for each of several lists, which its paths lie in.
+    """
+    paths = [path] if isinstance(path, str) else list(path)
+    folders = [""] * len(paths) if folders is None else list(folders)
+    if len(folders) != len(paths):
+        raise ValueError(f"{len(paths)} lists, but {len(folders)} folders: give each list its own")
+    prefixes = [f"{folder}/" if folder else "" for folder in folders]
+    lists = dict(zip(paths, prefixes, strict=True))
+    return _read_lists(lists, delimiter, [], multi_label, num_classes)
 
 
 def read_frame_list(
@@ -66,7 +77,7 @@ def read_frame_list(
 ) -> Records:
     """Lines of `folder num_frames label`, `folder offset num_frames label` where `with_offset`."""
     counts = ["offset", "num_frames"] if with_offset else ["num_frames"]
-    return _read_list(path, delimiter, counts, multi_label, num_classes)
+    return _read_lists({path: ""}, delimiter, counts, multi_label, num_classes)
 
 
 def read_json(
@@ -205,18 +216,28 @@ def read_label_map(path: str) -> list[str]:
     return _in_order(path, [(int(match[1]), match[3]) for match in numbered if match])
 
 
-def _read_list(
-    path: str, delimiter: str, counts: list[str], multi_label: bool, num_classes: int | None
+def _read_lists(
+    lists: Mapping[str, str],
+    delimiter: str,
+    counts: list[str],
+    multi_label: bool,
+    num_classes: int | None,
 ) -> Records:
-    """Rows of a path, the numbers named in `counts`, and labels; parsed from the right."""
+    """Rows of a path, the numbers named in `counts`, and labels; parsed from the right.
+
+    lists: the files in order, each with what its paths are to begin with.
+    """
     if not delimiter:
-        raise ValueError(f"delimiter={delimiter!r} for {path} is empty; give ' ', ',', '\\t' ...")
+        raise ValueError(
+            f"delimiter={delimiter!r} for {', '.join(lists)} is empty; give ' ', ',', '\\t' ..."
+        )
     separator = None if delimiter == " " else delimiter  # None: any run of white space
     columns = {name: array("q") for name in counts}
     labels: Any = [] if multi_label else array("q")
 
     def names() -> Iterator[str]:
-        for number, line in _lines(path):
+        rows = ((path, *row) for path in lists for row in _lines(path))
+        for path, number, line in rows:
             try:
                 name, numbers = _split(line, separator, len(counts) + 1, multi_label)
                 labels.append(_checked(numbers[len(counts) :], multi_label, num_classes))
@@ -228,7 +249,7 @@ def _read_list(
                 ) from None
             for column, value in zip(columns.values(), numbers, strict=False):
                 column.append(value)
-            yield name
+            yield lists[path] + name
 
     # The columns fill while `pack` reads the names: no list of all the strings is ever held.
     return Records.pack(names(), labels, columns.get("num_frames"), columns.get("offset"))

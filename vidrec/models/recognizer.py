@@ -1,4 +1,4 @@
-"""Recognition of videos by networks that see frames as images."""
+"""Recognition of videos: the only module that sees a batch; backbones and heads take tensors."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -11,12 +11,14 @@ from vidrec.data.batch import ClipBatch, ViewBatch, cut_views
 AverageClips = Literal["prob", "score", "none"]
 
 
-class Recognizer2D(nn.Module):
-    """A backbone over single frames and a head that joins the frames of a clip.
+class Recognizer(nn.Module):
+    """What `Recognizer2D` and `Recognizer3D` share: normalisation, views and their average.
 
+    neck: between backbone and head, over feature maps (B, C, T, h, w): a tuple of maps to the map
+        for the head and, in training, the logits (B, K) of an auxiliary classifier (or None).
     mean, std: of the frames' channels on the scale 0 to 255; fewer values than channels repeat.
     average_clips: how the views of a video become its scores; see `average_views`.
-    max_test_images: images of one forward pass in `predict`, which bounds its memory. A clip is
+    max_test_images: frames of one forward pass in `predict`, which bounds its memory. A clip is
         never divided.
     """
 
@@ -31,6 +33,7 @@ class Recognizer2D(nn.Module):
         std: Sequence[float],
         average_clips: AverageClips | None = "prob",
         max_test_images: int = 128,
+        neck: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if len(mean) != len(std):
@@ -40,6 +43,8 @@ class Recognizer2D(nn.Module):
         if max_test_images < 1:
             raise ValueError(f"max_test_images={max_test_images} is less than 1")
         self.backbone = backbone
+        if neck is not None:
+            self.neck = neck
         self.cls_head = cls_head
         self.average_clips = average_clips
         self.max_test_images = max_test_images
@@ -50,8 +55,8 @@ class Recognizer2D(nn.Module):
         self.register_buffer("shift", shift.float(), persistent=False)
 
     def forward(self, batch: ClipBatch) -> dict[str, Tensor]:
-        """`video` (N, V, T, H, W, C), uint8 or on the same scale -> `logits` (N, V, K)."""
-        return {"logits": self.logits(self.normalise(batch["video"]))}
+        """`video` (N, V, T, H, W, C), uint8 or on the same scale -> `outputs`."""
+        return self.outputs(self.normalise(batch["video"]))
 
     def normalise(self, video: Tensor) -> Tensor:
         """(N, V, T, H, W, C), 0 to 255 -> (N, V, T, C, H, W), channels last in memory as before.
@@ -74,11 +79,23 @@ class Recognizer2D(nn.Module):
             rows = rows.to(torch.get_autocast_dtype(device))
         return rows.unflatten(-1, (width, channels)).movedim(-1, -3)
 
-    def logits(self, clips: Tensor) -> Tensor:
-        """Normalised clips (N, V, T, C, H, W) -> (N, V, K)."""
-        num_samples, num_views, num_frames = clips.shape[:3]
-        features = self.backbone(clips.flatten(0, 2))
-        return self.cls_head(features, num_frames).unflatten(0, (num_samples, num_views))
+    def outputs(self, clips: Tensor) -> dict[str, Tensor]:
+        """Normalised clips (N, V, T, C, H, W) -> `logits` (N, V, K).
+
+        With a neck that has a classifier of its own, also `auxiliary_logits` in training.
+        """
+        num_samples, num_views = clips.shape[:2]
+        logits, auxiliary = self.classify(clips.flatten(0, 1))
+        outputs = {"logits": logits, "auxiliary_logits": auxiliary}
+        return {
+            name: value.unflatten(0, (num_samples, num_views))
+            for name, value in outputs.items()
+            if value is not None
+        }
+
+    def classify(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Clips (B, T, C, H, W) -> logits (B, K), auxiliary logits (B, K)."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def predict(self, batch: ClipBatch | ViewBatch) -> dict[str, Tensor]:
@@ -91,12 +108,36 @@ class Recognizer2D(nn.Module):
         for row in range(0, num_samples, samples):
             part = _rows(batch, row, row + samples)
             logits = [
-                self.logits(self.normalise(_views(part, view, view + views)))
+                self.outputs(self.normalise(_views(part, view, view + views)))["logits"]
                 for view in range(0, num_views, views)
             ]
             rows.append(torch.cat(logits, dim=1).float())
         joint = getattr(self.cls_head, "joint_views", False)
         return {"scores": average_views(torch.cat(rows), self.average_clips, joint)}
+
+
+class Recognizer2D(Recognizer):
+    """A backbone over single frames and a head that joins the frames of a clip."""
+
+    def classify(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
+        num_frames = clips.shape[1]
+        features = self.backbone(clips.flatten(0, 1))
+        if not hasattr(self, "neck"):
+            return self.cls_head(features, num_frames), None
+        features = tuple(f.unflatten(0, (-1, num_frames)).transpose(1, 2) for f in features)
+        features, auxiliary = self.neck(features)
+        return self.cls_head(features), auxiliary
+
+
+class Recognizer3D(Recognizer):
+    """A backbone over clips (B, C, T, H, W) and a head over its features."""
+
+    def classify(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
+        features = self.backbone(clips.transpose(1, 2))
+        if not hasattr(self, "neck"):
+            return self.cls_head(features), None
+        features, auxiliary = self.neck(features)
+        return self.cls_head(features), auxiliary
 
 
 def average_views(logits: Tensor, average_clips: AverageClips | None, joint: bool) -> Tensor:

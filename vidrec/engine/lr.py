@@ -16,15 +16,19 @@ class Phase(ABC):
     """What all phases share: where they are, and in what they count.
 
     by_epoch: begin, end and other times are epochs; else steps. convert_to_steps: given in epochs,
-    carried out at every step.
+    carried out at every step; such a phase may end within an epoch (end=2.5).
     """
 
-    def __init__(self, begin: int, end: int | None, by_epoch: bool, convert_to_steps: bool) -> None:
+    def __init__(
+        self, begin: int, end: float | None, by_epoch: bool, convert_to_steps: bool
+    ) -> None:
         name = type(self).__name__
         if begin < 0 or (end is not None and end <= begin):
             raise ValueError(f"{name}: begin={begin}, end={end} is not 0 <= begin < end")
         if convert_to_steps and not by_epoch:
             raise ValueError(f"{name}: convert_to_steps needs by_epoch=true")
+        if end is not None and end % 1 and not convert_to_steps:
+            raise ValueError(f"{name}: end={end} is not a whole number; set convert_to_steps=true")
         self.begin = begin
         self.end = end
         self.by_epoch = by_epoch
@@ -41,7 +45,7 @@ class Phase(ABC):
     def in_steps(self, steps_per_epoch: int) -> None:
         """Turn times in epochs into steps."""
         self.begin *= steps_per_epoch
-        self.end = None if self.end is None else self.end * steps_per_epoch
+        self.end = None if self.end is None else int(self.end * steps_per_epoch)
 
 
 class Linear(Phase):
@@ -54,7 +58,7 @@ class Linear(Phase):
         start_factor: float = 1 / 3,
         end_factor: float = 1.0,
         begin: int = 0,
-        end: int | None = None,
+        end: float | None = None,
         by_epoch: bool = True,
         convert_to_steps: bool = False,
     ) -> None:
@@ -83,7 +87,7 @@ class Constant(Phase):
         self,
         factor: float = 1 / 3,
         begin: int = 0,
-        end: int | None = None,
+        end: float | None = None,
         by_epoch: bool = True,
         convert_to_steps: bool = False,
     ) -> None:
@@ -106,7 +110,7 @@ class MultiStep(Phase):
         milestones: Sequence[int],
         gamma: float = 0.1,
         begin: int = 0,
-        end: int | None = None,
+        end: float | None = None,
         by_epoch: bool = True,
         convert_to_steps: bool = False,
     ) -> None:
@@ -134,7 +138,7 @@ class Step(Phase):
         step_size: int,
         gamma: float = 0.1,
         begin: int = 0,
-        end: int | None = None,
+        end: float | None = None,
         by_epoch: bool = True,
         convert_to_steps: bool = False,
     ) -> None:
@@ -159,7 +163,7 @@ class Exponential(Phase):
         self,
         gamma: float,
         begin: int = 0,
-        end: int | None = None,
+        end: float | None = None,
         by_epoch: bool = True,
         convert_to_steps: bool = False,
     ) -> None:
@@ -187,7 +191,7 @@ class Cosine(Phase):
         eta_min: float = 0.0,
         eta_min_ratio: float | None = None,
         begin: int = 0,
-        end: int | None = None,
+        end: float | None = None,
         by_epoch: bool = True,
         convert_to_steps: bool = False,
     ) -> None:
@@ -223,7 +227,7 @@ class Poly(Phase):
         power: float = 1.0,
         eta_min: float = 0.0,
         begin: int = 0,
-        end: int | None = None,
+        end: float | None = None,
         by_epoch: bool = True,
         convert_to_steps: bool = False,
     ) -> None:
@@ -299,7 +303,7 @@ class LearningRate:
             assert phase.end is not None
             if phase.begin <= now < phase.end:
                 self.rates = [
-                    phase.advance(rate, base, now - phase.begin, phase.end - phase.begin)
+                    phase.advance(rate, base, now - phase.begin, int(phase.end) - phase.begin)
                     for rate, base in zip(self.rates, self.bases, strict=True)
                 ]
 

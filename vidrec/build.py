@@ -16,6 +16,7 @@ from vidrec.config import DataConf, ModelConf, ParamRule, RuntimeConf, ScheduleC
 from vidrec.data.bad_videos import BadVideos
 from vidrec.data.batch import collate
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
+from vidrec.data.mixing import Mix
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.lr import LearningRate
 from vidrec.engine.optim import linear_scale, parameter_groups
@@ -124,7 +125,12 @@ def build_optimizer(net: nn.Module, schedule: ScheduleConf, world: int) -> Optim
         lr *= linear_scale(schedule.effective_batch(world), schedule.base_batch_size)
     weight_decay = float(factory.keywords.get("weight_decay", 0.0))
     rules = {name: ParamRule(**rule) for name, rule in schedule.param_groups.items() if rule}
-    return factory(parameter_groups(net, lr, weight_decay, rules), lr=lr)
+    groups = parameter_groups(net, lr, weight_decay, rules, schedule.layer_decay)
+    return factory(groups, lr=lr)
+
+
+def build_mixing(schedule: ScheduleConf) -> Mix | None:
+    return None if schedule.mixing is None else _make(schedule.mixing)
 
 
 def build_lr(schedule: ScheduleConf, optimizer: Optimizer, steps_per_epoch: int) -> LearningRate:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import MISSING, OmegaConf
 
 
@@ -98,6 +99,8 @@ class ScheduleConf:
     accumulate: int = 1  # micro-batches of one step
     optimizer: dict[str, Any] = MISSING  # a partial: parameters come later
     param_groups: dict[str, Any] = field(default_factory=dict)  # named ParamRules, first match wins
+    layer_decay: float | None = None  # learning rate of a layer over that of the next one
+    mixing: Any = None  # mixup and the like; see `vidrec.data.mixing`
     lr: dict[str, Any] = field(default_factory=dict)  # named phases, chained
     clip_norm: float | None = None
     base_batch_size: int | None = None  # the recipe's samples per step over all ranks
@@ -164,6 +167,26 @@ class EvaluateConf(TrainConf):
     score_weights: list[float] = field(default_factory=list)
 
 
+class ExportFormat(StrEnum):
+    torch_export = "torch_export"
+    onnx = "onnx"
+
+
+class ExportOutput(StrEnum):
+    scores = "scores"  # averaged over views
+    logits = "logits"  # of each view
+
+
+@dataclass
+class ExportConf(TrainConf):
+    checkpoint: str | None = None  # weights to export
+    format: ExportFormat = ExportFormat.torch_export
+    out: str | None = None  # the file; null: model.pt2 or model.onnx here
+    output: ExportOutput = ExportOutput.scores
+    views: int = 1  # clips of a sample
+    size: int | None = None  # edge of the frames, pixels; null: model.clip.size
+
+
 def conf_dir() -> str:
     """The folder of the Hydra tree: inside an installed package, beside it in a checkout."""
     inside = Path(__file__).parent / "conf"
@@ -173,7 +196,7 @@ def conf_dir() -> str:
 # Choices that say where and how loudly to run, not what comes out, do not name the run directory.
 _NOT_IN_NAME = re.compile(
     r"(runtime\.(resume|wandb|log_every|progress|num_workers|persistent_workers|prefetch|keep"
-    r"|save_every|dist_timeout|threads)|hydra)\b"
+    r"|save_every|dist_timeout|threads)|hydra|runtime=slurm$)\b"
 )
 
 
@@ -186,11 +209,20 @@ def run_name(choices: dict[str, str | None], overrides: list[str]) -> str:
     """
     name = choices.get("experiment") or f"{choices['model']}_{choices['data']}"
     groups = {"experiment"} | (set() if choices.get("experiment") else {"model", "data"})
+    return short_name(name, [o for o in overrides if o.lstrip("+").split("=")[0] not in groups])
+
+
+def short_name(first: str, overrides: list[str]) -> str:
+    """A folder's name of `first` and of the overrides that decide what comes out.
+
+    >>> short_name("sweep", ["schedule.epochs=2", "model=tsn,tsm", "runtime.num_workers=2"])
+    'sweep,model=tsn,tsm,schedule.epochs=2'
+    """
     plain = sorted(override.lstrip("+") for override in overrides)
-    kept = [o for o in plain if o.split("=")[0] not in groups and not _NOT_IN_NAME.match(o)]
+    kept = [override for override in plain if not _NOT_IN_NAME.match(override)]
     # Paths and long lists would make unreadable names: they are hashed.
     shown = [override for override in kept if "/" not in override and len(override) < 40]
-    text = re.sub(r"[^\w.=,+~-]+", "_", ",".join([name, *shown]))
+    text = re.sub(r"[^\w.=,+~-]+", "_", ",".join([first, *shown]))
     if len(shown) < len(kept) or len(text) > 120:
         text = f"{text[:110]}-{hashlib.sha256(','.join(kept).encode()).hexdigest()[:8]}"
     return text
@@ -199,6 +231,13 @@ def run_name(choices: dict[str, str | None], overrides: list[str]) -> str:
 def _current_run_name() -> str:
     hydra = HydraConfig.get()
     return run_name(dict(hydra.runtime.choices), list(hydra.overrides.task))
+
+
+def _sweep_group() -> str | None:
+    """The name of the sweep that this run belongs to."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    return Path(HydraConfig.get().sweep.dir).name
 
 
 def _num_folders(root: str) -> int:
@@ -216,6 +255,8 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConf)
     store.store(name="evaluate_schema", node=EvaluateConf)
+    store.store(name="export_schema", node=ExportConf)
     OmegaConf.register_new_resolver("run_name", _current_run_name, replace=True)
+    OmegaConf.register_new_resolver("sweep_group", _sweep_group, replace=True)
     OmegaConf.register_new_resolver("num_folders", _num_folders, replace=True)
     OmegaConf.register_new_resolver("mul", lambda a, b: a * b, replace=True)

@@ -8,14 +8,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidrec import build
+from vidrec import build, status
 from vidrec.config import DataConf, TrainConf
 from vidrec.data.annotations import read_label_map
 from vidrec.engine import checkpoint, distributed
 from vidrec.engine.console import duration
 from vidrec.engine.distributed import Distributed
+from vidrec.engine.heartbeat import Heartbeat
 from vidrec.engine.logging import Run
+from vidrec.engine.preempt import Interrupted
 from vidrec.engine.train import Outcome, steps_per_epoch, train
+from vidrec.errors import sentence
 from vidrec.models.weights import load_weights
 
 
@@ -25,8 +28,21 @@ def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
     schedule, runtime = conf.schedule, conf.runtime
     dist = distributed.start(runtime.device, runtime.dist_timeout_minutes)
     run = Run(folder, dist.rank, runtime, config_text)
-    exit_code = 1
+    exit_code, agreed = 1, False  # agreed: all ranks end together
+    where = f"the last checkpoint is {folder / checkpoint.LAST}, the same command goes on from it"
+
+    def say(state: status.State, **facts: Any) -> None:
+        if dist.rank == 0:
+            status.write(folder, state, **facts)
+
+    def lost(which: str) -> None:
+        say("failed", error=which)
+        run.warn(f"{which}: this rank ends too; {where}", every_rank=True)
+
+    heartbeat = Heartbeat(dist, lost)
     try:
+        metric = build.build_metric(conf.data)
+        say("running", key=metric.key, higher_is_better=metric.higher_is_better)
         class_names = begin(conf, dist)
         loaders = build.build_loaders(conf.data, schedule, runtime, dist)
         net = build.build_net(conf.model)
@@ -41,7 +57,7 @@ def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
         outcome = train(
             net,
             build.build_loss(conf.model),
-            build.build_metric(conf.data),
+            metric,
             optimizer,
             lr,
             loaders,
@@ -50,13 +66,25 @@ def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
             run,
             dist,
             config_text,
+            build.build_mixing(schedule),
         )
         if dist.rank == 0:
             draw(outcome, loaders.val.dataset, class_names, run)
             report(conf, outcome, folder, run, time.monotonic() - started)
-        exit_code = 0
+        say("finished", best=outcome.best)
+        exit_code, agreed = 0, True
         return outcome.best
+    except Interrupted:
+        say("stopped")
+        agreed = True
+        raise
+    except BaseException as error:
+        if which := heartbeat.wait_for_loss():
+            error = RuntimeError(f"{which}, this rank ends too; {where}")
+        say("failed", error=sentence(error))
+        raise error
     finally:
+        heartbeat.stop(clean=agreed)
         run.finish(exit_code)
         dist.stop()
 
@@ -94,7 +122,16 @@ def to_device(net: nn.Module, conf: TrainConf, dist: Distributed) -> nn.Module:
         if dist.device.type == "cpu":
             raise ValueError("schedule.sync_bn=true needs CUDA devices: torch has none for the CPU")
         net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
-    return net.to(dist.device).to(memory_format=torch.channels_last)
+    return channels_last(net.to(dist.device))
+
+
+def channels_last(net: nn.Module) -> nn.Module:
+    """`net` with the weights of its convolutions in the layout that the frames come in."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in net.parameters():
+        if parameter.ndim in formats:
+            parameter.data = parameter.data.contiguous(memory_format=formats[parameter.ndim])
+    return net
 
 
 def read_class_names(data: DataConf) -> list[str]:

@@ -271,6 +271,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "schedule.val_batch_size": (1, 1_000_000),
     "schedule.test_batch_size": (1, 1_000_000),
     "schedule.accumulate": (1, 1_000_000),
+    "schedule.layer_decay": (1e-3, 1),
     "schedule.clip_norm": (1e-12, float("inf")),
     "schedule.base_batch_size": (1, 10_000_000),
     "schedule.val_begin": (1, 1_000_000),
@@ -323,6 +324,10 @@ def _consistency(conf: TrainConf) -> Iterator[str]:
     for name, values in (("mean", mean), ("std", std)):
         if isinstance(values, list) and len(values) not in (1, model.channels):
             yield f"model.net.{name} has {len(values)} values for {model.channels} channels"
+    if schedule.mixing is not None and "_target_" not in schedule.mixing:
+        yield "schedule.mixing is not chosen: take one with schedule/mixing=mixup, or leave it null"
+    if schedule.mixing is not None and model.sample != "clip":
+        yield f"schedule.mixing mixes clips, the model eats {model.sample}: schedule.mixing=null"
     yield from _epochs(schedule.epochs, schedule.lr, schedule.val_begin)
     if runtime.persistent_workers and runtime.num_workers == 0:
         yield (

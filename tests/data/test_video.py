@@ -7,6 +7,7 @@ import torch
 from vidrec.data.annotations import Records
 from vidrec.data.batch import collate, cut_views
 from vidrec.data.decode import VideoError, VideoReader
+from vidrec.data.loader import EpochBatches, make_loader
 from vidrec.data.sampling import SampleFrames
 from vidrec.data.source import Source
 from vidrec.data.synthetic import write_video
@@ -78,6 +79,42 @@ def test_copies_share_the_frames_and_differ_in_the_crop(folder):
     assert sample["video"].shape == (8, 1, 4, 16, 16, 3)
     assert {3, 4} == set(sample["label"].tolist())
     assert collate([sample])["video"].shape[0] == 8
+
+
+class Anywhere:
+    """Two frames from a random place on."""
+
+    def __call__(self, num_frames, fps, rng):
+        first = rng.integers(num_frames - 1)
+        return np.array([[first, first + 1]])
+
+
+@pytest.mark.parametrize("same_frames", [True, False])
+def test_copies_show_the_same_frames_or_sample_their_own(folder, same_frames):
+    data = dataset(folder, {"crop": CenterCrop(16)}, copies=6, same_frames=same_frames)
+    data.sampling = Anywhere()
+    shown = {tuple(grey(clip[0]).tolist()) for clip in data[0]["video"]}
+    assert all(second == first + 1 for first, second in shown)
+    assert (len(shown) == 1) == same_frames
+
+
+def test_a_batch_of_videos_has_a_row_for_each_copy(folder):
+    """As with RepeatAugDataset: the batch size counts videos, copies stand side by side."""
+    data = dataset(folder, {"crop": CenterCrop(16)}, copies=2)
+    batches = EpochBatches(2, 2, shuffle=False)
+    loader = make_loader(
+        data,
+        batches,
+        num_workers=0,
+        persistent_workers=False,
+        prefetch=2,
+        pin_memory=False,
+        collate=collate,
+    )
+    (batch,) = loader
+    assert batch["index"].tolist() == [0, 0, 1, 1]
+    assert batch["label"].tolist() == [3, 3, 5, 5]
+    assert len(batch["video"]) == 4
 
 
 def test_flow_frames_are_stacked_into_channels_in_time_order(folder):

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -108,6 +109,28 @@ def test_ranks_that_were_killed_resume_exactly(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_checkpoint_of_two_ranks_goes_on_with_one_or_four(tmp_path):
+    """As long as a step has the same samples; else the error says what to change."""
+    options = {
+        "schedule": {"batch_size": 4},
+        "runtime": {"log_every": 3, "save_every_minutes": 0.0},
+    }
+    codes, *_ = run_ranks(tmp_path / "two", options | {"kill": 6})
+    assert codes == [-9, -9]
+    weights, *_ = by_hand()
+    for world, schedule in ((1, {"batch_size": 4, "accumulate": 2}), (4, {"batch_size": 2})):
+        folder = tmp_path / str(world)
+        shutil.copytree(tmp_path / "two", folder)
+        codes, errors, _ = run_ranks(folder, options, world)
+        expected = "make schedule.batch_size x schedule.accumulate " + ("8" if world == 1 else "2")
+        assert codes == [1] * world
+        assert all(expected in error for error in errors), errors
+        codes, errors, _ = run_ranks(folder, options | {"schedule": schedule}, world)
+        assert codes == [0] * world, errors
+        same(torch.load(folder / "last.pt", weights_only=True)["net"], weights)
+
+
+@pytest.mark.slow
 def test_a_signal_to_one_rank_stops_all_at_one_step(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
@@ -162,7 +185,7 @@ def test_one_process_is_a_rank_of_its_own():
 @pytest.fixture
 def bare_environment(monkeypatch):
     for name in list(os.environ):
-        if name.startswith("SLURM") or name in (
+        if name.startswith(("SLURM", "SUBMITIT")) or name in (
             "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
         ):  # fmt: skip
             monkeypatch.delenv(name)
@@ -191,6 +214,14 @@ SRUN = {
         (SRUN, (5, 8, 1, 4)),
         # torchrun under srun: one task a node that starts the ranks itself.
         (SRUN | {"RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "0"}, (2, 4, 0, 4)),
+        (
+            {
+                "SUBMITIT_LOCAL_NTASKS": "4",
+                "SUBMITIT_LOCAL_GLOBALID": "3",
+                "SUBMITIT_LOCAL_LOCALID": "3",
+            },
+            (3, 4, 3, 4),
+        ),
         # A shell or batch script inside an allocation of many tasks is one process.
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_LOCALID": "0"}, (0, 1, 0, 1)),
     ],
@@ -217,7 +248,7 @@ def test_ranks_under_slurm_meet_at_the_first_node_and_move_on_after_a_requeue(
         for name in ("MASTER_ADDR", "MASTER_PORT"):
             bare_environment.delenv(name, raising=False)
         bare_environment.setenv("SLURM_RESTART_COUNT", restart)
-        distributed._rendezvous_from_slurm()
+        distributed._rendezvous()
         assert os.environ["MASTER_ADDR"] == "node07"
         ports.append(int(os.environ["MASTER_PORT"]))
     assert ports[0] != ports[1]

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from vidrec.data.mixing import Mixup
 from vidrec.engine.preempt import Interrupt, Interrupted
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toy_run import Net, fit, untimed
+from toy_run import NUM_CLASSES, Net, fit, untimed
 
 SCRIPT = Path(__file__).with_name("toy_run.py")
 EVERYTHING = {
@@ -63,11 +64,12 @@ def net():
 
 @pytest.mark.parametrize("minutes", [0.0, None], ids=["every_step", "every_epoch"])
 def test_a_run_killed_anywhere_ends_as_if_nothing_had_happened(tmp_path, minutes):
-    """Dropout, noise, BatchNorm, averaging, accumulation: weights, state and log, bit for bit.
+    """Dropout, noise, mixup, BatchNorm, averaging, accumulation: weights, state, log, bit for bit.
 
     Twenty-four calls: three epochs of four steps and four validation batches.
     """
-    options = EVERYTHING | {"runtime": EVERYTHING["runtime"] | {"save_every_minutes": minutes}}
+    runtime = EVERYTHING["runtime"] | {"save_every_minutes": minutes}
+    options = EVERYTHING | {"runtime": runtime, "mixing": Mixup(NUM_CLASSES)}
     whole = tmp_path / "whole"
     whole.mkdir()
     log = untimed(fit(whole, net=net(), **options).run.logged)

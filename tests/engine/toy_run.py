@@ -169,6 +169,7 @@ def fit(
     broken: tuple = (),
     on_step: Any = None,
     metric: Any = None,
+    mixing: Any = None,
 ) -> Result:
     """Train the toy in `folder`, on the ranks that the environment tells of."""
     schedule_conf = ScheduleConf(**{**SCHEDULE, **(schedule or {})})
@@ -212,6 +213,7 @@ def fit(
             runtime_conf,
             run,
             dist,
+            mixing=mixing,
         )
         return Result(net, optimizer, outcome, run)
     finally:

@@ -17,6 +17,12 @@ def main(arguments: list[str]) -> None:
 
     `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
     """
+    hand_to_hydra(with_run(arguments))
+    run()
+
+
+def with_run(arguments: list[str]) -> list[str]:
+    """The arguments with `run=DIR` written out; ends the program where DIR is no run."""
     runs = [Path(argument[4:]) for argument in arguments if argument.startswith("run=")]
     arguments = [argument for argument in arguments if not argument.startswith("run=")]
     try:
@@ -28,8 +34,7 @@ def main(arguments: list[str]) -> None:
                 arguments.append(f"checkpoint='{best if best.exists() else folder / 'last.pt'}'")
     except FileNotFoundError as error:
         raise SystemExit(str(error)) from None
-    hand_to_hydra(arguments)
-    run()
+    return arguments
 
 
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="evaluate")

@@ -33,7 +33,9 @@ class VideoDataset(Dataset):
     records: what to read; paths are relative to `prefix`.
     frames_per_view: frames seen jointly, T; None takes all sampled frames as one view (TSN).
     stack: consecutive sampled frames stacked into the channels of one (optical flow).
-    copies: clips cut from each decoded video (repeated augmentation), each with its own crop.
+    copies: clips cut from each video (repeated augmentation, Hoffer et al., CVPR 2020), each with
+        its own crop and colours. A batch of N videos has N * copies rows, copies side by side.
+    same_frames: the copies show the same frames, decoded once; else each samples its own.
     on_bad_video: `raise` stops; `skip` leaves the sample out; `replace` takes another, random one.
     """
 
@@ -48,6 +50,7 @@ class VideoDataset(Dataset):
         frames_per_view: int | None = None,
         stack: int = 1,
         copies: int = 1,
+        same_frames: bool = True,
         on_bad_video: str = "raise",
         seed: int = 0,
     ) -> None:
@@ -60,6 +63,7 @@ class VideoDataset(Dataset):
         self.frames_per_view = frames_per_view
         self.stack = stack
         self.copies = copies
+        self.same_frames = same_frames
         self.on_bad_video = on_bad_video
         self.seed = seed
 
@@ -95,25 +99,34 @@ class VideoDataset(Dataset):
     def _load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         record = self.records[index]
         with self.reader.open(record, self.path(index)) as source:
-            sampled = self.sampling(source.num_frames, source.fps, rng)
-            view_length = self.frames_per_view * self.stack if self.frames_per_view else sampled.size
-            views = sampled.reshape(-1, view_length // self.stack, self.stack)  # (V, T, stack)
+            clips = [self._sample(source, rng) for _ in range(1 if self.same_frames else self.copies)]
             plans = [
                 self.transforms.plan(source.width, source.height, rng) for _ in range(self.copies)
             ]
             if plans[0].crops:
-                sample = self._read_views(source, views, plans[0], rng)
+                sample = self._read_views(source, clips[0], plans[0], rng)
             else:
-                videos = source.read_many(views.reshape(-1).tolist(), plans)
-                videos = [self.transforms.finish(video, rng) for video in videos]
-                stacked = [self._stacked(video) for video in videos]
-                shape = views.shape[:2]
-                sample = {"video": np.stack([video.reshape(*shape, *video.shape[1:]) for video in stacked])}
+                if self.same_frames:
+                    videos = source.read_many(clips[0].reshape(-1).tolist(), plans)
+                else:
+                    videos = [
+                        source.read(views.reshape(-1).tolist(), plan)
+                        for views, plan in zip(clips, plans, strict=True)
+                    ]
+                videos = [self._stacked(self.transforms.finish(video, rng)) for video in videos]
+                shape = clips[0].shape[:2]
+                sample = {"video": np.stack([video.reshape(*shape, *video.shape[1:]) for video in videos])}
         labels = [self.transforms.label(self._label(record), plan) for plan in plans]
         return sample | {
             "label": np.stack(labels),
             "index": np.full(len(plans), index, dtype=np.int64),
         }
+
+    def _sample(self, source: Source, rng: np.random.Generator) -> np.ndarray:
+        """Which frames the views show, (V, T, stack)."""
+        sampled = self.sampling(source.num_frames, source.fps, rng)
+        length = self.frames_per_view * self.stack if self.frames_per_view else sampled.size
+        return sampled.reshape(-1, length // self.stack, self.stack)
 
     def _read_views(
         self, source: Source, views: np.ndarray, plan: Plan, rng: np.random.Generator

@@ -99,7 +99,7 @@ def start(device: str = "auto", timeout_minutes: float = 10.0) -> Distributed:
     else:
         own = torch.device("cpu")
     if world > 1:
-        _rendezvous_from_slurm()
+        _rendezvous()
         td.init_process_group(
             "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo",
             rank=rank,
@@ -122,13 +122,21 @@ def _place() -> tuple[int, int, int, int]:
         world = int(env["SLURM_STEP_NUM_TASKS"])
         here = env.get("SLURM_STEP_TASKS_PER_NODE", str(world)).split("(")[0].split(",")[0]
         return int(env["SLURM_PROCID"]), world, int(env["SLURM_LOCALID"]), int(here)
+    if int(env.get("SUBMITIT_LOCAL_NTASKS", 1)) > 1:  # hydra/launcher=submitit_local
+        world = int(env["SUBMITIT_LOCAL_NTASKS"])
+        rank = int(env["SUBMITIT_LOCAL_GLOBALID"])
+        return rank, world, int(env["SUBMITIT_LOCAL_LOCALID"]), world
     return 0, 1, 0, 1
 
 
-def _rendezvous_from_slurm() -> None:
-    """Where the ranks of a Slurm step meet, unless the environment already says so."""
+def _rendezvous() -> None:
+    """Where the ranks of a Slurm step or of this machine meet, unless the environment says so."""
     env = os.environ
     if "MASTER_ADDR" in env and "MASTER_PORT" in env:
+        return
+    if "SUBMITIT_LOCAL_JOB_ID" in env:
+        env["MASTER_ADDR"] = "127.0.0.1"
+        env["MASTER_PORT"] = str(20000 + int(env["SUBMITIT_LOCAL_JOB_ID"].split("_")[0]) % 10000)
         return
     import subprocess
 

@@ -109,7 +109,8 @@ def protocol(
     """How a number was measured, in one line to print beside it.
 
     clips: sampled from a video; crops: cut from each clip; frames, interval: of one clip; size,
-    short_side: pixels, if known; average: what is averaged over the views, `prob` or `score`, if anything.
+    short_side: pixels, if known; average: what is averaged over the views, `prob` or `score`, if
+    anything.
 
     >>> protocol(
     ...     clips=3, crops=1, frames=8, interval=8, size=256, short_side=256,

@@ -1,8 +1,9 @@
 """Pictures at the end of a run: curves, confusion matrix, sample predictions."""
 
+import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,23 @@ def curves(metrics: Path, picture: Path) -> None:
     for axes in (loss, score):
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+    _save(figure, picture)
+
+
+def sweep_curves(runs: Mapping[str, Path], score: str, picture: Path) -> None:
+    """Training loss and validation score of several runs by name, best first."""
+    figure = _figure(12.5, 4.2)
+    loss, scores = figure.subplots(1, 2)
+    for (name, path), colour in zip(runs.items(), itertools.cycle(_COLOURS), strict=False):
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        rows = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        for axes, key in ((loss, "train/loss"), (scores, f"val/{score}")):
+            if any(row.get(key) is not None for row in rows):
+                axes.plot(*_series(rows, key), color=colour, linewidth=1.4, label=name[:60])
+    _decorate(loss, "train/loss")
+    _decorate(scores, f"val/{score}")
+    if len(runs) <= 12 and loss.get_legend_handles_labels()[0]:
+        loss.legend(fontsize=6, frameon=True, framealpha=0.85, edgecolor="none")
     _save(figure, picture)
 
 

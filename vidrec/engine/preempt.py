@@ -1,10 +1,16 @@
-"""Stopping early without losing work: Ctrl-C, SIGTERM, SIGUSR2."""
+"""Stopping early without losing work: Ctrl-C, SIGTERM, SIGUSR2; what Slurm must be told then."""
 
+import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
+# How long a task that has saved everything waits for Slurm to end it.
+SECONDS_TO_THE_END = 300
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 
@@ -40,3 +46,35 @@ class Interrupt:
         if self.number == number == signal.SIGINT:
             raise KeyboardInterrupt
         self.number = number
+
+
+def in_slurm_job() -> bool:
+    """Whether `srun` started this process (a shell inside an allocation does not count)."""
+    return "SLURM_JOB_ID" in os.environ and "SLURM_STEP_ID" in os.environ
+
+
+def give_back(number: int) -> None:
+    """Leave a Slurm job that was asked to stop so that it is queued again, with all its tasks.
+
+    SIGUSR2 (a time limit is near, or the job is preempted) requeues it; after SIGTERM Slurm itself
+    decides, for it may have been cancelled. Either way the task waits for its end: one that leaves
+    early would end the job for good. Outside of Slurm, and for Ctrl-C, returns at once.
+    """
+    if not in_slurm_job() or number == signal.SIGINT:
+        return
+    job = os.environ["SLURM_JOB_ID"]
+    if number == signal.SIGUSR2 and os.environ.get("SLURM_PROCID") == "0":
+        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
+        said = f"is queued again{done.stderr and ': ' + done.stderr.strip()}"
+        print(f"job {job} {said}", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(SECONDS_TO_THE_END)
+
+
+def requeue_before_training() -> None:
+    """Until the training loop watches for it, SIGUSR2 requeues the job: nothing is lost yet.
+
+    Its default would end the job for good.
+    """
+    if in_slurm_job():
+        signal.signal(signal.SIGUSR2, lambda number, _: give_back(number))

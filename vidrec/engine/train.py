@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from vidrec.config import Precision, RuntimeConf, ScheduleConf
 from vidrec.data.bad_videos import BadVideos
 from vidrec.data.batch import to_device
+from vidrec.data.mixing import Mix
 from vidrec.engine import checkpoint
 from vidrec.engine.checkpoint import CheckpointError
 from vidrec.engine.distributed import Distributed
@@ -79,6 +80,7 @@ def train(
     run: Run,
     dist: Distributed,
     config_text: str = "",
+    mixing: Mix | None = None,
 ) -> Outcome:
     """Train `net`, on `dist.device` already, for `schedule.epochs`, continuing what is in
     `run.folder`.
@@ -150,7 +152,7 @@ def train(
                 count_bad(group, loaders.bad_train, run)
                 logs = (step + 1) % runtime.log_every == 0 or i + 1 == steps
                 losses, grad_norm = optimizer_step(
-                    model, loss_fn, optimizer, scaler, group, schedule, runtime, dist, logs
+                    model, loss_fn, optimizer, scaler, group, schedule, runtime, dist, logs, mixing
                 )
                 if ema:
                     ema.update()
@@ -239,6 +241,7 @@ def optimizer_step(
     runtime: RuntimeConf,
     dist: Distributed,
     logs: bool,
+    mixing: Mix | None,
 ) -> tuple[dict[str, Tensor], Tensor | None]:
     """One step of the optimizer: the micro-batches' mean losses and the norm of the gradient.
 
@@ -249,6 +252,7 @@ def optimizer_step(
     total: dict[str, Tensor] = {}
     for k, batch in enumerate(micro_batches, start=1):
         batch = to_device(batch, dist.device)
+        batch = mixing(batch) if mixing else batch
         # Ranks exchange gradients with the last micro-batch only.
         reduce_now = dist.world == 1 or k == len(micro_batches)
         with nullcontext() if reduce_now else model.no_sync():  # type: ignore[operator]
@@ -298,17 +302,25 @@ def resume(
     if content is None:
         run.rewind(0)
         return Progress()
-    for name, meaning in (
-        ("effective_batch", "samples a step (schedule.batch_size x schedule.accumulate x ranks)"),
-        ("steps_per_epoch", "steps an epoch"),
-    ):
-        if content[name] != facts[name]:
-            raise ValueError(
-                f"the checkpoint was made with {content[name]} {meaning}, this run has "
-                f"{facts[name]}: "
-                "keep the product of batch, accumulation and ranks, and the data, or start over "
-                "with runtime.resume=never"
-            )
+    if content["effective_batch"] != facts["effective_batch"]:
+        each, rest = divmod(content["effective_batch"], dist.world)
+        fits = (
+            f"{content['effective_batch']} cannot be shared by {dist.world} ranks: use a number of "
+            "ranks that divides it"
+            if rest
+            else f"on {dist.world} ranks make schedule.batch_size x schedule.accumulate {each}"
+        )
+        raise ValueError(
+            f"the checkpoint was made with {content['effective_batch']} samples a step "
+            "(schedule.batch_size x schedule.accumulate x ranks), this run has "
+            f"{facts['effective_batch']}; {fits}, or start over with runtime.resume=never"
+        )
+    if content["steps_per_epoch"] != facts["steps_per_epoch"]:
+        raise ValueError(
+            f"the checkpoint was made with {content['steps_per_epoch']} steps an epoch, this run "
+            f"has {facts['steps_per_epoch']}: keep the data and schedule.max_steps, or start over "
+            "with runtime.resume=never"
+        )
     if ("ema" in content) != ("ema" in state):
         raise ValueError(
             "the checkpoint and this run differ in schedule.ema: keep it, or use model.weights"

@@ -19,6 +19,8 @@ class CrossEntropy:
     label_smoothing: this share of every label is spread evenly over all classes.
     class_weight: of each class; the weighted terms are divided by the labels' weights.
     loss_weight: factor of the loss.
+    auxiliary_weight: factor of the auxiliary classifier's loss in nets that have one, which give
+        `outputs["auxiliary_logits"]` (N, V, K); then `loss_cls` and `loss_aux` are the parts.
     """
 
     def __init__(
@@ -26,14 +28,20 @@ class CrossEntropy:
         label_smoothing: float = 0.0,
         class_weight: Sequence[float] | None = None,
         loss_weight: float = 1.0,
+        auxiliary_weight: float = 0.5,
     ) -> None:
         self.label_smoothing = _share(label_smoothing)
         self.class_weight = _ClassWeight(class_weight)
         self.loss_weight = loss_weight
+        self.auxiliary_weight = auxiliary_weight
 
     def __call__(self, outputs: Outputs, batch: Any) -> dict[str, Tensor]:
-        logits, label = _rows(outputs, batch)
+        logits, label = _rows(outputs["logits"], batch)
         losses = {"loss": self._loss(logits, label) * self.loss_weight}
+        if "auxiliary_logits" in outputs:
+            auxiliary = self._loss(*_rows(outputs["auxiliary_logits"], batch))
+            losses |= {"loss_cls": losses["loss"], "loss_aux": auxiliary * self.auxiliary_weight}
+            losses["loss"] = losses["loss_cls"] + losses["loss_aux"]
         return losses | ({"top1": _top1(logits, label)} if label.ndim == 1 else {})
 
     def _loss(self, logits: Tensor, label: Tensor) -> Tensor:
@@ -68,7 +76,7 @@ class BinaryCrossEntropy:
         self.loss_weight = loss_weight
 
     def __call__(self, outputs: Outputs, batch: Any) -> dict[str, Tensor]:
-        logits, label = _rows(outputs, batch)
+        logits, label = _rows(outputs["logits"], batch)
         if label.ndim == 1:
             raise ValueError(
                 f"BinaryCrossEntropy needs labels (N, {logits.shape[1]}), got classes (N,): use "
@@ -106,7 +114,7 @@ class ClassBalancedFocal:
         self.loss_weight = loss_weight
 
     def __call__(self, outputs: Outputs, batch: Any) -> dict[str, Tensor]:
-        logits, label = _rows(outputs, batch)
+        logits, label = _rows(outputs["logits"], batch)
         target = _one_hot(label, logits)
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         # (1 - p)^gamma, p the probability of what the target says, without overflow.
@@ -132,9 +140,8 @@ class _ClassWeight:
         return self.values
 
 
-def _rows(outputs: Outputs, batch: Any) -> tuple[Tensor, Tensor]:
+def _rows(logits: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
     """Logits (N * V, K) in float32 or better, and a label for each, (N * V,) or (N * V, K)."""
-    logits = outputs["logits"]
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     label = batch["label"].repeat_interleave(logits.shape[1], dim=0)
     return logits.flatten(0, 1), label if label.ndim == 1 else label.to(logits.dtype)

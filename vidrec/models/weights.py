@@ -1,8 +1,8 @@
 """Finding, opening and loading weights: `load_weights(net, source)`.
 
-A source is a path, a URL, `torchvision://NAME` or `timm://NAME`. Files are opened without executing
-anything in them (`vidrec.models.unpickle`), brought into the net's names and shapes
-(`vidrec.models.convert`), and loaded whole or not at all; the report says what went where.
+A source is a path, a URL, `zoo://STEM`, `torchvision://NAME` or `timm://NAME`. Files are opened
+without executing anything in them (`vidrec.models.unpickle`), brought into the net's names and
+shapes (`vidrec.models.convert`), and loaded whole or not at all; the report says what went where.
 """
 
 import difflib
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from vidrec.models import unpickle
+from vidrec.models import unpickle, zoo
 from vidrec.models.convert import BACKBONE, find_conversion, find_tensors, reshape
 
 _FROM_SCRATCH = "give a file's path as model.weights, or model.weights=null to train from scratch"
@@ -37,8 +37,10 @@ class Report:
     conversion: str = ""  # how names were converted; empty when they were the net's own
     loaded: list[str] = field(default_factory=list)  # names in the net, with those reshaped
     reshaped: list[str] = field(default_factory=list)  # with both shapes
+    computed: list[str] = field(default_factory=list)  # from several tensors of the file, or zeros
     missing: list[str] = field(default_factory=list)  # names in the net, left as they were
     differing: list[str] = field(default_factory=list)  # of one name but another shape: not loaded
+    kept: list[str] = field(default_factory=list)  # the same of constants, which the net computes
     unused: list[str] = field(default_factory=list)  # names in the file that the net has not
     backbone: float = 0.0  # fraction of the backbone's tensors that were loaded
 
@@ -49,7 +51,7 @@ class Report:
             f"{self.source}{how}: {len(self.loaded)} of {total} tensors loaded, "
             f"{100 * self.backbone:.1f} % of the backbone"
         ]
-        for kind in ("reshaped", "missing", "differing", "unused"):
+        for kind in ("reshaped", "computed", "missing", "differing", "kept", "unused"):
             if names := getattr(self, kind):
                 lines.append(f"  {kind} {len(names)}: {_some(names)}")
         return "\n".join(lines)
@@ -74,8 +76,9 @@ def load_weights(
     in_backbone = {name: t for name, t in own.items() if name.startswith(BACKBONE)}
     if backbone_only and in_backbone:
         own = in_backbone
-    report, new = _match(str(source), state, own)
-    required = [name for name in in_backbone or own if _counts(name)]
+    constants = _constants(net)
+    report, new = _match(str(source), state, own, constants)
+    required = [name for name in in_backbone or own if _counts(name) and name not in constants]
     absent = [name for name in required if name not in new]
     report.backbone = 1 - len(absent) / max(1, len(required))
     if report.backbone < min_backbone:
@@ -89,8 +92,15 @@ def load_weights(
     return report
 
 
+def _constants(net: nn.Module) -> set[str]:
+    """Buffers that follow from the architecture: indices, masks, fixed position embeddings."""
+    parameters = {name for name, _ in net.named_parameters(remove_duplicate=False)}
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    return {n for n in net.state_dict() if n not in parameters and not n.endswith(statistics)}
+
+
 def _match(
-    source: str, state: dict[str, Tensor], own: dict[str, Tensor]
+    source: str, state: dict[str, Tensor], own: dict[str, Tensor], constants: set[str]
 ) -> tuple[Report, dict[str, Tensor]]:
     """What goes where, and the tensors to load by the net's names."""
     wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
@@ -104,15 +114,20 @@ def _match(
             if _counts(name):
                 report.unused.append(file_names.get(id(tensor), name))
             continue
+        if name in constants:
+            tensor = renamed[name]  # one of another size would only be worse than the net's own
         if not _fits(tensor, own[name]):
             both = f"{_describe(tensor)}, in the net {_describe(own[name])}"
-            report.differing.append(f"{name} {both}")
+            (report.kept if name in constants else report.differing).append(f"{name} {both}")
             continue
         new[name] = tensor
-        if tensor is not renamed[name]:
+        if id(renamed[name]) not in file_names:
+            report.computed.append(name)
+        elif tensor is not renamed[name]:
             report.reshaped.append(f"{name} {_describe(renamed[name])} -> {_describe(tensor)}")
     report.loaded = [name for name in own if name in new and _counts(name)]
-    report.missing = [name for name in own if name not in new and _counts(name)]
+    absent = [name for name in own if name not in new and _counts(name)]
+    report.missing = [name for name in absent if name not in constants]
     return report, new
 
 
@@ -124,6 +139,8 @@ def read_weights(source: str | os.PathLike[str], *, averaged: bool = True) -> di
         return _timm(rest)
     if separator and scheme == "torchvision":
         path = download(_torchvision_url(rest))
+    elif separator and scheme == "zoo":
+        path = download(zoo.weights_url(rest))
     elif separator and scheme in ("http", "https"):
         path = download(source)
     elif separator and scheme == "file":
@@ -131,7 +148,7 @@ def read_weights(source: str | os.PathLike[str], *, averaged: bool = True) -> di
     elif separator:
         raise ValueError(
             f"model.weights={source}: unknown kind '{scheme}://'; there are paths, http://, "
-            "https://, file://, torchvision:// and timm://"
+            "https://, file://, zoo://, torchvision:// and timm://"
         )
     else:
         path = Path(source).expanduser()

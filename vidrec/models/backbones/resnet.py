@@ -133,7 +133,7 @@ class ResNet(nn.Module):
         """(B, in_channels, H, W) -> (B, out_channels, H / 32, W / 32); a tuple for several."""
         x = self.maxpool(self.conv1(x))
         maps = []
-        for index, stage in enumerate(self._stages()):
+        for index, stage in enumerate(self.stages()):
             keep = self.training and index + 1 in self.checkpoint_stages
             for block in stage:
                 x = checkpointed(block, x) if keep else block(x)
@@ -150,20 +150,21 @@ class ResNet(nn.Module):
             stop_statistics(batch_norms(self)[1:])
         return self
 
-    def _stages(self) -> list[Any]:
+    def stages(self) -> list[Any]:
+        """The stages, each a sequence of blocks."""
         return [module for name, module in self.named_children() if name.startswith("layer")]
 
     def _frozen(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
             return []
-        return [self.conv1, *self._stages()[: self.frozen_stages]]
+        return [self.conv1, *self.stages()[: self.frozen_stages]]
 
     def _initialise(self, zero_init_residual: bool) -> None:
         """He et al., ICCV 2015, for convolutions; BatchNorm starts as the identity by itself."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        for stage in self._stages() if zero_init_residual else ():
+        for stage in self.stages() if zero_init_residual else ():
             for block in stage:
                 last = block.conv2 if isinstance(block, BasicBlock) else block.conv3
                 nn.init.zeros_(last.bn.weight)

@@ -1,0 +1,137 @@
+"""The learning rate and the weight decay of every parameter of published recipes.
+
+tests/golden/optim.json.gz was computed with MMAction2 1.2.0: for each recipe [rate, decay, names].
+"""
+
+import dataclasses
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from torch import nn
+
+from vidrec import build, validation
+from vidrec.config import ParamRule, conf_dir, register
+from vidrec.engine.optim import layers, parameter_groups
+
+GOLDEN = json.loads(
+    gzip.decompress((Path(__file__).parents[1] / "golden" / "optim.json.gz").read_bytes())
+)
+STEMS = [stem for stem in GOLDEN if Path(conf_dir(), "experiment", f"{stem}.yaml").exists()]
+VIDEOMAE = "vit-base-p16_videomae-k400-pre_8xb8-16x4x1-20e-adamw_ava-kinetics-rgb"
+
+
+def published(stem):
+    return {name: (lr, decay) for lr, decay, names in GOLDEN[stem] for name in names}
+
+
+def assert_equal(net, groups, expected):
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    got = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert set(got) == set(expected)
+    wrong = {n: (got[n], expected[n]) for n in got if got[n] != pytest.approx(expected[n])}
+    assert not wrong
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_parameter_of_a_published_recipe(stem):
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        conf = validation.check(compose("train", overrides=[f"experiment={stem}"]))
+    with torch.device("meta"):
+        net = build.build_net(conf.model)
+    schedule = dataclasses.replace(conf.schedule, scale_lr=False)
+    groups = build.build_optimizer(net, schedule, world=1).param_groups
+    assert_equal(net, groups, published(stem))
+
+
+class Named(nn.Module):
+    """Parameters of any names, their modules' types told by the names."""
+
+    def __init__(self, names):
+        super().__init__()
+        for name in names:
+            *path, last = name.split(".")
+            module = self
+            for i, part in enumerate(path):
+                if not hasattr(module, part):
+                    norm = i == len(path) - 1 and part.startswith("norm")
+                    module.add_module(part, nn.LayerNorm(2) if norm else nn.Module())
+                module = getattr(module, part)
+            if last not in dict(module.named_parameters(recurse=False)):
+                module.register_parameter(last, nn.Parameter(torch.zeros(2)))
+
+
+NO_DECAY = {
+    "norm": ParamRule(kind="norm", weight_decay=0),
+    "bias": ParamRule(kind="bias", weight_decay=0),
+}
+
+
+def test_layer_decay_of_videomae():
+    expected = published(VIDEOMAE)
+    net = Named(expected)
+    assert_equal(net, parameter_groups(net, 1.25e-4, 0.05, NO_DECAY, 0.75), expected)
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (  # stages with a change of resolution between them, which belongs to the earlier one
+            [
+                "backbone.patch_embed.proj.weight",
+                "backbone.layers.0.blocks.0.attn.weight",
+                "backbone.layers.0.blocks.1.attn.weight",
+                "backbone.layers.0.downsample.weight",
+                "backbone.layers.1.blocks.0.attn.weight",
+                "backbone.norm3.weight",
+                "cls_head.fc_cls.weight",
+            ],
+            [0, 1, 2, 2, 3, 4, 4],
+        ),
+        (
+            [
+                "backbone.class_embedding",
+                "backbone.transformer.resblocks.0.ln_1.weight",
+                "backbone.transformer.resblocks.1.ln_1.weight",
+                "backbone.transformer.dec.0.ln_1.weight",
+                "cls_head.fc_cls.weight",
+            ],
+            [0, 1, 2, 3, 3],
+        ),
+        (
+            [
+                "backbone.cls_token",
+                "backbone.transformer_layers.layers.0.ffns.0.layers.0.0.weight",
+                "backbone.transformer_layers.layers.1.ffns.0.layers.0.0.weight",
+                "backbone.norm.weight",
+            ],
+            [0, 1, 2, 3],
+        ),
+        (
+            ["backbone.patch_embed1.weight", "backbone.blocks1.0.w", "backbone.blocks2.0.w"],
+            [0, 1, 2],
+        ),
+    ],
+    ids=["swin", "clip", "timesformer", "uniformer"],
+)
+def test_layers_count_the_blocks_of_any_transformer(names, numbers):
+    found = layers(Named(names))
+    assert [found[name] for name in names] == numbers
+
+
+def test_layer_decay_multiplies_the_rules():
+    net = Named(["backbone.blocks.0.w", "backbone.blocks.1.w", "cls_head.w"])
+    head = {"head": ParamRule(name="cls_head", lr=10)}
+    rates = [group["lr"] for group in parameter_groups(net, 1.0, 0.0, head, 0.5)]
+    assert rates == [0.25, 0.5, 10]
+
+
+def test_layer_decay_of_a_convolutional_network_is_refused():
+    with pytest.raises(ValueError, match="numbered blocks"):
+        parameter_groups(Named(["backbone.layer1.0.conv1.weight"]), 1.0, 0.0, {}, 0.5)

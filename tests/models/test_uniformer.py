@@ -1,0 +1,98 @@
+"""UniFormer gives the published numbers; its blocks do what the paper says."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from vidrec.models.backbones.uniformer import Attention, UniFormer
+from vidrec.models.layers.drop_path import DropPath
+
+ROOT = Path(__file__).parents[2]
+STEM = "uniformer-small_imagenet1k-pre_16x4x1_kinetics400-rgb"
+SMALL = {"depth": [1, 2, 1, 2], "embed_dim": [8, 8, 16, 16], "head_dim": 8}
+
+
+def small_net(**options):
+    torch.manual_seed(0)
+    return UniFormer(**SMALL, **options)
+
+
+def test_published_recipe(capsys):
+    """A forward pass and a training step of UniFormer-S: 6 s."""
+    spec = importlib.util.spec_from_file_location("parity", ROOT / "benchmarks" / "parity.py")
+    parity = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(parity)
+    golden = ROOT / "tests" / "golden" / "models" / f"{STEM}.json.gz"
+    assert parity.main(["--golden", str(golden)]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {"logits", "loss", "grad_norm", "running_mean"} <= set(report["differences"])
+
+
+def test_attention_is_torchs():
+    torch.manual_seed(0)
+    ours = Attention(16, 4, qkv_bias=True, qk_scale=None, drop_rate=0.0, attn_drop_rate=0.0)
+    theirs = nn.MultiheadAttention(16, 4, batch_first=True)
+    nn.init.normal_(ours.qkv.bias)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(ours.qkv.weight)
+        theirs.in_proj_bias.copy_(ours.qkv.bias)
+        theirs.out_proj.load_state_dict(ours.proj.state_dict())
+    x = torch.randn(2, 7, 16)
+    torch.testing.assert_close(ours(x), theirs(x, x, x)[0])
+
+
+def test_early_stages_are_local_and_late_ones_global():
+    net = small_net().eval()
+    seen = {}
+    for stage in (2, 3):
+        block = net.get_submodule(f"blocks{stage}.0")
+        x = torch.randn(1, block.norm1.weight.numel(), 9, 15, 15, requires_grad=True)
+        block(x)[0, 0, 0, 0, 0].backward()
+        seen[stage] = x.grad.abs().amax(dim=1)[0] > 0
+    # 5x5x5 after 3x3x3 reaches three positions; the perceptron none.
+    assert seen[2][:4, :4, :4].all()
+    for beyond in (seen[2][4:], seen[2][:, 4:], seen[2][..., 4:]):
+        assert not beyond.any()
+    assert seen[3].all()
+
+
+def test_later_blocks_are_left_out_more_often():
+    net = small_net(drop_path_rate=0.5)
+    rates = [module.drop_prob for module in net.modules() if isinstance(module, DropPath)]
+    assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+def test_sizes_of_the_map():
+    assert small_net()(torch.randn(2, 3, 6, 64, 96)).shape == (2, 16, 3, 2, 3)
+
+
+def test_checkpointing_changes_no_gradient_and_no_statistics():
+    clip = torch.randn(2, 3, 4, 64, 64)
+    gradients, statistics = [], []
+    for with_cp in (False, True):
+        net = small_net(with_cp=with_cp, drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.3)
+        torch.manual_seed(1)
+        net.train()(clip).square().sum().backward()
+        gradients.append([parameter.grad for parameter in net.parameters()])
+        statistics.append([buffer.clone() for buffer in net.buffers()])
+    for pairs in (gradients, statistics):
+        assert all(torch.equal(a, b) for a, b in zip(*pairs, strict=True))
+
+
+def test_exports():
+    net, clip = small_net().eval(), torch.randn(1, 3, 4, 64, 64)
+    exported = torch.export.export(net, (clip,)).module()
+    torch.testing.assert_close(exported(clip), net(clip))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"depth": [1, 2]}, "four values"), ({"head_dim": 48}, "multiple of head_dim=48")],
+)
+def test_bad_arguments_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        UniFormer(**options)

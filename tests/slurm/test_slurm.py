@@ -1,0 +1,242 @@
+"""Real jobs on a real Slurm of two nodes, through the commands that users type."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slurm
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "model.clip.size=32", "model.clip.short_side=36", "schedule.batch_size=4", "schedule.epochs=2",
+    "runtime.log_every=1", "runtime.num_workers=0", "runtime.wandb.mode=disabled",
+    "runtime.device=cpu", "runtime.threads=1",
+]  # fmt: skip
+SUBMIT = [
+    "runtime=slurm", "hydra.launcher.gpus_per_node=null", "hydra.launcher.tasks_per_node=1",
+    "hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=10",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """The environment in which Slurm's commands reach a cluster of this test session."""
+    folder = tmp_path_factory.mktemp("slurm")
+    if os.geteuid() or not (shutil.which("slurmctld") or shutil.which("apt-get")):
+        pytest.skip("starting a Slurm needs root on Debian or Ubuntu")
+    script = str(Path(__file__).with_name("cluster.sh"))
+    started = subprocess.run([script, "start", str(folder)], capture_output=True, text=True)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield {
+            **os.environ,
+            "SLURM_CONF": str(folder / "slurm.conf"),
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+    finally:
+        subprocess.run([script, "stop", str(folder)], capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    train(root.parent, [*SMALL, f"data.root={root}", "schedule.max_steps=1", "schedule.epochs=1"])
+    return f"data.root={root}"
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory, data):
+    """The weights and rows of the run that the jobs below must come to, whatever happens."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    train(folder, [*SMALL, data, "schedule.max_steps=30"])
+    return outcome(folder)
+
+
+def train(folder, arguments, env=None, wait=True):
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    environment = env or {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    if not wait:
+        return process
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def outcome(folder):
+    (path,) = folder.glob("runs/**/last.pt")
+    rows = [json.loads(line) for line in (path.parent / "metrics.jsonl").open()]
+    measured = ("time/", "memory/", "samples_per_second")
+    plain = [{k: v for k, v in row.items() if not k.startswith(measured)} for row in rows]
+    return torch.load(path, weights_only=True)["net"], plain
+
+
+def assert_same(ours, theirs):
+    (weights, rows), (expected_weights, expected_rows) = ours, theirs
+    assert rows == expected_rows
+    for name, weight in expected_weights.items():
+        assert torch.equal(weights[name], weight), name
+
+
+def until(condition, seconds=120.0):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.2)
+    return found
+
+
+def steps_done(folder):
+    return sum(len(path.read_text().splitlines()) for path in folder.glob("runs/**/metrics.jsonl"))
+
+
+def slurm(env, *command):
+    return subprocess.run(command, env=env, capture_output=True, text=True).stdout
+
+
+def job_of(env):
+    (job,) = slurm(env, "squeue", "-h", "-p", "main", "-o", "%A").split()
+    return job
+
+
+def job_said(env, job):
+    return slurm(env, "scontrol", "show", "job", job)
+
+
+def test_two_nodes_train_as_two_processes_of_one_machine_do(cluster, data, tmp_path):
+    both = [*SMALL, data, "schedule.max_steps=5"]
+    train(tmp_path, [*both, *SUBMIT, "hydra.launcher.nodes=2"], cluster)
+    here = tmp_path / "here"
+    here.mkdir()
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    subprocess.run(
+        [*torchrun, str(ROOT / "train.py"), *both], cwd=here, env=cluster, check=True, timeout=300,
+        capture_output=True,
+    )  # fmt: skip
+    theirs = outcome(here)
+    shutil.rmtree(here)
+    assert_same(outcome(tmp_path), theirs)
+    (log,) = tmp_path.glob("runs/**/train.log")
+    assert "on 2 x cpu" in log.read_text()
+
+
+def test_a_failing_run_of_a_sweep_does_not_lose_the_others(cluster, data, tmp_path):
+    sweep = [*SMALL, data, "schedule.max_steps=2", "schedule.lr=0.01,-1,0.02"]
+    process = train(tmp_path, [*sweep, *SUBMIT], cluster, wait=False)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "error: 1 of 3 runs failed" in output
+    lines = {line.split()[0]: line for line in output.splitlines() if line.strip()}
+    assert "finished" in lines["0.01"]
+    assert "finished" in lines["0.02"]
+    assert "failed: Invalid learning rate: -1" in lines["-1"]
+
+    def states():
+        found = re.findall(r"JobState=(\w+)", slurm(cluster, "scontrol", "show", "jobs"))
+        return sorted(found[-3:])
+
+    until(lambda: states() == ["COMPLETED", "COMPLETED", "FAILED"], 30)
+
+
+def interrupted_after_some_steps(cluster, data, folder, how, *more):
+    process = train(
+        folder, [*SMALL, data, "schedule.max_steps=30", *SUBMIT, *more], cluster, wait=False
+    )
+    try:
+        until(lambda: steps_done(folder) >= 4)
+        job = job_of(cluster)
+        how(job)
+        until(lambda: "Restarts=1" in job_said(cluster, job), 90)
+        output, _ = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    return output
+
+
+def test_a_job_that_is_signalled_requeues_itself_and_loses_nothing(
+    cluster, data, uninterrupted, tmp_path
+):
+    def signal(job):
+        slurm(cluster, "scancel", "--signal=USR2", job)
+
+    interrupted_after_some_steps(cluster, data, tmp_path, signal)
+    assert_same(outcome(tmp_path), uninterrupted)
+
+
+def test_a_job_that_is_preempted_goes_on_later(cluster, data, uninterrupted, tmp_path):
+    urgent = []
+
+    def preempt(job):
+        command = ["srun", "-p", "urgent", "-N2", "-c2", "sleep", "5"]
+        urgent.append(subprocess.Popen(command, env=cluster, stderr=subprocess.DEVNULL))
+
+    interrupted_after_some_steps(cluster, data, tmp_path, preempt)
+    assert urgent[0].wait(60) == 0
+    assert_same(outcome(tmp_path), uninterrupted)
+
+
+def test_a_job_that_reaches_its_time_limit_goes_on(cluster, data, uninterrupted, tmp_path):
+    # Slurm counts in whole minutes and signals up to a minute early: the limit comes within one.
+    limits = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=50"]
+    interrupted_after_some_steps(cluster, data, tmp_path, lambda job: None, *limits)
+    assert_same(outcome(tmp_path), uninterrupted)
+
+
+def test_a_plain_batch_script_requeues_itself(cluster, data, uninterrupted, tmp_path):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "train.py").symlink_to(ROOT / "train.py")
+    options = ["--ntasks-per-node=1", "--gpus-per-node=0", "--cpus-per-task=1", "--time=10"]
+    script = ROOT / "docs" / "train.sbatch"
+    arguments = [*SMALL, data, "schedule.max_steps=30"]
+    command = ["sbatch", "--parsable", *options, str(script), *arguments]
+    job = subprocess.run(
+        command, cwd=tmp_path, env=cluster, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    until(lambda: steps_done(tmp_path) >= 4)
+    slurm(cluster, "scancel", "--signal=USR2", job)
+    until(lambda: "JobState=COMPLETED" in job_said(cluster, job), 200)
+    assert "Restarts=1" in job_said(cluster, job)
+    assert_same(outcome(tmp_path), uninterrupted)
+
+
+def test_a_killed_rank_ends_the_job_with_the_reason(cluster, data, tmp_path):
+    arguments = [*SMALL, data, "schedule.max_steps=100", *SUBMIT, "hydra.launcher.nodes=2"]
+    process = train(tmp_path, arguments, cluster, wait=False)
+    try:
+        until(lambda: steps_done(tmp_path) >= 3)
+        job = job_of(cluster)
+        # Rank 1's own process: the one whose environment says so.
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (folder / "environ").read_bytes().split(b"\0")
+                command = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            wanted = {b"SLURM_PROCID=1", f"SLURM_JOB_ID={job}".encode()}
+            if wanted <= set(environment) and b"submitit" in command:
+                os.kill(int(folder.name), 9)
+        started = time.monotonic()
+        until(lambda: "JobState=FAILED" in job_said(cluster, job), 60)
+        assert time.monotonic() - started < 60
+        process.communicate(timeout=100)
+    finally:
+        process.kill()
+    logs = [
+        path.read_text()
+        for path in tmp_path.glob("runs/**/*")
+        if path.suffix in (".log", ".err", ".out")
+    ]
+    assert any("rank 1 on" in log and "last.pt" in log for log in logs), logs

@@ -1,0 +1,107 @@
+"""Written programs, loaded again, give what the networks give, for any number of samples."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from vidrec import build, validation
+from vidrec.config import ExportConf, conf_dir, register
+from vidrec.export import export_run, run_file
+from vidrec.overrides import lenient
+
+SMALL = {
+    "tsn": ["model.net.backbone.depth=18", "model.net.cls_head.in_channels=512"],
+    "tsm": ["model.net.backbone.depth=18", "model.net.cls_head.in_channels=512"],
+    "swin3d": [
+        "model.net.backbone.arch={embed_dims: 8, depths: [1, 1, 2, 1], num_heads: [1, 1, 2, 2]}",
+        "model.net.cls_head.in_channels=64",
+        "model.clip.frames=4",
+    ],
+    "mvit": [
+        "model.net.backbone.arch={embed_dims: 8, num_layers: 3, num_heads: 1, "
+        "downscale_indices: [1]}",
+        "model.net.backbone.spatial_size=32",
+        "model.net.backbone.temporal_size=4",
+        "model.net.cls_head.in_channels=16",
+        "model.clip.frames=4",
+    ],
+    "videomae": [
+        "model.net.backbone.embed_dims=24",
+        "model.net.backbone.depth=2",
+        "model.net.backbone.num_heads=2",
+        "model.net.cls_head.in_channels=24",
+        "model.clip.frames=4",
+    ],
+    "timesformer": [
+        "model.net.backbone.embed_dims=24",
+        "model.net.backbone.num_transformer_layers=2",
+        "model.net.backbone.num_heads=2",
+        "model.net.cls_head.in_channels=24",
+        "model.clip.frames=4",
+    ],
+}
+
+
+def configuration(model, *overrides):
+    register()
+    GlobalHydra.instance().clear()
+    small = ["model.clip.size=32", "model.clip.test_clips=1", *SMALL[model], *overrides]
+    if model in ("tsn", "tsm"):
+        small += ["model.clip.test_clips=8"]
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        overrides = lenient([f"model={model}", "model.weights=null", *small])
+        cfg = compose("export", overrides=overrides)
+    return validation.check(cfg, ExportConf)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [name if name == "mvit" else pytest.param(name, marks=pytest.mark.slow) for name in SMALL],
+)
+def test_a_program_gives_what_the_network_gives(tmp_path, model):
+    torch.manual_seed(0)
+    conf = configuration(model, f"out={tmp_path}/model.pt2")
+    assert export_run(conf) < 1e-5
+    video = torch.randint(0, 256, (5, 1, 8, 32, 32, 3), dtype=torch.uint8)
+    if model not in ("tsn", "tsm"):
+        video = video[:, :, :4]
+    scores = run_file(tmp_path / "model.pt2", video)
+    assert scores.shape == (5, conf.data.num_classes)
+    torch.testing.assert_close(scores.sum(dim=1), torch.ones(5))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model", SMALL)
+def test_onnx_gives_what_the_network_gives(tmp_path, model):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    conf = configuration(model, "format=onnx", f"out={tmp_path}/model.onnx")
+    assert export_run(conf) < 1e-4
+
+
+def test_a_trained_checkpoint_is_what_is_written(tmp_path, capsys):
+    overrides = ["output=logits", "views=2", f"out={tmp_path}/model.pt2"]
+    conf = configuration("tsn", *overrides, f"checkpoint={tmp_path}/best.pt")
+    torch.manual_seed(7)
+    net = build.build_net(conf.model).eval()
+    torch.save({"net": net.state_dict()}, tmp_path / "best.pt")
+    export_run(conf)
+    assert "100.0 % of the backbone" in capsys.readouterr().out
+    video = torch.randint(0, 256, (1, 2, 8, 32, 32, 3), dtype=torch.uint8)
+    logits = run_file(tmp_path / "model.pt2", video)
+    with torch.no_grad():
+        torch.testing.assert_close(logits, net({"video": video})["logits"])
+
+
+def test_what_is_missing_for_onnx_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"onnx, onnxscript, onnxruntime: pip install"):
+        export_run(configuration("tsn", "format=onnx"))
+
+
+def test_a_program_that_differs_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("vidrec.export.run_file", lambda path, video: torch.zeros(len(video), 8))
+    with pytest.raises(ValueError, match="do not use it"):
+        export_run(configuration("tsn", f"out={tmp_path}/model.pt2"))

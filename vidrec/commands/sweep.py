@@ -1,0 +1,30 @@
+"""Print the results of a sweep as a table, and write them as csv and as a picture."""
+
+import argparse
+from pathlib import Path
+
+from vidrec.sweep import read_rows, table, text, write_csv
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of `vidrec sweep`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="the directory of a sweep, runs/sweep,...")
+    parser.add_argument("--csv", type=Path, help="where to write the table (default: in FOLDER)")
+    parser.add_argument("--png", type=Path, help="where to draw the curves (default: in FOLDER)")
+    options = parser.parse_args(arguments)
+    try:
+        rows = read_rows(options.folder)
+    except FileNotFoundError as error:
+        raise SystemExit(f"error: {error}") from None
+    lines = table(rows)
+    print(text(lines))
+    csv_path = options.csv or options.folder / "sweep.csv"
+    write_csv(lines, csv_path)
+    from vidrec.engine.pictures import sweep_curves
+
+    png_path = options.png or options.folder / "sweep.png"
+    sweep_curves(
+        {row.folder.name: row.folder / "metrics.jsonl" for row in rows}, rows[0].key, png_path
+    )
+    print(f"{csv_path}, {png_path}")

@@ -1,0 +1,114 @@
+"""List the published models, or tell all of one."""
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidrec.models import zoo
+
+if TYPE_CHECKING:  # a listing answers without torch
+    from vidrec.models.complexity import Complexity
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of `vidrec zoo`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "pattern", nargs="?", default="", help="a name, or a part of names; * stands for anything"
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="print docs/zoo.md, with what is counted here"
+    )
+    given = parser.parse_args(arguments)
+    if given.markdown:
+        print(zoo.markdown(dict(counted())), end="")
+    elif given.pattern in zoo.recipes():
+        print(details(zoo.find(given.pattern)))
+    else:
+        print(zoo.listing(matching(given.pattern)))
+
+
+def matching(pattern: str) -> list[zoo.Recipe]:
+    """The recipes whose name, algorithm or dataset has the pattern in it."""
+    wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.IGNORECASE)
+    found = [
+        recipe
+        for recipe in zoo.recipes().values()
+        if any(wanted.search(text) for text in (recipe.name, recipe.algorithm, recipe.dataset))
+    ]
+    if not found:
+        near = difflib.get_close_matches(pattern, zoo.recipes(), n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else "`vidrec zoo` lists all"
+        raise SystemExit(f"vidrec zoo: no published model matches '{pattern}'; {hint}")
+    return found
+
+
+def details(recipe: zoo.Recipe) -> str:
+    """Everything that is known of a published model, and what is counted of ours."""
+    views = f"{recipe.views[0]} clips x {recipe.views[1]} crops" if recipe.views else "-"
+    facts = {
+        "algorithm": recipe.algorithm,
+        "dataset": recipe.dataset,
+        "published": f"{zoo.scores(recipe.scores)} ({views})",
+        "trained": f"{recipe.epochs or '?'} epochs on {recipe.gpus or '?'} GPUs",
+        "starts from": recipe.pretrained or "-",
+        "FLOPs": zoo.short(recipe.flops, "G"),
+        "parameters": zoo.short(recipe.parameters, "M"),
+        "weights": recipe.weights or "-",
+        "config": recipe.config,
+    }
+    if recipe.name in experiments():
+        ours, clip = measure(recipe)
+        if clip:
+            facts["FLOPs"] += f" (here {ours.multiply_adds / 1e9:.2f}G for {clip})"
+        facts["parameters"] += f" (here {ours.parameters / 1e6:.2f}M)"
+        facts["use"] = f"vidrec train experiment={recipe.name}"
+    width = max(map(len, facts))
+    return "\n".join([recipe.name, *(f"  {k:<{width}}  {v}" for k, v in facts.items())])
+
+
+def experiments() -> set[str]:
+    """The names of conf/experiment."""
+    from vidrec.config import conf_dir
+
+    return {path.stem for path in (Path(conf_dir()) / "experiment").glob("*.yaml")}
+
+
+def counted() -> Iterator[tuple[str, "Complexity"]]:
+    """What is counted of every published recipe that is an experiment here."""
+    for name in sorted(experiments() & zoo.recipes().keys()):
+        print(name, file=sys.stderr)
+        yield name, measure(zoo.find(name))[0]
+
+
+def measure(recipe: zoo.Recipe) -> tuple["Complexity", str]:
+    """Of the experiment's network, for the view that the published figure is for, in words.
+
+    Of networks that eat more than clips only the parameters: then there is no view.
+    """
+    import torch
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from vidrec import validation
+    from vidrec.build import build_net
+    from vidrec.config import conf_dir, register
+    from vidrec.models.complexity import Complexity, clip_of, count
+
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        conf = validation.check(compose("train", overrides=[f"experiment={recipe.name}"]))
+    with torch.device("meta"):
+        net = build_net(conf.model)
+    if recipe.task != "recognition":
+        return Complexity(sum(p.numel() for p in net.parameters()), 0), ""
+    frames, channels, height, width = clip_of(conf)
+    if recipe.input is not None:
+        frames, height, width = recipe.input[0], recipe.input[1], recipe.input[1]
+    view = f"{frames} frames of {width} x {height}"
+    return count(net, (frames, channels, height, width)), view

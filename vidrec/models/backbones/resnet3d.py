@@ -1,0 +1,380 @@
+"""Residual networks over clips: I3D (Carreira and Zisserman, CVPR 2017) on ResNet, and SlowOnly."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from vidrec.models.layers.checkpoint import checkpointed
+from vidrec.models.layers.conv3d import ConvBN3d, Size
+from vidrec.models.layers.freeze import batch_norms, stop_gradients, stop_statistics
+from vidrec.models.layers.non_local import Mode, NonLocal
+
+# How the 3x3 convolution of a bottleneck becomes one over time: a 3x1x1 before it, one kernel of
+# 3x3x3, or a 3x3x3 within each channel alone (ir), before which a 1x1x1 mixes them (ip).
+InflateStyle = Literal["3x1x1", "3x3x3", "ir", "ip"]
+Flags = Sequence[int | Sequence[int]]  # one for each stage, or one for each of its blocks
+
+
+class BasicBlock3d(nn.Module):
+    """Two 3x3 convolutions, or 3x3x3 where inflated."""
+
+    expansion = 1
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: Size,
+        dilation: int,
+        inflate: bool,
+        inflate_style: InflateStyle,
+        downsample: nn.Module | None,
+        non_local: nn.Module | None,
+        conv: type[ConvBN3d],
+    ) -> None:
+        super().__init__()
+        kernel = (3 if inflate else 1, 3, 3)
+        self.conv1 = conv(in_channels, channels, kernel, stride, (1, dilation, dilation))
+        self.conv2 = conv(channels, channels, kernel, relu=False)
+        self.downsample = downsample
+        self.relu = nn.ReLU(inplace=True)
+        self.non_local_block = non_local
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.conv2(self.conv1(x)) + identity)
+        return x if self.non_local_block is None else self.non_local_block(x)
+
+    def last_norm(self) -> nn.BatchNorm3d:
+        return self.conv2.bn
+
+
+class Bottleneck3d(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions, those inflated that `inflate_style` says."""
+
+    expansion = 4
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: Size,
+        dilation: int,
+        inflate: bool,
+        inflate_style: InflateStyle,
+        downsample: nn.Module | None,
+        non_local: nn.Module | None,
+        conv: type[ConvBN3d],
+    ) -> None:
+        super().__init__()
+        before = inflate and inflate_style == "3x1x1"
+        self.conv1 = conv(in_channels, channels, (3 if before else 1, 1, 1))
+        kernel = (3 if inflate and not before else 1, 3, 3)
+        depthwise = inflate_style in ("ir", "ip")
+        self.conv2: nn.Module = conv(
+            channels,
+            channels,
+            kernel,
+            stride,
+            (1, dilation, dilation),
+            groups=channels if depthwise else 1,
+        )
+        if depthwise:
+            mixing = [nn.Conv3d(channels, channels, 1, bias=False)] if inflate_style == "ip" else []
+            self.conv2 = nn.Sequential(*mixing, self.conv2)
+        self.conv3 = conv(channels, channels * self.expansion, relu=False)
+        self.downsample = downsample
+        self.relu = nn.ReLU(inplace=True)
+        self.non_local_block = non_local
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.conv3(self.conv2(self.conv1(x))) + identity)
+        return x if self.non_local_block is None else self.non_local_block(x)
+
+    def last_norm(self) -> nn.BatchNorm3d:
+        return self.conv3.bn
+
+
+Block = type[BasicBlock3d] | type[Bottleneck3d]
+
+# He et al., CVPR 2016, table 1.
+DEPTHS: dict[int, tuple[Block, tuple[int, int, int, int]]] = {
+    18: (BasicBlock3d, (2, 2, 2, 2)),
+    34: (BasicBlock3d, (3, 4, 6, 3)),
+    50: (Bottleneck3d, (3, 4, 6, 3)),
+    101: (Bottleneck3d, (3, 4, 23, 3)),
+    152: (Bottleneck3d, (3, 8, 36, 3)),
+}
+
+
+class ResNet3d(nn.Module):
+    """Clips to feature maps.
+
+    depth: 18, 34, 50, 101 or 152.
+    num_stages: how many of the four stages there are.
+    base_channels: of the stem; each stage has twice those of the one before.
+    out_indices: stages, counted from 0, whose maps are returned; null: the last one.
+    spatial_strides, temporal_strides, dilations: of the stages.
+    conv1_kernel: T, H, W of the stem's convolution; conv1_stride_s and _t its strides.
+    pool1_stride_s, pool1_stride_t: strides of the stem's pooling. with_pool1: there is one.
+    with_pool2: pairs of frames are pooled after the first stage.
+    inflate: which stages, or which of their blocks, convolve along time.
+    inflate_style: where in a block they do; see `InflateStyle`.
+    non_local: after which stages' blocks, or which of them, a non-local block stands; `mode`,
+        `use_scale` and `sub_sample` of those are non_local_mode and so on.
+    frozen_stages: the stem (0) and the stages up to this one (1 to 4) are not trained; -1: all are.
+    norm_eval: BatchNorm keeps its running statistics in training.
+    bn_frozen: its weights are not trained either.
+    checkpoint_stages: stages, counted from 1, whose activations are computed again in the backward
+        pass: less memory for more time.
+    zero_init_residual: blocks start as the identity (Goyal et al., 2017, section 5.1).
+    extra_channels: that are concatenated to the input of each stage (lateral connections).
+    """
+
+    conv: ClassVar[type[ConvBN3d]] = ConvBN3d
+
+    def __init__(
+        self,
+        depth: int,
+        in_channels: int = 3,
+        num_stages: int = 4,
+        base_channels: int = 64,
+        out_indices: Sequence[int] | None = None,
+        spatial_strides: Sequence[int] = (1, 2, 2, 2),
+        temporal_strides: Sequence[int] = (1, 1, 1, 1),
+        dilations: Sequence[int] = (1, 1, 1, 1),
+        conv1_kernel: Sequence[int] = (3, 7, 7),
+        conv1_stride_s: int = 2,
+        conv1_stride_t: int = 1,
+        pool1_stride_s: int = 2,
+        pool1_stride_t: int = 1,
+        with_pool1: bool = True,
+        with_pool2: bool = True,
+        inflate: Flags = (1, 1, 1, 1),
+        inflate_style: InflateStyle = "3x1x1",
+        non_local: Flags = (0, 0, 0, 0),
+        non_local_mode: Mode = "embedded_gaussian",
+        non_local_use_scale: bool = True,
+        non_local_sub_sample: bool = True,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        bn_frozen: bool = False,
+        checkpoint_stages: Sequence[int] = (),
+        zero_init_residual: bool = True,
+        extra_channels: Sequence[int] = (0, 0, 0, 0),
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if depth not in DEPTHS:
+            raise ValueError(f"{name} has no depth={depth}, choose one of {list(DEPTHS)}")
+        if not 1 <= num_stages <= 4:
+            raise ValueError(f"{name} num_stages={num_stages} is not in 1 to 4")
+        if inflate_style not in ("3x1x1", "3x3x3", "ir", "ip"):
+            raise ValueError(
+                f"{name} has no inflate_style='{inflate_style}', choose 3x1x1, 3x3x3, ir or ip"
+            )
+        self.out_indices = (num_stages - 1,) if out_indices is None else tuple(out_indices)
+        if not self.out_indices or not set(self.out_indices) <= set(range(num_stages)):
+            raise ValueError(
+                f"{name} out_indices={list(self.out_indices)}: stages count from 0 to "
+                f"{num_stages - 1}"
+            )
+        if not -1 <= frozen_stages <= num_stages:
+            raise ValueError(f"{name} frozen_stages={frozen_stages} is not in -1 to {num_stages}")
+        if not set(checkpoint_stages) <= set(range(1, num_stages + 1)):
+            raise ValueError(
+                f"{name} checkpoint_stages={list(checkpoint_stages)}: stages count from 1 to "
+                f"{num_stages}"
+            )
+        block, num_blocks = DEPTHS[depth]
+        for key, values in (
+            ("spatial_strides", spatial_strides),
+            ("temporal_strides", temporal_strides),
+            ("dilations", dilations),
+            ("inflate", inflate),
+            ("non_local", non_local),
+            ("extra_channels", extra_channels),
+        ):
+            if len(values) < num_stages:
+                raise ValueError(
+                    f"{name} {key}={list(values)} has {len(values)} values for {num_stages} stages"
+                )
+        self.in_channels = in_channels
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.checkpoint_stages = tuple(checkpoint_stages)
+
+        t, h, w = conv1_kernel
+        stride = (conv1_stride_t, conv1_stride_s, conv1_stride_s)
+        self.conv1 = self.conv(in_channels, base_channels, (t, h, w), stride)
+        stride = (pool1_stride_t, pool1_stride_s, pool1_stride_s)
+        self.maxpool = nn.MaxPool3d((1, 3, 3), stride, padding=(0, 1, 1)) if with_pool1 else None
+        self.pool2 = nn.MaxPool3d((2, 1, 1)) if with_pool2 else None
+        width = base_channels
+        for index in range(num_stages):
+            channels = base_channels * 2**index
+            flags = _for_blocks(f"{name} inflate", inflate[index], num_blocks[index])
+            attend = _for_blocks(f"{name} non_local", non_local[index], num_blocks[index])
+            width += extra_channels[index]
+            spatial, dilation = spatial_strides[index], dilations[index]
+            stride = (temporal_strides[index], spatial, spatial)
+            blocks: list[nn.Module] = []
+            for inflated, attends in zip(flags, attend, strict=True):
+                out_channels = channels * block.expansion
+                downsample = None
+                if stride != (1, 1, 1) or width != out_channels:
+                    downsample = self.conv(width, out_channels, (1, 1, 1), stride, relu=False)
+                non_local_block = None
+                if attends:
+                    non_local_block = NonLocal(
+                        out_channels,
+                        non_local_mode,
+                        use_scale=non_local_use_scale,
+                        sub_sample=non_local_sub_sample,
+                    )
+                blocks.append(
+                    block(
+                        width,
+                        channels,
+                        stride,
+                        dilation,
+                        inflated,
+                        inflate_style,
+                        downsample,
+                        non_local_block,
+                        self.conv,
+                    )
+                )
+                width, stride = out_channels, (1, 1, 1)
+            self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
+        self.out_channels = base_channels * 2 ** self.out_indices[-1] * block.expansion
+
+        self._initialise(zero_init_residual)
+        stop_gradients(self._frozen())
+        if bn_frozen:
+            stop_gradients(batch_norms(self))
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """(B, in_channels, T, H, W) -> (B, out_channels, T', H / 32, W / 32); a tuple for several.
+
+        Sizes by the default strides. T' follows from the temporal strides and poolings.
+        """
+        x = self.stem(x)
+        maps = []
+        for index in range(len(self.stages())):
+            x = self.stage(index, x)
+            if index == 0 and self.pool2 is not None:
+                x = self.pool2(x)
+            if index in self.out_indices:
+                maps.append(x)
+        return maps[0] if len(maps) == 1 else tuple(maps)
+
+    def stem(self, x: Tensor) -> Tensor:
+        x = self.conv1(x)
+        return x if self.maxpool is None else self.maxpool(x)
+
+    def stage(self, index: int, x: Tensor) -> Tensor:
+        keep = self.training and index + 1 in self.checkpoint_stages
+        for block in self.stages()[index]:
+            x = checkpointed(block, x) if keep else block(x)
+        return x
+
+    def stages(self) -> list[Any]:
+        """The stages, each a sequence of blocks."""
+        named = [getattr(self, f"layer{number}", None) for number in range(1, 5)]
+        return [stage for stage in named if stage is not None]
+
+    def train(self, mode: bool = True) -> "ResNet3d":
+        super().train(mode)
+        stop_statistics(self._frozen())
+        if self.norm_eval:
+            stop_statistics(batch_norms(self))
+        return self
+
+    def _frozen(self) -> list[nn.Module]:
+        if self.frozen_stages < 0:
+            return []
+        return [self.conv1, *self.stages()[: self.frozen_stages]]
+
+    def _initialise(self, zero_init_residual: bool) -> None:
+        """He et al., ICCV 2015, for convolutions; non-local blocks have their own."""
+        own = {
+            id(conv)
+            for block in self.modules()
+            if isinstance(block, NonLocal)
+            for conv in block.modules()
+        }
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d) and id(module) not in own:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        for stage in self.stages() if zero_init_residual else ():
+            for block in stage:
+                nn.init.zeros_(block.last_norm().weight)
+
+
+class ResNet3dSlowOnly(ResNet3d):
+    """The slow pathway of SlowFast alone (Feichtenhofer et al., ICCV 2019, section 4.1).
+
+    Convolutions along time in the last two stages only, and no pooling or stride along it.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        in_channels: int = 3,
+        num_stages: int = 4,
+        base_channels: int = 64,
+        out_indices: Sequence[int] | None = None,
+        spatial_strides: Sequence[int] = (1, 2, 2, 2),
+        temporal_strides: Sequence[int] = (1, 1, 1, 1),
+        dilations: Sequence[int] = (1, 1, 1, 1),
+        conv1_kernel: Sequence[int] = (1, 7, 7),
+        conv1_stride_s: int = 2,
+        conv1_stride_t: int = 1,
+        pool1_stride_s: int = 2,
+        pool1_stride_t: int = 1,
+        inflate: Flags = (0, 0, 1, 1),
+        non_local: Flags = (0, 0, 0, 0),
+        non_local_mode: Mode = "embedded_gaussian",
+        non_local_use_scale: bool = True,
+        non_local_sub_sample: bool = True,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        checkpoint_stages: Sequence[int] = (),
+        zero_init_residual: bool = True,
+    ) -> None:
+        super().__init__(
+            depth,
+            in_channels,
+            num_stages,
+            base_channels,
+            out_indices,
+            spatial_strides,
+            temporal_strides,
+            dilations,
+            conv1_kernel,
+            conv1_stride_s,
+            conv1_stride_t,
+            pool1_stride_s,
+            pool1_stride_t,
+            with_pool2=False,
+            inflate=inflate,
+            non_local=non_local,
+            non_local_mode=non_local_mode,
+            non_local_use_scale=non_local_use_scale,
+            non_local_sub_sample=non_local_sub_sample,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            checkpoint_stages=checkpoint_stages,
+            zero_init_residual=zero_init_residual,
+        )
+
+
+def _for_blocks(name: str, flags: int | Sequence[int], num_blocks: int) -> list[bool]:
+    if isinstance(flags, int):
+        return [bool(flags)] * num_blocks
+    if len(flags) != num_blocks:
+        raise ValueError(f"{name}: {list(flags)} has {len(flags)} values for {num_blocks} blocks")
+    return [bool(flag) for flag in flags]

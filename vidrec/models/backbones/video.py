@@ -1,0 +1,47 @@
+"""Any video network of torchvision by name."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+
+def VideoNetwork(
+    name: str,
+    num_classes: int,
+    in_channels: int = 3,
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """The network of torchvision.models.video as it is, clips (B, C, T, H, W) to logits (B, K).
+
+    Its classifier stays inside, so that published weights, torchvision://NAME, give the published
+    scores; with another number of classes all but the last layer is loaded.
+
+    name: r3d_18, mc3_18, r2plus1d_18, s3d, mvit_v1_b, mvit_v2_s, swin3d_t, swin3d_s or swin3d_b.
+        The MViTs take clips of 16 x 224 x 224 alone.
+    options: further arguments of the library's constructor, such as stochastic_depth_prob.
+    """
+    from torchvision import models
+
+    known = models.list_models(module=models.video)
+    if name not in known:
+        near = ", ".join(difflib.get_close_matches(name, known, n=2) or known)
+        raise ValueError(f"torchvision has no video model '{name}'; did you mean {near}?")
+    net = models.get_model(name, weights=None, num_classes=num_classes, **dict(options or {}))
+    if in_channels != 3:
+        path, stem = next(pair for pair in net.named_modules() if isinstance(pair[1], nn.Conv3d))
+        net.set_submodule(path, _with_channels(stem, in_channels))
+    return net
+
+
+def _with_channels(stem: nn.Conv3d, in_channels: int) -> nn.Conv3d:
+    """A convolution like `stem` that takes other clips."""
+    return nn.Conv3d(
+        in_channels,
+        stem.out_channels,
+        kernel_size=stem.kernel_size,  # type: ignore[arg-type]
+        stride=stem.stride,  # type: ignore[arg-type]
+        padding=stem.padding,  # type: ignore[arg-type]
+        bias=stem.bias is not None,
+    )

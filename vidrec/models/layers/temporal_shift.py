@@ -1,0 +1,47 @@
+"""The temporal shift: channels of neighbouring frames change places (Lin et al., ICCV 2019)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def temporal_shift(x: Tensor, num_segments: int, shift_div: int) -> Tensor:
+    """Some channels from the next frame, as many from the previous one, zeros past the ends.
+
+    x: (B * num_segments, C, h, w). The first C // shift_div channels come from the next frame, as
+    many after them from the previous one, the rest stay (section 3.2). Keeps x's memory format.
+    """
+    fold = x.shape[1] // shift_div
+    if not fold:
+        return x
+    # Channels where they lie in memory, so that padding and joining keep the format.
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    clips = x.movedim(1, -1) if channels_last else x
+    clips, dim = clips.unflatten(0, (-1, num_segments)), -1 if channels_last else 2
+    future, past, rest = clips.split([fold, fold, x.shape[1] - 2 * fold], dim=dim)
+    future = F.pad(future[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
+    past = F.pad(past[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
+    shifted = torch.cat([future, past, rest], dim=dim).flatten(0, 1)
+    return shifted.movedim(-1, 1) if channels_last else shifted
+
+
+class TemporalShift(nn.Module):
+    """A module over single frames that first sees a shift of its input.
+
+    num_segments: frames of a clip. shift_div: see `temporal_shift`.
+    """
+
+    def __init__(self, net: nn.Module, num_segments: int = 8, shift_div: int = 8) -> None:
+        super().__init__()
+        if num_segments < 1 or shift_div < 2:
+            raise ValueError(
+                f"num_segments={num_segments}, shift_div={shift_div}: a temporal shift needs at "
+                "least 1 frame and a divisor of at least 2"
+            )
+        self.net = net
+        self.num_segments = num_segments
+        self.shift_div = shift_div
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B * num_segments, C, h, w) -> what `net` makes of it."""
+        return self.net(temporal_shift(x, self.num_segments, self.shift_div))

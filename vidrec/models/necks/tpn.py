@@ -1,0 +1,193 @@
+"""Temporal Pyramid Network (Yang et al., CVPR 2020), named as in MMAction2's checkpoints."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Flow = Literal["cascade", "parallel"]
+
+
+class Conv(nn.Module):
+    """3D convolution without bias; with `bn` BatchNorm and ReLU."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, int, int],
+        stride: tuple[int, int, int] = (1, 1, 1),
+        groups: int = 1,
+        bn: bool = True,
+    ) -> None:
+        super().__init__()
+        time, height, width = kernel_size
+        padding = (time // 2, height // 2, width // 2)
+        self.conv = nn.Conv3d(
+            in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
+        )
+        self.bn = nn.BatchNorm3d(out_channels) if bn else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return x if self.bn is None else F.relu(self.bn(x), inplace=True)
+
+
+class Wrapped(nn.Module):
+    """One convolution under the name `conv`, as checkpoints have it."""
+
+    def __init__(self, conv: Conv) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class SpatialModulation(nn.Module):
+    """Brings every level to the channels and the size of the last one (section 3.2)."""
+
+    def __init__(self, in_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.spatial_modulation = nn.ModuleList()
+        for channels in in_channels:
+            steps = int(math.log2(in_channels[-1] // channels))
+            halvings = [
+                Conv(channels * 2**step, channels * 2 ** (step + 1), (1, 3, 3), (1, 2, 2))
+                for step in range(steps)
+            ]
+            self.spatial_modulation.append(nn.ModuleList(halvings or [nn.Identity()]))
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        outs = []
+        for x, halvings in zip(levels, self.spatial_modulation, strict=True):
+            assert isinstance(halvings, nn.ModuleList)
+            for halving in halvings:
+                x = halving(x)
+            outs.append(x)
+        return outs
+
+
+class TemporalModulation(nn.Module):
+    """A convolution along time and a slower frame rate (section 3.2)."""
+
+    def __init__(self, in_channels: int, out_channels: int, scale: int) -> None:
+        super().__init__()
+        self.conv = Conv(in_channels, out_channels, (3, 1, 1), groups=32, bn=False)
+        self.pool = nn.MaxPool3d((scale, 1, 1), (scale, 1, 1), ceil_mode=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(self.conv(x))
+
+
+class LevelFusion(nn.Module):
+    """One map of all levels (section 3.3)."""
+
+    def __init__(self, num_levels: int, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.downsamples = nn.ModuleList(
+            Wrapped(Conv(channels, channels, (1, 1, 1), groups=32)) for _ in range(num_levels)
+        )
+        self.fusion_conv = Conv(channels * num_levels, out_channels, (1, 1, 1))
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        reduced = [conv(x) for conv, x in zip(self.downsamples, levels, strict=True)]
+        return self.fusion_conv(torch.cat(reduced, dim=1))
+
+
+class AuxiliaryHead(nn.Module):
+    """A classifier on a level below the last, for training alone."""
+
+    def __init__(self, in_channels: int, num_classes: int, dropout_ratio: float) -> None:
+        super().__init__()
+        self.conv = Conv(in_channels, in_channels * 2, (1, 3, 3), (1, 2, 2))
+        self.dropout = nn.Dropout(dropout_ratio)
+        self.fc = nn.Linear(in_channels * 2, num_classes)
+        nn.init.normal_(self.fc.weight, std=0.01)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.dropout(self.conv(x).mean(dim=(2, 3, 4))))
+
+
+class TPN(nn.Module):
+    """Levels of a backbone seen at their own tempo, then joined from the top and from the bottom.
+
+    in_channels: of the levels, each with twice the channels and half the size of the one before or
+        a power of two of that.
+    num_classes: of the auxiliary classifier on the last but one level; null: there is none.
+    out_channels: of a level inside the pyramid. fused_channels: of the result.
+    temporal_scale: frames of a level that become one.
+    flow: "cascade": the path from the bottom starts from the result of the one from the top;
+        "parallel": from the levels themselves (figure 3).
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        num_classes: int | None,
+        out_channels: int = 1024,
+        fused_channels: int = 2048,
+        temporal_scale: int = 8,
+        flow: Flow = "cascade",
+        dropout_ratio: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if flow not in get_args(Flow):
+            raise ValueError(f"TPN has no flow='{flow}', choose {' or '.join(get_args(Flow))}")
+        ratios = {in_channels[-1] / channels for channels in in_channels} if in_channels else set()
+        if len(in_channels) < 2 or not all(math.log2(ratio).is_integer() for ratio in ratios):
+            raise ValueError(
+                f"TPN in_channels={list(in_channels)}: give two levels or more, each a power of "
+                "two of the others, as backbone.out_indices has them"
+            )
+        num_levels = len(in_channels)
+        self.flow = flow
+        self.temporal_modulation_ops = nn.ModuleList(
+            TemporalModulation(in_channels[-1], out_channels, temporal_scale)
+            for _ in range(num_levels)
+        )
+        self.downsample_ops = nn.ModuleList(
+            Wrapped(Conv(out_channels, out_channels, (3, 1, 1), bn=False))
+            for _ in range(num_levels - 1)
+        )
+        self.level_fusion_1 = LevelFusion(num_levels, out_channels, fused_channels)
+        self.spatial_modulation = SpatialModulation(in_channels)
+        self.level_fusion_2 = LevelFusion(num_levels, out_channels, fused_channels)
+        self.pyramid_fusion = Conv(fused_channels * 2, fused_channels, (1, 1, 1))
+        self.aux_head = (
+            None
+            if num_classes is None
+            else AuxiliaryHead(in_channels[-2], num_classes, dropout_ratio)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.xavier_uniform_(module.weight)
+
+    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Maps (B, C, T, h, w), the finest first -> map (B, fused_channels, T', h', w').
+
+        And, in training, the auxiliary classifier's logits (B, K).
+        """
+        auxiliary = None
+        if self.training and self.aux_head is not None:
+            auxiliary = self.aux_head(levels[-2])
+        modulated = [
+            modulation(x)
+            for modulation, x in zip(
+                self.temporal_modulation_ops, self.spatial_modulation(levels), strict=True
+            )
+        ]
+        outs = list(modulated)
+        for level in range(len(outs) - 1, 0, -1):
+            outs[level - 1] = outs[level - 1] + outs[level]
+        from_top = self.level_fusion_1(outs)
+        if self.flow == "parallel":
+            outs = list(modulated)
+        for level, downsample in enumerate(self.downsample_ops):
+            outs[level + 1] = outs[level + 1] + downsample(outs[level])
+        from_bottom = self.level_fusion_2(outs)
+        return self.pyramid_fusion(torch.cat([from_top, from_bottom], dim=1)), auxiliary

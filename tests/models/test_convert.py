@@ -146,8 +146,9 @@ def test_an_image_swin_sees_a_still_clip_as_its_frame(tmp_path):
 
 def test_windows_of_another_size_keep_biases_that_are_linear_in_the_distance(tmp_path):
     # Interpolation at the same middle: the bias of no distance stays, the slope shrinks.
-    small = SwinTransformer3D("tiny", window_size=(2, 7, 7))
-    large = SwinTransformer3D("tiny", window_size=(4, 7, 7))
+    arch = {"embed_dims": 6, "depths": [1, 1, 1, 1], "num_heads": [3, 3, 3, 3]}
+    small = SwinTransformer3D(arch, window_size=(2, 7, 7))
+    large = SwinTransformer3D(arch, window_size=(4, 7, 7))
     name = "layers.0.blocks.0.attn.relative_position_bias_table"
     with torch.no_grad():
         table = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 13, 13, 3)
@@ -221,7 +222,7 @@ def test_mobileone_with_branches_loads_into_its_deployed_form(tmp_path, arch):
     image = torch.randn(1, 3, 32, 32)
     expected = trained(image)
     torch.testing.assert_close(
-        deployed(image), expected, rtol=1e-3, atol=1e-4 * expected.abs().max()
+        deployed(image), expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item()
     )
 
 
@@ -454,7 +455,7 @@ def test_every_tensor_of_a_file_finds_its_place(tmp_path, origin, kind, rules, s
     state = {n: t for n, t in donor.state_dict().items() if not re.search(left_out, n)}
     theirs = {translated(n, rules): t.clone() for n, t in state.items()}
     assert len(theirs) == len(state)
-    if not origin == "images":
+    if origin != "images":
         assert not theirs.keys() & net.state_dict().keys() - {"cls_token"}
     if kind == "x3d" and "head.lin_5.weight" in theirs:  # there a convolution
         theirs["head.lin_5.weight"] = theirs["head.lin_5.weight"][..., None, None, None]
@@ -505,7 +506,7 @@ def test_clip_of_openai_is_read_into_uniformerv2(tmp_path):
     path = saved(clip, tmp_path / "clip.pt")
     with pytest.raises(ValueError, match=r"min_backbone"):
         load_weights(net, path)
-    report = load_weights(net, path, min_backbone=0.7)
+    report = load_weights(net, path, min_backbone=0.65)
     loaded = net.state_dict()
     for name, tensor in own.items():
         assert torch.equal(loaded[name], tensor), name

@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import os
 import pickle
+import re
 import socket
 import threading
 import warnings
@@ -539,3 +540,45 @@ def test_numpy_arrays_of_either_byte_order_become_tensors(tmp_path):
     weights = read_weights(path)
     assert list(weights) == ["a_w"]
     assert torch.equal(weights["a_w"], torch.arange(3.0))
+
+
+# Published starts
+
+
+@pytest.mark.slow
+def test_every_image_network_that_an_experiment_starts_from_matches_as_it_says():
+    """The networks of torchvision and timm on the meta device in place of their weights."""
+    import timm
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from vidrec import build, validation
+    from vidrec.commands.zoo import experiments
+    from vidrec.config import conf_dir, register
+    from vidrec.models import weights
+
+    register()
+    seen = set()
+    for name in sorted(experiments()):
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(conf_dir(), version_base="1.3"):
+            conf = validation.check(compose("train", overrides=[f"experiment={name}"]))
+        kind, separator, source = (conf.model.weights or "").partition("://")
+        key = (str(conf.model.net["backbone"]), source)
+        if not separator or kind not in ("torchvision", "timm") or key in seen:
+            continue
+        seen.add(key)
+        with torch.device("meta"):
+            net = build.build_net(conf.model)
+            make = torchvision.models.get_model if kind == "torchvision" else timm.create_model
+            state = make(source.split(".")[0]).state_dict()
+        constants = weights._constants(net)
+        report, new = weights._match(name, state, net.state_dict(), constants)
+        wanted = [n for n in new if n.startswith("backbone.") and "num_batches" not in n]
+        in_net = [
+            n
+            for n in net.state_dict()
+            if n.startswith("backbone.") and "num_batches" not in n and n not in constants
+        ]
+        assert len(set(wanted) & set(in_net)) / len(in_net) >= conf.model.min_backbone, name
+        assert all(re.match(r"(fc|head|classifier)\b", n) for n in report.unused), name

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch.distributed as td
 
@@ -55,12 +56,10 @@ class Heartbeat:
             return
         self._stopped.set()
         for peer in self._peers:
-            try:
+            with suppress(OSError):
                 if clean:
                     peer.sendall(_GOODBYE)
                 peer.close()
-            except OSError:
-                pass
 
     def wait_for_loss(self, seconds: float = 2.0) -> str | None:
         """Which rank is gone, for an error that may be but the consequence."""
@@ -91,10 +90,8 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._stopped.wait(self.interval):
             for peer in self._peers:
-                try:
+                with suppress(OSError):  # whoever listens to it notices
                     peer.sendall(_BEAT)
-                except OSError:  # whoever listens to it notices
-                    pass
 
     def _listen(self, peer: socket.socket) -> None:
         who = "another rank"

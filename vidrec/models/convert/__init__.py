@@ -143,7 +143,7 @@ def find_conversion(state: State, wanted: Shapes) -> Conversion:
     """
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     best, most = Conversion(), (-1, -1)
-    for conversion in _conversions(state, wanted):
+    for conversion in _conversions(shapes, wanted):
         converted = conversion(shapes, wanted)
         fitting = pairs(reshape(converted, wanted), wanted)
         matches = [name for name, given in fitting if tuple(given.shape) == wanted[name]]
@@ -157,10 +157,14 @@ def find_conversion(state: State, wanted: Shapes) -> Conversion:
 
 def _conversions(state: State, wanted: Shapes) -> Iterator[Conversion]:
     adds = ["", BACKBONE] if any(name.startswith(BACKBONE) for name in wanted) else [""]
+    inside = {name.removeprefix(BACKBONE): shape for name, shape in wanted.items()}
     for strip in _prefixes(state):
+        stripped = renamed(state, lambda name, strip=strip: name.removeprefix(strip))
         for names in NAMES:
-            for add in adds:
-                yield Conversion(strip, names, add)
+            found = names(stripped, inside)
+            # Most converters find nothing in a file that is theirs.
+            if names is as_they_are or (found and found.keys() != stripped.keys()):
+                yield from (Conversion(strip, names, add) for add in adds)
 
 
 def _prefixes(names: Iterable[str]) -> list[str]:

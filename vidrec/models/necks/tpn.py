@@ -5,41 +5,17 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vidrec.models.layers.conv3d import ConvBN3d
 
 Flow = Literal["cascade", "parallel"]
 
 
-class Conv(nn.Module):
-    """3D convolution without bias; with `bn` BatchNorm and ReLU."""
+class Named(nn.Module):
+    """A module under the name `conv`, as checkpoints have it."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: tuple[int, int, int],
-        stride: tuple[int, int, int] = (1, 1, 1),
-        groups: int = 1,
-        bn: bool = True,
-    ) -> None:
-        super().__init__()
-        time, height, width = kernel_size
-        padding = (time // 2, height // 2, width // 2)
-        self.conv = nn.Conv3d(
-            in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
-        )
-        self.bn = nn.BatchNorm3d(out_channels) if bn else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
-        return x if self.bn is None else F.relu(self.bn(x), inplace=True)
-
-
-class Wrapped(nn.Module):
-    """One convolution under the name `conv`, as checkpoints have it."""
-
-    def __init__(self, conv: Conv) -> None:
+    def __init__(self, conv: nn.Module) -> None:
         super().__init__()
         self.conv = conv
 
@@ -56,7 +32,7 @@ class SpatialModulation(nn.Module):
         for channels in in_channels:
             steps = int(math.log2(in_channels[-1] // channels))
             halvings = [
-                Conv(channels * 2**step, channels * 2 ** (step + 1), (1, 3, 3), (1, 2, 2))
+                ConvBN3d(channels * 2**step, channels * 2 ** (step + 1), (1, 3, 3), (1, 2, 2))
                 for step in range(steps)
             ]
             self.spatial_modulation.append(nn.ModuleList(halvings or [nn.Identity()]))
@@ -76,7 +52,7 @@ class TemporalModulation(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, scale: int) -> None:
         super().__init__()
-        self.conv = Conv(in_channels, out_channels, (3, 1, 1), groups=32, bn=False)
+        self.conv = Named(_along_time(in_channels, out_channels, groups=32))
         self.pool = nn.MaxPool3d((scale, 1, 1), (scale, 1, 1), ceil_mode=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,9 +65,9 @@ class LevelFusion(nn.Module):
     def __init__(self, num_levels: int, channels: int, out_channels: int) -> None:
         super().__init__()
         self.downsamples = nn.ModuleList(
-            Wrapped(Conv(channels, channels, (1, 1, 1), groups=32)) for _ in range(num_levels)
+            Named(ConvBN3d(channels, channels, (1, 1, 1), groups=32)) for _ in range(num_levels)
         )
-        self.fusion_conv = Conv(channels * num_levels, out_channels, (1, 1, 1))
+        self.fusion_conv = ConvBN3d(channels * num_levels, out_channels, (1, 1, 1))
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         reduced = [conv(x) for conv, x in zip(self.downsamples, levels, strict=True)]
@@ -103,7 +79,7 @@ class AuxiliaryHead(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, dropout_ratio: float) -> None:
         super().__init__()
-        self.conv = Conv(in_channels, in_channels * 2, (1, 3, 3), (1, 2, 2))
+        self.conv = ConvBN3d(in_channels, in_channels * 2, (1, 3, 3), (1, 2, 2))
         self.dropout = nn.Dropout(dropout_ratio)
         self.fc = nn.Linear(in_channels * 2, num_classes)
         nn.init.normal_(self.fc.weight, std=0.01)
@@ -151,13 +127,12 @@ class TPN(nn.Module):
             for _ in range(num_levels)
         )
         self.downsample_ops = nn.ModuleList(
-            Wrapped(Conv(out_channels, out_channels, (3, 1, 1), bn=False))
-            for _ in range(num_levels - 1)
+            Named(Named(_along_time(out_channels, out_channels))) for _ in range(num_levels - 1)
         )
         self.level_fusion_1 = LevelFusion(num_levels, out_channels, fused_channels)
         self.spatial_modulation = SpatialModulation(in_channels)
         self.level_fusion_2 = LevelFusion(num_levels, out_channels, fused_channels)
-        self.pyramid_fusion = Conv(fused_channels * 2, fused_channels, (1, 1, 1))
+        self.pyramid_fusion = ConvBN3d(fused_channels * 2, fused_channels, (1, 1, 1))
         self.aux_head = (
             None
             if num_classes is None
@@ -191,3 +166,9 @@ class TPN(nn.Module):
             outs[level + 1] = outs[level + 1] + downsample(outs[level])
         from_bottom = self.level_fusion_2(outs)
         return self.pyramid_fusion(torch.cat([from_top, from_bottom], dim=1)), auxiliary
+
+
+def _along_time(in_channels: int, out_channels: int, groups: int = 1) -> nn.Conv3d:
+    return nn.Conv3d(
+        in_channels, out_channels, (3, 1, 1), padding=(1, 0, 0), groups=groups, bias=False
+    )

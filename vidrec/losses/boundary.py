@@ -1,0 +1,19 @@
+"""Binary logistic regression with balanced classes, which BSN and BMN train boundaries with."""
+
+from torch import Tensor
+
+
+def binary_logistic_regression(
+    predicted: Tensor, target: Tensor, threshold: float = 0.5, eps: float = 1e-5
+) -> Tensor:
+    """Cross entropy where positives and negatives weigh the same (BSN, equation 5).
+
+    predicted, target: of one shape, in [0, 1]; targets above `threshold` are positive. The weights
+    are those of at least one positive in 21 and at most one in 1.05.
+    """
+    positive = (target > threshold).to(predicted.dtype)
+    num_positive = positive.sum().clamp(min=1)
+    ratio = (positive.numel() / num_positive).clamp(1.05, 21)
+    gained = 0.5 * ratio * positive * (predicted + eps).log()
+    spared = 0.5 * ratio / (ratio - 1) * (1 - positive) * (1 - predicted + eps).log()
+    return -(gained + spared).mean()

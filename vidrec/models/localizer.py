@@ -1,0 +1,247 @@
+"""Localization in feature sequences: the only module of it that sees a batch.
+
+Networks have the names of published checkpoints, which have no backbone apart from a head.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from vidrec.data.batch import FeatureBatch, ProposalBatch
+from vidrec.models.layers.boundary_matching import BoundaryMatching
+from vidrec.models.proposals import (
+    Candidates,
+    Proposals,
+    bmn_candidates,
+    soft_nms,
+    tem_candidates,
+)
+
+
+class SoftNMS:
+    """The settings of soft-NMS, under their published names."""
+
+    def __init__(
+        self,
+        soft_nms_alpha: float,
+        soft_nms_low_threshold: float,
+        soft_nms_high_threshold: float,
+        post_process_top_k: int,
+    ) -> None:
+        if soft_nms_alpha <= 0:
+            raise ValueError(f"soft_nms_alpha={soft_nms_alpha} must be above 0")
+        if post_process_top_k < 1:
+            raise ValueError(f"post_process_top_k={post_process_top_k} must be at least 1")
+        self.alpha = soft_nms_alpha
+        self.low_threshold = soft_nms_low_threshold
+        self.high_threshold = soft_nms_high_threshold
+        self.top_k = post_process_top_k
+
+    def __call__(self, candidates: Candidates, batch: FeatureBatch | ProposalBatch) -> dict[str, Tensor]:
+        """`segments` (N, K, 2) in seconds of the videos, `scores` (N, K), `count` (N,)."""
+        found = soft_nms(
+            candidates, self.alpha, self.low_threshold, self.high_threshold, self.top_k
+        )
+        return in_seconds(found, batch["window"])
+
+
+def in_seconds(found: Proposals, window: Tensor) -> dict[str, Tensor]:
+    """Segments of sequences that begin and last as `window` (N, 2) says, within them."""
+    begin, seconds = window.to(found.segments.device).double()[:, None, None].unbind(-1)
+    segments = begin + found.segments.clamp(0, 1) * seconds
+    return {"segments": segments, "scores": found.scores, "count": found.count}
+
+
+class BMN(nn.Module):
+    """Boundary-Matching Network (Lin et al., ICCV 2019).
+
+    A base over the sequence, two boundary probabilities (temporal evaluation), and a map of
+    confidences over all proposals (proposal evaluation), by duration and start.
+
+    temporal_dim: length T of the sequence. feat_dim: channels of a feature. boundary_ratio: how
+    much of its length a proposal is widened by at each end before `num_samples` bins of
+    `num_samples_per_bin` points are sampled in it.
+    """
+
+    def __init__(
+        self,
+        temporal_dim: int,
+        feat_dim: int,
+        boundary_ratio: float = 0.5,
+        num_samples: int = 32,
+        num_samples_per_bin: int = 3,
+        soft_nms_alpha: float = 0.4,
+        soft_nms_low_threshold: float = 0.5,
+        soft_nms_high_threshold: float = 0.9,
+        post_process_top_k: int = 100,
+        hidden_dim_1d: int = 256,
+        hidden_dim_2d: int = 128,
+        hidden_dim_3d: int = 512,
+    ) -> None:
+        super().__init__()
+        if feat_dim % 4:
+            raise ValueError(f"feat_dim={feat_dim} does not divide by the 4 groups of BMN's base")
+        self.temporal_dim = temporal_dim
+        self.nms = SoftNMS(
+            soft_nms_alpha, soft_nms_low_threshold, soft_nms_high_threshold, post_process_top_k
+        )
+        wide, narrow, cells = hidden_dim_1d, hidden_dim_2d, hidden_dim_3d
+        self.x_1d_b = nn.Sequential(
+            nn.Conv1d(feat_dim, wide, 3, padding=1, groups=4),
+            nn.ReLU(),
+            nn.Conv1d(wide, wide, 3, padding=1, groups=4),
+            nn.ReLU(),
+        )
+        self.x_1d_s = _boundary(wide)
+        self.x_1d_e = _boundary(wide)
+        self.x_1d_p = nn.Sequential(nn.Conv1d(wide, wide, 3, padding=1), nn.ReLU())
+        self.matching = BoundaryMatching(
+            temporal_dim, num_samples, num_samples_per_bin, boundary_ratio
+        )
+        # Its weights are used by `matching`, which applies them before sampling.
+        self.x_3d_p = nn.Sequential(nn.Conv3d(wide, cells, (num_samples, 1, 1)), nn.ReLU())
+        self.x_2d_p = nn.Sequential(
+            nn.Conv2d(cells, narrow, 1),
+            nn.ReLU(),
+            nn.Conv2d(narrow, narrow, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(narrow, narrow, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(narrow, 2, 1),
+        )
+
+    def forward(self, batch: FeatureBatch) -> dict[str, Tensor]:
+        """`start`, `end` (N, T) and `iou_map` (N, 2, D, T), all in [0, 1].
+
+        Row d of the map is for proposals of d + 1 positions; its channels are trained by regression
+        and by classification.
+        """
+        feature = batch["feature"].to(self.x_1d_b[0].weight.dtype)
+        if feature.shape[2] != self.temporal_dim:
+            raise ValueError(
+                f"features of length {feature.shape[2]}, but model.net.temporal_dim="
+                f"{self.temporal_dim}: data.resize=true brings them to it"
+            )
+        base = self.x_1d_b(feature)
+        return {
+            "start": _probability(self.x_1d_s(base).squeeze(1)),
+            "end": _probability(self.x_1d_e(base).squeeze(1)),
+            "iou_map": _probability(self.confidence(self.x_1d_p(base))),
+        }
+
+    def confidence(self, features: Tensor) -> Tensor:
+        """(N, C, T) -> logits (N, 2, D, T)."""
+        matched, activate = self.x_3d_p
+        first, *rest = self.x_2d_p
+        # Proposals beyond the end sample nothing: their cells hold what the biases make of it. The
+        # convolutions with neighbours see them, those of single cells are spared them.
+        kernel, bias = first.weight.flatten(1), first.bias
+        cells = activate(self.matching(features, matched.weight, matched.bias))
+        empty = activate(matched.bias)
+        x = self.matching.spread(
+            nn.functional.linear(cells, kernel, bias), nn.functional.linear(empty, kernel, bias)
+        )
+        for layer in rest:
+            x = layer(x)
+        return x
+
+    @torch.no_grad()
+    def predict(self, batch: FeatureBatch) -> dict[str, Tensor]:
+        """`segments` (N, K, 2) in seconds, `scores` (N, K), `count` (N,)."""
+        out = self(batch)
+        return self.nms(bmn_candidates(out["start"], out["end"], out["iou_map"]), batch)
+
+
+def _boundary(channels: int) -> nn.Sequential:
+    """Logits of a start or an end at every position."""
+    return nn.Sequential(
+        nn.Conv1d(channels, channels, 3, padding=1, groups=4), nn.ReLU(), nn.Conv1d(channels, 1, 1)
+    )
+
+
+def _probability(logits: Tensor) -> Tensor:
+    """Half precision has no probabilities near 1, which losses take logarithms of."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).sigmoid()
+
+
+class TEM(nn.Module):
+    """Temporal Evaluation Module of BSN (Lin et al., ECCV 2018, section 3.3).
+
+    Probabilities of an action, a start and an end at every position. The published network scales
+    the output of its last layer by 0.01.
+    """
+
+    def __init__(
+        self,
+        temporal_dim: int,
+        tem_feat_dim: int,
+        tem_hidden_dim: int = 512,
+        peak_threshold: float = 0.5,
+        soft_nms_alpha: float = 0.75,
+        soft_nms_low_threshold: float = 0.65,
+        soft_nms_high_threshold: float = 0.9,
+        post_process_top_k: int = 100,
+    ) -> None:
+        super().__init__()
+        self.temporal_dim = temporal_dim
+        self.peak_threshold = peak_threshold
+        self.nms = SoftNMS(
+            soft_nms_alpha, soft_nms_low_threshold, soft_nms_high_threshold, post_process_top_k
+        )
+        self.conv1 = nn.Conv1d(tem_feat_dim, tem_hidden_dim, 3, padding=1)
+        self.conv2 = nn.Conv1d(tem_hidden_dim, tem_hidden_dim, 3, padding=1)
+        self.conv3 = nn.Conv1d(tem_hidden_dim, 3, 1)
+
+    def forward(self, batch: FeatureBatch) -> dict[str, Tensor]:
+        """`action`, `start`, `end` (N, T), in [0, 1]."""
+        x = batch["feature"].to(self.conv1.weight.dtype)
+        x = self.conv1(x).relu()
+        x = self.conv2(x).relu()
+        action, start, end = _probability(0.01 * self.conv3(x)).unbind(1)
+        return {"action": action, "start": start, "end": end}
+
+    @torch.no_grad()
+    def predict(self, batch: FeatureBatch) -> dict[str, Tensor]:
+        """`segments` (N, K, 2) in seconds, `scores` (N, K), `count` (N,), by boundaries alone."""
+        out = self(batch)
+        return self.nms(tem_candidates(out["start"], out["end"], self.peak_threshold), batch)
+
+
+class PEM(nn.Module):
+    """Proposal Evaluation Module of BSN (Lin et al., ECCV 2018, section 3.3).
+
+    The IoU of a proposal with what it covers, from the action probabilities sampled in and around
+    it. The published network scales the outputs of both layers by 0.1.
+    """
+
+    def __init__(
+        self,
+        pem_feat_dim: int = 32,
+        pem_hidden_dim: int = 256,
+        soft_nms_alpha: float = 0.75,
+        soft_nms_low_threshold: float = 0.65,
+        soft_nms_high_threshold: float = 0.9,
+        post_process_top_k: int = 100,
+    ) -> None:
+        super().__init__()
+        self.nms = SoftNMS(
+            soft_nms_alpha, soft_nms_low_threshold, soft_nms_high_threshold, post_process_top_k
+        )
+        self.fc1 = nn.Linear(pem_feat_dim, pem_hidden_dim)
+        self.fc2 = nn.Linear(pem_hidden_dim, 1)
+
+    def forward(self, batch: ProposalBatch) -> dict[str, Tensor]:
+        """`iou` (N, M) in [0, 1], of each proposal."""
+        x = batch["proposal_feature"].to(self.fc1.weight.dtype)
+        x = (0.1 * self.fc1(x)).relu()
+        return {"iou": _probability(0.1 * self.fc2(x)).squeeze(-1)}
+
+    @torch.no_grad()
+    def predict(self, batch: ProposalBatch) -> dict[str, Tensor]:
+        """`segments` (N, K, 2) in seconds, `scores` (N, K), `count` (N,)."""
+        iou = self(batch)["iou"].double()
+        proposal = batch["proposal"].double()
+        start, end, start_score, end_score = proposal.unbind(-1)
+        position = torch.arange(iou.shape[1], device=iou.device)
+        there = position < batch["num_proposals"][:, None]
+        score = torch.where(there, start_score * end_score * iou, -1.0)
+        return self.nms(Candidates(start, end, score), batch)

@@ -1,6 +1,6 @@
 """Training steps of the headline networks against the plainest implementation of the same networks.
 
-    python benchmarks/models.py [--networks tsn slowonly ...] [--device cuda] [--precision bf16]
+    python benchmarks/models.py [--networks tsn slowonly ...] [--rungs plain bf16 ...]
     python benchmarks/models.py --small       # small clips, for a processor
 
 A step is: batch to the device, forward, loss, backward, optimizer. Every rung adds one thing to the
@@ -75,13 +75,14 @@ NETWORKS: dict[str, tuple[list[str], list[str]]] = {
 PEAK = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S": 362.0, "4090": 165.0}
 
 
-def configuration(name: str, small: bool) -> TrainConf:
+def configuration(name: str, small: bool, extra: list[str]) -> TrainConf:
     register()
     GlobalHydra.instance().clear()
     overrides, small_overrides = NETWORKS[name]
     overrides = [*overrides, "data=kinetics400", "data.root=none"]
     if small:
         overrides += ["model.clip.size=64", "model.clip.short_side=64", *small_overrides]
+    overrides += extra
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         return check(compose("train", overrides=lenient(overrides)))
 
@@ -161,7 +162,8 @@ class Step:
             clips = clips.contiguous()
         return self.net.outputs(clips)
 
-    def __call__(self) -> None:
+    def __call__(self) -> Tensor:
+        """Do the step; the loss before it."""
         self.optimizer.zero_grad(set_to_none=True)
         video = self.batch["video"]
         if "uint8" not in self.rungs:
@@ -173,6 +175,7 @@ class Step:
                 losses = self.loss_fn(self.forward(video), {"label": label})
             losses["loss"].backward()
         self.optimizer.step()
+        return losses["loss"].detach()
 
     def seconds(self, steps: int) -> float:
         """Of one step, over several."""
@@ -216,7 +219,7 @@ class Step:
 
 def measure(name: str, options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     """Every rung of one network."""
-    conf = configuration(name, options.small)
+    conf = configuration(name, options.small, options.set)
     torch.manual_seed(0)
     state = build_net(conf.model).state_dict()
     batch = random_batch(conf, options.batch_size, device)
@@ -260,7 +263,8 @@ def main() -> None:
     )
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=list(RUNGS))
+    parser.add_argument("--rungs", nargs="+", choices=RUNGS, help="on a processor no bf16, compile")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--small", action="store_true", help="clips of 64 pixels")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--steps", type=int, default=5)
@@ -268,9 +272,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peak-tflops", type=float, help="of the device, for the utilisation")
     options = parser.parse_args()
+    device = torch.device(options.device)
+    if options.rungs is None:
+        slow = ("bf16", "compile") if device.type == "cpu" else ()
+        options.rungs = [rung for rung in RUNGS if rung not in slow]
     if "plain" not in options.rungs:
         parser.error("--rungs needs plain, which the others are compared with")
-    device = torch.device(options.device)
     results = {}
     for name in options.networks:
         results[name] = measure(name, options, device)

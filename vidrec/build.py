@@ -72,6 +72,11 @@ def build_dataset(data: DataConf, split: str) -> Any:
     return dataset
 
 
+def build_steps(data: DataConf, split: str) -> dict[str, Any]:
+    """The named steps of a split alone, for frames that no dataset holds."""
+    return {name: _make(step) for name, step in data.transforms[split].items() if step is not None}
+
+
 def prepare_data(data: DataConf) -> None:
     """Write the embedded example data where it is not there yet."""
     if data.prepare is not None:
@@ -103,9 +108,7 @@ def evaluation_loader(
 
 
 def _loader(dataset: Any, batches: Any, runtime: RuntimeConf, dist: Distributed) -> DataLoader:
-    workers, persistent = runtime.num_workers, runtime.persistent_workers
-    if workers is None:
-        workers = min(8, len(os.sched_getaffinity(0)) // dist.local_world)
+    workers, persistent = num_workers(runtime, dist), runtime.persistent_workers
     return make_loader(
         dataset,
         batches,
@@ -115,6 +118,13 @@ def _loader(dataset: Any, batches: Any, runtime: RuntimeConf, dist: Distributed)
         pin_memory=dist.device.type == "cuda",
         collate=collate,
     )
+
+
+def num_workers(runtime: RuntimeConf, dist: Distributed) -> int:
+    """Loader workers of this rank: as asked for, or its share of the cores."""
+    if runtime.num_workers is not None:
+        return runtime.num_workers
+    return min(8, len(os.sched_getaffinity(0)) // dist.local_world)
 
 
 def build_optimizer(net: nn.Module, schedule: ScheduleConf, world: int) -> Optimizer:

@@ -187,6 +187,16 @@ class ExportConf(TrainConf):
     size: int | None = None  # edge of the frames, pixels; null: model.clip.size
 
 
+@dataclass
+class ExtractConf(TrainConf):
+    checkpoint: str | None = None  # weights to extract with
+    videos: str = MISSING  # a folder of video files, a list of paths, or one file
+    out: str = "features"  # one .npz a video, and features.json
+    window: int | None = None  # frames that one feature sees; null: as in training
+    stride: int | None = None  # frames from one feature to the next; null: half a window
+    chunk: int = 8  # windows of one forward pass
+
+
 def conf_dir() -> str:
     """The folder of the Hydra tree: inside an installed package, beside it in a checkout."""
     inside = Path(__file__).parent / "conf"
@@ -256,6 +266,7 @@ def register() -> None:
     store.store(name="train_schema", node=TrainConf)
     store.store(name="evaluate_schema", node=EvaluateConf)
     store.store(name="export_schema", node=ExportConf)
+    store.store(name="extract_schema", node=ExtractConf)
     OmegaConf.register_new_resolver("run_name", _current_run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_group", _sweep_group, replace=True)
     OmegaConf.register_new_resolver("num_folders", _num_folders, replace=True)

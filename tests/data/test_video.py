@@ -161,7 +161,9 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(folder):
 
 def test_multi_label_rows(folder):
     data = dataset(folder, {"crop": CenterCrop(16)}, labels=([1, 3], [0]))
-    assert torch.equal(collate([data[0], data[1]])["label"].nonzero()[:, 1], torch.tensor([1, 3, 0]))
+    assert torch.equal(
+        collate([data[0], data[1]])["label"].nonzero()[:, 1], torch.tensor([1, 3, 0])
+    )
 
 
 def test_unreadable_video_is_raised_skipped_or_replaced_and_always_named(folder):

@@ -1,4 +1,4 @@
-"""Activations computed again give the step that kept activations give: random numbers, statistics."""
+"""Activations computed again give the step that kept ones give: random numbers, statistics."""
 
 import pytest
 import torch

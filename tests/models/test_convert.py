@@ -33,6 +33,13 @@ NAMES = json.loads(
     gzip.decompress((Path(__file__).parent.parent / "golden/weights/names.json.gz").read_bytes())
 )
 
+# Interaction-preserved: a 1x1x1 convolution with its norm before that of each channel.
+NAMES["ipcsn"] = NAMES["ircsn"] + [
+    [name.replace("conv2.0.", "conv2.1."), shape]
+    for name, shape in NAMES["ircsn"]
+    if "conv2.0." in name
+]
+
 
 def randomized(net, seed=0):
     """Every tensor random, so that no two places can be confused."""
@@ -212,6 +219,22 @@ def test_times_of_a_longer_clip_are_those_of_the_nearest_frames():
     assert made["time_embed"].flatten().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
+def test_torchvision_3d_resnet_gives_the_same_map(tmp_path):
+    from torchvision.models import video
+
+    from vidrec.models.backbones.resnet3d import ResNet3d
+
+    theirs = randomized(video.r3d_18())
+    ours = ResNet3d(
+        depth=18, temporal_strides=(1, 2, 2, 2), with_pool1=False, with_pool2=False
+    ).eval()
+    report = load_weights(ours, saved(theirs.state_dict(), tmp_path / "r3d.pth"), min_backbone=1.0)
+    assert report.unused == ["fc.weight", "fc.bias"]
+    clip = torch.randn(1, 3, 4, 32, 32)
+    expected = theirs.layer4(theirs.layer3(theirs.layer2(theirs.layer1(theirs.stem(clip)))))
+    torch.testing.assert_close(ours(clip), expected, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("arch", ["s0", "s4"])
 def test_mobileone_with_branches_loads_into_its_deployed_form(tmp_path, arch):
     trained = randomized(MobileOne(arch))
@@ -224,6 +247,23 @@ def test_mobileone_with_branches_loads_into_its_deployed_form(tmp_path, arch):
     torch.testing.assert_close(
         deployed(image), expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item()
     )
+
+
+def test_a_deployed_shifted_mobileone_takes_an_image_network_with_branches(tmp_path):
+    from vidrec.models.backbones.tsm import MobileOneTSM
+
+    trained = randomized(MobileOne("s0"))
+    state = {f"backbone.{n}": t for n, t in trained.state_dict().items()}
+    deployed = MobileOneTSM("s0", deploy=True, num_segments=1).eval()
+    path = saved({"state_dict": state | {"head.fc.weight": torch.ones(2, 2)}}, tmp_path / "m.pth")
+    report = load_weights(deployed, path, min_backbone=1.0)
+    assert report.unused == ["head.fc.weight"]
+    same = MobileOne("s0", deploy=True)
+    load_weights(same, saved(trained.state_dict(), tmp_path / "plain.pth"))
+    ours = deployed.state_dict()
+    for name, tensor in same.state_dict().items():
+        wrapped = [n for n in ours if n.replace(".net.", ".") == name]
+        assert torch.equal(ours[wrapped[0]], tensor), name
 
 
 # Origins that are no library: names in the other direction
@@ -416,6 +456,13 @@ AUTHORS = {
         (r"^cls_head\.fc_cls", "fc"),
     ],
 }
+AUTHORS["ipcsn"] = [
+    (r"\.conv2\.0\.conv\.", ".conv2.0.0."),
+    (r"\.conv2\.0\.bn\.", ".conv2.0.1."),
+    (r"\.conv2\.1\.conv\.", ".conv2.0.2."),
+    (r"\.conv2\.1\.bn\.", ".conv2.1."),
+    *[rule for rule in AUTHORS["ircsn"] if "conv2" not in rule[0]],
+]
 IMAGES = {  # networks that begin as an image ResNet, of which they keep every tensor somewhere
     kind: [
         (r"\.(net2?|block)(?=\.)", ""),

@@ -1,4 +1,4 @@
-"""3D residual networks against torchvision's and, on single frames, 2D ones; what options change."""
+"""3D residual networks against torchvision's and, on single frames, 2D ones; what options do."""
 
 import re
 

@@ -114,6 +114,30 @@ def test_joint_block_is_torchs_encoder_layer():
 
 
 @pytest.mark.parametrize("attention_type", TYPES)
+def test_blocks_receive_patches_with_their_places_and_frames(attention_type):
+    """One patch at a time; the class token has a place but no frame."""
+    net, seen = small_net(attention_type).eval(), []
+    net.transformer_layers["layers"][0].register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+    clip = torch.randn(2, 3, 3, 8, 8)
+    net(clip)
+    tokens = torch.empty(2, 3, 4, 12)
+    for frame in range(3):
+        patches = net.patch_embed.projection(clip[:, :, frame])
+        for place in range(4):
+            token = patches[:, :, place // 2, place % 2] + net.pos_embed[0, 1 + place]
+            if attention_type != "space_only":
+                token = token + net.time_embed[0, frame]
+            tokens[:, frame, place] = token
+    if attention_type == "space_only":
+        expected = tokens.flatten(0, 1)
+    else:
+        expected = tokens.transpose(1, 2).flatten(1, 2)
+    torch.testing.assert_close(seen[0][:, 1:], expected)
+    cls_token = net.cls_token[0, 0] + net.pos_embed[0, 0]
+    torch.testing.assert_close(seen[0][:, 0], cls_token.expand(len(expected), -1))
+
+
+@pytest.mark.parametrize("attention_type", TYPES)
 def test_only_space_alone_does_not_know_the_order_of_frames(attention_type):
     net = small_net(attention_type).eval()
     clip = torch.randn(2, 3, 3, 8, 8)

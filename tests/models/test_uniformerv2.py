@@ -171,6 +171,28 @@ def test_positions_are_a_convolution_over_time_and_space():
     torch.testing.assert_close(net(clip), net(clip.flip(2)))
 
 
+def test_query_looks_at_class_tokens_and_at_patches_with_positions():
+    """Equations 6 to 10, one frame at a time; `balance` weighs the query and the frames."""
+    net = small_net(no_lmhra=True, layers=1, return_list=[0], mlp_dropout=[0.0]).eval()
+    clip, seen = torch.randn(2, 3, 4, 8, 8), []
+    block = net.transformer.resblocks[0]
+    block.register_forward_hook(lambda _, __, output: seen.append(output))
+    features = net(clip)
+    patches = seen[0][:, :, 1:].reshape(2, 4, 2, 2, 12).permute(0, 4, 1, 2, 3)
+    positions = net.transformer.dpe[0](patches.contiguous())
+    tokens = []
+    for frame in range(4):
+        tokens.append(seen[0][:, frame, 0])
+        for place in range(4):
+            at = (..., frame, place // 2, place % 2)
+            tokens.append(patches[at] + positions[at])
+    query = net.transformer.temporal_cls_token.expand(2, 1, 12)
+    query = net.transformer.dec[0](query, torch.stack(tokens, dim=1))[:, 0]
+    balance = net.transformer.balance.sigmoid()
+    expected = query - balance * (query - seen[0][:, :, 0].mean(dim=1))
+    torch.testing.assert_close(features, net.transformer.norm(expected))
+
+
 def test_downsampling_halves_time():
     net = small_net(temporal_downsample=True).eval()
     shapes = []

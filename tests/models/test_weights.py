@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 import warnings
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -354,12 +355,36 @@ def test_a_hostile_file_is_refused_by_name_and_does_nothing(tmp_path, writer):
     assert not trace.exists()
 
 
-def test_a_torchscript_program_is_refused(tmp_path):
-    path = tmp_path / "script.pt"
+def scripted(net, path):
     with warnings.catch_warnings(action="ignore"):  # TorchScript is deprecated, its files are there
-        torch.jit.script(nn.Linear(2, 2)).save(str(path))
-    with pytest.raises(ValueError, match="TorchScript"):
-        open_checkpoint(path)
+        torch.jit.script(net).save(str(path))
+    return path
+
+
+def test_a_torchscript_program_gives_its_weights(tmp_path):
+    flat = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Sequential(nn.Linear(4, 2)))
+    randomized(flat).half()
+    path = scripted(flat, tmp_path / "model.pt")
+    state = read_weights(path)
+    assert {n: t.dtype for n, t in state.items()} == {
+        n: t.dtype for n, t in flat.state_dict().items()
+    }
+    assert all(torch.equal(t, state[n]) for n, t in flat.state_dict().items())
+
+
+def test_a_torchscript_program_is_neither_run_nor_trusted(tmp_path):
+    path = scripted(nn.Linear(2, 2), tmp_path / "model.pt")
+    hostile = tmp_path / "hostile.pt"
+    with zipfile.ZipFile(path) as given, zipfile.ZipFile(hostile, "w") as made:
+        for name in given.namelist():
+            data = given.read(name)
+            if name.endswith("/data.pkl"):
+                data = b"cposix\nsystem\n(S'touch hacked'\ntR."
+            if "/code/" in name:
+                data = b"not a program"
+            made.writestr(name, data)
+    with pytest.raises(ValueError, match=r"was not opened: it names posix\.system"):
+        open_checkpoint(hostile)
 
 
 def damaged(path, data):

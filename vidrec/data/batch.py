@@ -27,6 +27,31 @@ class ViewBatch(TypedDict):
     bad_videos: NotRequired[list[tuple[str, str]]]
 
 
+class FeatureBatch(TypedDict):
+    """Feature sequences of one length, with the labels that the model learns from."""
+
+    feature: Tensor  # (N, C, T) float32
+    index: Tensor  # (N,) int64: the sample
+    row: Tensor  # (N,) int64: row of dataset.records, which a long video has several samples of
+    window: Tensor  # (N, 2) float64: where the sequence begins in the video and its span, in seconds
+    start: NotRequired[Tensor]  # (N, T) float32 in [0, 1]
+    end: NotRequired[Tensor]  # (N, T)
+    action: NotRequired[Tensor]  # (N, T)
+    iou_map: NotRequired[Tensor]  # (N, D, T): row d is of proposals that last d + 1 positions
+
+
+class ProposalBatch(TypedDict):
+    """Proposals of videos, M for each; those beyond `num_proposals` are zeros."""
+
+    proposal: Tensor  # (N, M, 4) float32: start and end in [0, 1], their scores
+    proposal_feature: Tensor  # (N, M, C) float32
+    iou: Tensor  # (N, M) float32: with the segment that it covers best
+    num_proposals: Tensor  # (N,) int64
+    index: Tensor
+    row: Tensor
+    window: Tensor
+
+
 def cut_views(batch: ViewBatch, start: int, stop: int) -> Tensor:
     """The views `start` to `stop` of every sample as clips.
 
@@ -51,16 +76,14 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     several copies of its video (repeated augmentation, `copies` > 1) takes one row for each.
     """
     bad = [entry for sample in samples for entry in sample.get("bad_videos", ())]
-    rows = [sample for sample in samples if "video" in sample]
+    rows = [sample for sample in samples if "index" in sample]
     batch: dict[str, Any] = {}
     if rows and "crop" in rows[0]:
         batch["video"] = _stack_padded([sample["video"] for sample in rows])
         for key in ("frames", "crop"):
             batch[key] = torch.from_numpy(np.stack([sample[key] for sample in rows]))
-    elif rows:
-        batch["video"] = torch.from_numpy(np.concatenate([sample["video"] for sample in rows]))
-    if rows:
-        for key in ("label", "index"):
+    for key in rows[0] if rows else ():
+        if key not in (*batch, "bad_videos"):
             batch[key] = torch.from_numpy(np.concatenate([sample[key] for sample in rows]))
     if bad:
         batch["bad_videos"] = bad

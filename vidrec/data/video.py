@@ -11,7 +11,7 @@ from vidrec.data.annotations import Record, Records
 from vidrec.data.decode import Source, VideoError
 from vidrec.data.transforms import Pipeline, Plan
 
-# Replacing this many unreadable videos in a row means that the storage is gone, not that a file is broken.
+# As many unreadable videos in a row mean that the storage is gone, not that a file is broken.
 MAX_REPLACEMENTS = 100
 
 
@@ -99,7 +99,9 @@ class VideoDataset(Dataset):
     def _load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         record = self.records[index]
         with self.reader.open(record, self.path(index)) as source:
-            clips = [self._sample(source, rng) for _ in range(1 if self.same_frames else self.copies)]
+            clips = [
+                self._sample(source, rng) for _ in range(1 if self.same_frames else self.copies)
+            ]
             plans = [
                 self.transforms.plan(source.width, source.height, rng) for _ in range(self.copies)
             ]
@@ -115,7 +117,9 @@ class VideoDataset(Dataset):
                     ]
                 videos = [self._stacked(self.transforms.finish(video, rng)) for video in videos]
                 shape = clips[0].shape[:2]
-                sample = {"video": np.stack([video.reshape(*shape, *video.shape[1:]) for video in videos])}
+                sample = {
+                    "video": np.stack([video.reshape(*shape, *video.shape[1:]) for video in videos])
+                }
         labels = [self.transforms.label(self._label(record), plan) for plan in plans]
         return sample | {
             "label": np.stack(labels),

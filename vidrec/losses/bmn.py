@@ -23,12 +23,11 @@ class BMNLoss:
 
     def __call__(self, outputs: dict[str, Tensor], batch: dict[str, Any]) -> dict[str, Tensor]:
         """outputs: `start`, `end` (N, T), `iou_map` (N, 2, D, T); batch: the same, one map."""
-        dtype = outputs["start"].dtype
-        start, end, target = (batch[name].to(dtype) for name in ("start", "end", "iou_map"))
+        target = batch["iou_map"]
         regression, classification = outputs["iou_map"].unbind(1)
         valid = valid_map(target)
-        tem = binary_logistic_regression(outputs["start"], start)
-        tem = tem + binary_logistic_regression(outputs["end"], end)
+        tem = binary_logistic_regression(outputs["start"], batch["start"])
+        tem = tem + binary_logistic_regression(outputs["end"], batch["end"])
         pem_reg = regression_loss(regression, target * valid, valid)
         pem_cls = classification_loss(classification, target * valid, valid)
         total = (
@@ -39,8 +38,7 @@ class BMNLoss:
 
 def valid_map(target: Tensor) -> Tensor:
     """(D, T) of ones where the proposal ends within the sequence, zeros elsewhere."""
-    size = target.shape[-1]
-    return torch.ones_like(target[0]).tril().flip(0) if size else target[0]
+    return torch.ones_like(target[0]).tril().flip(0)
 
 
 def regression_loss(
@@ -71,8 +69,8 @@ def classification_loss(
 
     predicted, target: (N, D, T) in [0, 1]; valid: (D, T).
     """
-    positive = (target > threshold).to(target.dtype)
-    negative = (target <= threshold).to(target.dtype) * valid
+    positive = (target > threshold).to(predicted.dtype)
+    negative = (target <= threshold).to(predicted.dtype) * valid
     num_positive = positive.sum().clamp(min=1)
     num_entries = num_positive + negative.sum()
     ratio = (num_entries / num_positive).clamp(1.05, 21)

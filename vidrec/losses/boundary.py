@@ -11,7 +11,7 @@ def binary_logistic_regression(
     predicted, target: of one shape, in [0, 1]; targets above `threshold` are positive. The weights
     are those of at least one positive in 21 and at most one in 1.05.
     """
-    positive = (target > threshold).to(predicted.dtype)
+    positive = (target > threshold).float()
     num_positive = positive.sum().clamp(min=1)
     ratio = (positive.numel() / num_positive).clamp(1.05, 21)
     gained = 0.5 * ratio * positive * (predicted + eps).log()

@@ -33,9 +33,7 @@ class TEMLoss:
         """outputs and batch: `action`, `start`, `end` (N, T) in [0, 1]."""
         losses = {
             f"loss_{name}": weight
-            * binary_logistic_regression(
-                outputs[name], batch[name].to(outputs[name].dtype), self.match_threshold
-            )
+            * binary_logistic_regression(outputs[name], batch[name], self.match_threshold)
             for name, weight in self.weights.items()
         }
         return {"loss": torch.stack(list(losses.values())).sum(), **losses}

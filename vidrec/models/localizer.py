@@ -36,7 +36,9 @@ class SoftNMS:
         self.high_threshold = soft_nms_high_threshold
         self.top_k = post_process_top_k
 
-    def __call__(self, candidates: Candidates, batch: FeatureBatch | ProposalBatch) -> dict[str, Tensor]:
+    def __call__(
+        self, candidates: Candidates, batch: FeatureBatch | ProposalBatch
+    ) -> dict[str, Tensor]:
         """`segments` (N, K, 2) in seconds of the videos, `scores` (N, K), `count` (N,)."""
         found = soft_nms(
             candidates, self.alpha, self.low_threshold, self.high_threshold, self.top_k

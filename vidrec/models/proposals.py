@@ -50,7 +50,8 @@ def bmn_candidates(start: Tensor, end: Tensor, iou_map: Tensor) -> Candidates:
     starts, ends = peaks(start), peaks(end)
     starts[:, 0] = True
     ends[:, -1] = True
-    duration, first = torch.meshgrid(*[torch.arange(length, device=start.device)] * 2, indexing="ij")
+    positions = torch.arange(length, device=start.device)
+    duration, first = torch.meshgrid(positions, positions, indexing="ij")
     inside = first + duration + 1 < length
     first, last = first[inside], (first + duration + 1)[inside]
     score = start[:, first] * end[:, last] * iou_map[:, 1][:, inside] * iou_map[:, 0][:, inside]

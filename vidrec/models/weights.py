@@ -14,7 +14,6 @@ import re
 import urllib.parse
 import urllib.request
 import uuid
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from vidrec.models import unpickle, zoo
+from vidrec.models import torchscript, unpickle, zoo
 from vidrec.models.convert import BACKBONE, find_conversion, find_tensors, reshape
 
 _FROM_SCRATCH = "give a file's path as model.weights, or model.weights=null to train from scratch"
@@ -198,16 +197,16 @@ def _open(path: Path, head: bytes) -> Any:
 
         return load_file(path)
     is_zip = head.startswith(b"PK")
-    if is_zip and any(n.endswith("/constants.pkl") for n in zipfile.ZipFile(path).namelist()):
-        raise unpickle.UnsafePickle("of a TorchScript program")
+    if is_zip and torchscript.is_program(path):
+        return torchscript.load(path)
     if not is_zip and torch.serialization.MAGIC_NUMBER.to_bytes(10, "little") not in head[:32]:
         with path.open("rb") as file:
             return unpickle.load(file, encoding="latin1")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except RuntimeError:
-        # Damaged, or TorchScript, or a tar archive: the reader below must not see these, as it
-        # would hand them to code that does not unpickle with our restrictions.
+        # Damaged, or a tar archive: the reader below must not see these, as it would hand them to
+        # code that does not unpickle with our restrictions.
         raise
     except (pickle.UnpicklingError, ValueError, TypeError, AttributeError):
         # More than tensors: read with the restricted unpickler in place of pickle.

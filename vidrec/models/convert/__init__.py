@@ -96,10 +96,13 @@ class Conversion:
     add: str = ""
 
     def __call__(self, state: State, wanted: Shapes) -> State:
-        state = renamed(state, lambda name: name.removeprefix(self.strip))
+        state = self.stripped(state)
         inside = {name.removeprefix(self.add): shape for name, shape in wanted.items()}
         state = into_wrappers(self.names(state, inside), inside)
         return renamed(state, self._added)
+
+    def stripped(self, state: State) -> State:
+        return renamed(state, lambda name: name.removeprefix(self.strip))
 
     def _added(self, name: str) -> str:
         is_head = re.match(r"(cls_head|roi_head|neck)\.", name)
@@ -159,7 +162,7 @@ def _conversions(state: State, wanted: Shapes) -> Iterator[Conversion]:
     adds = ["", BACKBONE] if any(name.startswith(BACKBONE) for name in wanted) else [""]
     inside = {name.removeprefix(BACKBONE): shape for name, shape in wanted.items()}
     for strip in _prefixes(state):
-        stripped = renamed(state, lambda name, strip=strip: name.removeprefix(strip))
+        stripped = Conversion(strip).stripped(state)
         for names in NAMES:
             found = names(stripped, inside)
             # Most converters find nothing in a file that is theirs.

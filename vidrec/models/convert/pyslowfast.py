@@ -1,7 +1,7 @@
 """PySlowFast (`.pyth`), its caffe2 ancestors (`.pkl`) and pytorchvideo's hub."""
 
 import re
-from collections.abc import Callable
+from functools import partial
 
 from vidrec.models.convert.names import Shapes, State, named, renamed, substituted
 
@@ -96,15 +96,13 @@ def pytorchvideo(state: State, wanted: Shapes) -> State:
     Blocks are numbered with the pooling between them: those with residual blocks are, in order,
     our layers 1 to 4. In X3D's stem `conv_t` is the spatial convolution, `conv_xy` the temporal.
     """
-    found = {m[1] for name in state if (m := re.match(r"blocks\.(\d+)\..*\bres_blocks\.", name))}
-    found |= {m[1] for name in state if (m := re.match(r"blocks\.(\d+)\.res_blocks\.", name))}
+    found = {m[1] for name in state if (m := re.match(r"blocks\.(\d+)\.(.*\.)?res_blocks\.", name))}
     layers = {block: index for index, block in enumerate(sorted(found, key=int), start=1)}
     if not layers:
         return {}
     paths = _paths(named(state, r"\bmultipathway_blocks\.1\."))
     x3d = named(state, r"^blocks\.0\.conv\.conv_xy\.")
-    rename: Callable[[str], str] = lambda name: _hub_name(name, layers, paths, x3d)  # noqa: E731
-    return renamed(state, rename)
+    return renamed(state, partial(_hub_name, layers=layers, paths=paths, x3d=x3d))
 
 
 def _hub_name(name: str, layers: dict[str, int], paths: dict[str, str], x3d: bool) -> str:

@@ -127,15 +127,18 @@ def mobileone_folded(state: State, wanted: Shapes) -> State:
     Every branch is a linear map (Vasu et al., CVPR 2023, section 3.1): with its BatchNorm folded
     in and its kernel centred in that of the block, the branches add up.
     """
+    # Shifted blocks are wrapped, which files of image networks know nothing of.
+    state = {name.replace(".net.", "."): tensor for name, tensor in state.items()}
     folded: dict[str, Tensor] = {}
-    deployed = [n.removesuffix("weight") for n in wanted if n.endswith("branch_reparam.weight")]
-    for target in deployed:
-        shape, block = wanted[target + "weight"], target.removesuffix("branch_reparam.")
+    for name, shape in wanted.items():
+        if not name.endswith("branch_reparam.weight"):
+            continue
+        target = name.removesuffix("weight")
+        branches = target.replace(".net.", ".").removesuffix("reparam.")
         norms = [
-            name.removesuffix("weight")
-            for name in state
-            if name.startswith(block + "branch_")
-            and re.search(r"\bnorm\.weight$|_norm\.weight$", name)
+            other.removesuffix("weight")
+            for other in state
+            if other.startswith(branches) and other.endswith("norm.weight")
         ]
         if not norms:
             return {}
@@ -144,7 +147,7 @@ def mobileone_folded(state: State, wanted: Shapes) -> State:
         folded[target + "bias"] = torch.stack([bias for _, bias in parts]).sum(0)
     if not folded:
         return {}
-    return {n: t for n, t in state.items() if ".branch_" not in n and "branch_" not in n} | folded
+    return {name: t for name, t in state.items() if "branch_" not in name} | folded
 
 
 def _folded_branch(state: State, norm: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.parity_localization import DROPPED, compare_localizer
 from vidrec.build import build_loss, build_net
 from vidrec.config import conf_dir, register
 from vidrec.models.recognizer import average_views
@@ -251,8 +252,8 @@ def composed(golden: dict[str, Any], experiment: str | None, overrides: list[str
     if experiment is None and (Path(conf_dir()) / "experiment" / f"{golden['key']}.yaml").is_file():
         experiment = golden["key"]
     # Without an experiment the number of classes is that of the figures, unless an override says.
-    classes = f"data.num_classes={len(golden['logits'][0])}"
-    first = [f"experiment={experiment}" if experiment else classes]
+    classes = [f"data.num_classes={len(golden['logits'][0])}"] if "logits" in golden else []
+    first = [f"experiment={experiment}"] if experiment else classes
     print(f"experiment: {experiment}, overrides: {' '.join(overrides) or None}")
     GlobalHydra.instance().clear()
     with initialize_config_dir(conf_dir(), version_base="1.3"):
@@ -267,9 +268,10 @@ def composed(golden: dict[str, Any], experiment: str | None, overrides: list[str
 
 def compare(golden: dict[str, Any], experiment: str | None, overrides: list[str]) -> dict[str, Any]:
     """Everything that the figures allow to compare. One branch for each kind of model."""
-    if not isinstance(golden.get("logits"), list):
+    localizes = golden["model_cfg"]["type"] in ("BMN", "TEM", "PEM")
+    if not localizes and not isinstance(golden.get("logits"), list):
         raise NotUnderstood(f"it has no list of `logits`; it has {', '.join(golden)}")
-    clips, train_clips = clips_of(golden)
+    clips, train_clips = (None, None) if localizes else clips_of(golden)
     cfg = composed(golden, experiment, overrides)
     net = build_net(cfg.model)
     loss_fn = build_loss(cfg.model)
@@ -278,9 +280,14 @@ def compare(golden: dict[str, Any], experiment: str | None, overrides: list[str]
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
     print(f"parameters: {count}, reference {golden['n_params']}")
     print(f"trainable: {trained}, reference {golden['n_trainable']}")
-    report["parameters"] = count - golden["n_params"]
+    # Constants that the reference keeps as frozen parameters count for nothing here.
+    constants = [math.prod(s) for n, s, _ in golden["state_dict"] if n in golden.get("frozen", ())]
+    report["parameters"] = count - golden["n_params"] + (sum(constants) if localizes else 0)
     fill(net, golden.get("after_fill_scale") or [])
     net.double()
+    if localizes:
+        report["missing"] = [name for name in report["missing"] if name not in DROPPED]
+        return report | {"differences": compare_localizer(net, loss_fn, golden)}
     differences = compare_constants(net, golden)
     differences |= compare_evaluation(net, clips, golden)
     if train_clips is not None:

@@ -29,6 +29,12 @@ class WandbMode(StrEnum):
     disabled = "disabled"
 
 
+class DashboardName(StrEnum):
+    wandb = "wandb"
+    tensorboard = "tensorboard"
+    none = "none"
+
+
 @dataclass
 class ClipConf:
     """What a recognition model eats; the data group reads it by interpolation."""
@@ -48,9 +54,9 @@ class ModelConf:
     net: dict[str, Any] = MISSING
     loss: dict[str, Any] = MISSING
     clip: ClipConf = field(default_factory=ClipConf)
-    sample: str = "clip"  # the kind of sample the net eats: clip, boxes or features
+    sample: str = "clip"  # the kind of sample the net eats: clip, boxes, features or proposals
     channels: int = 3  # channels of a frame as the backbone sees it
-    weights: str | None = None  # path, URL, torchvision://NAME or timm://NAME
+    weights: str | None = None  # path, URL, zoo://STEM, torchvision://NAME or timm://NAME
     min_backbone: float = 0.95  # refuse weights that match less of the backbone than this
 
 
@@ -66,12 +72,22 @@ class DataConf:
     folder: str = "videos"  # where they lie under root
     fold: int = 1  # of datasets with several official splits
     # The loss that the labels call for; models use it unless they bring their own.
-    loss: str = MISSING
+    loss: str | None = None
     class_names: str | None = None  # a file with one name a line
     root: str = MISSING
     prepare: Any = None  # a `_target_` that writes embedded example data on first use
-    sampling: dict[str, Any] = MISSING  # train, val, test
-    transforms: dict[str, Any] = MISSING  # train, val, test: named steps each
+    sampling: dict[str, Any] = field(default_factory=dict)  # train, val, test
+    transforms: dict[str, Any] = field(default_factory=dict)  # train, val, test: named steps each
+    features: str | None = None  # the folder of feature sequences
+    feat_dim: int = 400  # their channels
+    temporal_dim: int = 100  # their length, as models see it
+    resize: bool = False  # bring sequences of other lengths to it
+    channels_first: bool = False  # the files hold (C, T)
+    cache: str | None = None  # where converted csv go; null: into the folder
+    skip_missing: bool = False  # leave annotated videos without features out
+    labels: Any = None  # what networks for localization learn from
+    windows: Any = None  # cuts long sequences instead
+    proposals: str | None = None  # the folder of proposals that BSN's second network eats
     train: dict[str, Any] = MISSING
     val: dict[str, Any] = MISSING
     test: dict[str, Any] = MISSING
@@ -146,6 +162,7 @@ class RuntimeConf:
     resume: str = "auto"  # auto: go on with the run directory's last.pt; never; or a checkpoint
     dist_timeout_minutes: float = 10.0
     progress: bool = True  # bar on a terminal
+    dashboard: DashboardName = DashboardName.wandb  # metrics.jsonl is always written
     wandb: WandbConf = field(default_factory=WandbConf)
 
 
@@ -161,7 +178,8 @@ class TrainConf:
 class EvaluateConf(TrainConf):
     checkpoint: str | None = None  # weights to evaluate
     split: str = "test"  # val or test
-    dump: str | None = None  # write predictions to this .npz
+    dump: str | None = None  # write predictions to this .npz, segments to this .json
+    pictures: str | None = None  # write a picture of each video's segments into this folder
     # Score these dumps instead of running a net; several are fused.
     score: list[str] = field(default_factory=list)
     score_weights: list[float] = field(default_factory=list)
@@ -197,6 +215,21 @@ class ExtractConf(TrainConf):
     chunk: int = 8  # windows of one forward pass
 
 
+@dataclass
+class ProposalsConf(TrainConf):
+    """How BSN's proposals are made and sampled; the published settings are the defaults."""
+
+    checkpoint: str | None = None  # weights of the network for boundaries
+    out: str | None = None  # the folder; one .npz a video
+    top_k: int = 1000  # best proposals of a video that are kept
+    peak_threshold: float = 0.5  # of the largest score, above which a boundary may be
+    bsp_boundary_ratio: float = 0.2  # around a boundary, of the proposal's length
+    num_sample_start: int = 8
+    num_sample_end: int = 8
+    num_sample_action: int = 16
+    num_sample_interp: int = 3
+
+
 def conf_dir() -> str:
     """The folder of the Hydra tree: inside an installed package, beside it in a checkout."""
     inside = Path(__file__).parent / "conf"
@@ -205,7 +238,7 @@ def conf_dir() -> str:
 
 # Choices that say where and how loudly to run, not what comes out, do not name the run directory.
 _NOT_IN_NAME = re.compile(
-    r"(runtime\.(resume|wandb|log_every|progress|num_workers|persistent_workers|prefetch|keep"
+    r"(runtime\.(resume|dashboard|wandb|log_every|progress|num_workers|persistent_workers|prefetch|keep"
     r"|save_every|dist_timeout|threads)|hydra|runtime=slurm$)\b"
 )
 
@@ -266,6 +299,7 @@ def register() -> None:
     store.store(name="train_schema", node=TrainConf)
     store.store(name="evaluate_schema", node=EvaluateConf)
     store.store(name="export_schema", node=ExportConf)
+    store.store(name="proposals_schema", node=ProposalsConf)
     store.store(name="extract_schema", node=ExtractConf)
     OmegaConf.register_new_resolver("run_name", _current_run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_group", _sweep_group, replace=True)

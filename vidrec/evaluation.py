@@ -1,5 +1,6 @@
 """One evaluation, from a checked configuration to numbers with their protocol."""
 
+from pathlib import Path
 from typing import Any
 
 from vidrec import build
@@ -8,6 +9,7 @@ from vidrec.data.bad_videos import BadVideos
 from vidrec.engine import distributed
 from vidrec.engine.console import StatusLine
 from vidrec.engine.evaluate import evaluate, protocol
+from vidrec.engine.timelines import draw_all_segments
 from vidrec.metrics.predictions import Predictions, dump, fuse
 from vidrec.models.weights import load_weights
 from vidrec.training import begin, to_device
@@ -38,20 +40,24 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
             )
         net = to_device(net, conf, dist)
         status = StatusLine(runtime.progress and dist.rank == 0)
+        metric = build.build_metric(conf.data)
         scores, rows = evaluate(
             net,
-            build.build_metric(conf.data),
+            metric,
             loader,
             runtime,
             dist,
             progress=lambda done, total: status.show(done, total, f"evaluating {conf.split}"),
             bad_videos=BadVideos(len(dataset), conf.data.max_bad_fraction),
         )
-        how = describe(conf, len(rows["index"]), len(dataset))
+        how = describe(conf, rows, len(dataset))
         if dist.rank == 0:
             print(loaded)
             show(scores, f"{conf.data.name} {conf.split}: {how}")
-            if conf.dump:
+            if conf.dump and "segments" in rows:
+                metric.dump(rows, conf.dump)
+                print(f"segments: {conf.dump}")
+            elif conf.dump:
                 names = [dataset.records[int(index)].path for index in rows["index"]]
                 named = class_names if conf.data.class_names else []
                 dump(
@@ -59,6 +65,9 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
                     conf.dump,
                 )
                 print(f"predictions: {conf.dump}")
+            if conf.pictures:
+                draw_all_segments(metric.detections(rows), metric.records, Path(conf.pictures))
+                print(f"pictures: {conf.pictures}")
         return scores
     finally:
         dist.stop()
@@ -66,6 +75,8 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
 
 def score_dumps(conf: EvaluateConf) -> dict[str, float]:
     """The metric of the data group on one dump, or on several fused; runs no net."""
+    if conf.data.sample != "clip":
+        return score_segments(conf)
     fused = fuse(conf.score, conf.score_weights)
     scores = build.build_metric(conf.data).compute(fused.rows)
     show(scores, f"{len(fused.names):,} videos, {fused.protocol}")
@@ -75,14 +86,32 @@ def score_dumps(conf: EvaluateConf) -> dict[str, float]:
     return scores
 
 
+def score_segments(conf: EvaluateConf) -> dict[str, float]:
+    """The metric of the data group on a results JSON."""
+    build.prepare_data(conf.data)
+    metric = build.build_metric(conf.data)
+    if len(conf.score) != 1:
+        raise ValueError(
+            f"score has {len(conf.score)} files; segments are scored one file at a time"
+        )
+    scores = metric.score_file(conf.score[0])
+    show(scores, f"{len(metric.records):,} annotated videos, {conf.score[0]}")
+    return scores
+
+
 def show(scores: dict[str, float], how: str) -> None:
     """The scores, each beside how it was measured."""
     for name, value in scores.items():
         print(f"{name:12s} {value:9.4f}   {how}")
 
 
-def describe(conf: EvaluateConf, num_scored: int, num_samples: int) -> str:
-    """The protocol line of a recognition data group."""
+def describe(conf: EvaluateConf, rows: dict[str, Any], num_samples: int) -> str:
+    """The protocol line."""
+    num_scored = len(rows["index"])
+    if "segments" in rows:
+        most = conf.model.net["post_process_top_k"]
+        sequences = f"{num_scored:,} of {num_samples:,} sequences"
+        return f"at most {most} segments of each of {sequences}"
     node = getattr(conf.data, conf.split)
     sampling = node["sampling"]
     return protocol(

@@ -1,6 +1,7 @@
 """One training run, from a checked configuration to the pictures at its end."""
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,24 @@ from vidrec.data.annotations import read_label_map
 from vidrec.engine import checkpoint, distributed
 from vidrec.engine.console import duration
 from vidrec.engine.distributed import Distributed
+from vidrec.engine.evaluate import Metric
 from vidrec.engine.heartbeat import Heartbeat
 from vidrec.engine.logging import Run
 from vidrec.engine.preempt import Interrupted
 from vidrec.engine.train import Outcome, steps_per_epoch, train
 from vidrec.errors import sentence
+from vidrec.metrics.charts import Charted
 from vidrec.models.weights import load_weights
 
 
-def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
+def train_run(
+    conf: TrainConf, folder: Path, config_text: str, changes: Mapping[str, Sequence[Any]]
+) -> float:
     """Train as `conf` says in `folder`; returns the best validation score."""
     started = time.monotonic()
     schedule, runtime = conf.schedule, conf.runtime
     dist = distributed.start(runtime.device, runtime.dist_timeout_minutes)
-    run = Run(folder, dist.rank, runtime, config_text)
+    run = Run(folder, dist.rank, runtime, config_text, changes)
     exit_code, agreed = 1, False  # agreed: all ranks end together
     where = f"the last checkpoint is {folder / checkpoint.LAST}, the same command goes on from it"
 
@@ -41,9 +46,9 @@ def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
 
     heartbeat = Heartbeat(dist, lost)
     try:
+        class_names = begin(conf, dist)
         metric = build.build_metric(conf.data)
         say("running", key=metric.key, higher_is_better=metric.higher_is_better)
-        class_names = begin(conf, dist)
         loaders = build.build_loaders(conf.data, schedule, runtime, dist)
         net = build.build_net(conf.model)
         if conf.model.weights and not resumes(conf, folder):
@@ -69,7 +74,7 @@ def train_run(conf: TrainConf, folder: Path, config_text: str) -> float:
             build.build_mixing(schedule),
         )
         if dist.rank == 0:
-            draw(outcome, loaders.val.dataset, class_names, run)
+            draw(outcome, metric, loaders.val.dataset, class_names, run)
             report(conf, outcome, folder, run, time.monotonic() - started)
         say("finished", best=outcome.best)
         exit_code, agreed = 0, True
@@ -172,17 +177,32 @@ def describe(
         )
 
 
-def draw(outcome: Outcome, dataset: Any, class_names: list[str], run: Run) -> None:
-    """Curves, confusion matrix, sample predictions. One that fails costs a warning, not the run."""
+def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str], run: Run) -> None:
+    """Curves, charts of the metric, confusion matrix, sample predictions.
+
+    One that fails costs a warning, not the run.
+    """
     from vidrec.engine import pictures
+    from vidrec.engine.prediction_video import write_predictions
+    from vidrec.engine.timelines import draw_segments
     from vidrec.metrics.accuracy import confusion_matrix
 
     try:
         path = run.folder / "curves.png"
         pictures.curves(run.folder / "metrics.jsonl", path)
-        run.picture("curves", path)
         rows = outcome.rows
-        if not rows:
+        if not rows:  # finished before: the dashboard has everything
+            return
+        run.picture("curves", path)
+        if isinstance(metric, Charted):
+            for name, chart in metric.charts(rows).items():
+                path = run.folder / f"{name}.png"
+                pictures.chart(chart, path)
+                run.picture(name, path)
+        if "segments" in rows:
+            path = run.folder / "segments.png"
+            draw_segments(rows, dataset.records, path)
+            run.picture("segments", path)
             return
         if rows["label"].ndim == 1:
             path = run.folder / "confusion.png"
@@ -202,6 +222,9 @@ def draw(outcome: Outcome, dataset: Any, class_names: list[str], run: Run) -> No
                 )
         pictures.predictions(samples, path)
         run.picture("predictions", path)
+        path = run.folder / "predictions.mp4"
+        write_predictions(samples, path)
+        run.video("prediction_clips", path)
     except (OSError, ValueError, RuntimeError) as error:
         run.warn(f"a picture could not be drawn: {error}")
 
@@ -218,6 +241,6 @@ def report(conf: TrainConf, outcome: Outcome, folder: Path, run: Run, seconds: f
         for name in ("best.pt", "last.pt", "metrics.jsonl", "train.log")
         if (folder / name).exists()
     ]
-    found += sorted(path.name for path in folder.glob("*.png"))
+    found += sorted(path.name for path in folder.iterdir() if path.suffix in (".png", ".mp4"))
     run.info(f"{folder}: {', '.join(found)}")
     run.info(f"evaluate it: python evaluate.py run={folder}")

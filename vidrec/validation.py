@@ -43,6 +43,8 @@ def check(cfg: DictConfig, schema: type[TrainConf] = TrainConf) -> TrainConf:
         conf = typing.cast(TrainConf, OmegaConf.to_object(typed))
     except OmegaConfBaseException as error:
         raise ConfigError(_listing([_one_sentence(error)])) from None
+    if problem := _other_task(conf):
+        raise ConfigError(problem)  # whatever else is wrong comes of it
     problems = list(_ranges(conf))
     for path, node in _target_nodes(plain, ""):
         problems += _check_target(path, node)
@@ -266,6 +268,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "model.clip.test_size": (1, 8192),
     "data.num_classes": (1, 10_000_000),
     "data.max_bad_fraction": (0, 1),
+    "data.feat_dim": (1, 1_000_000),
+    "data.temporal_dim": (4, 10_000),
     "schedule.epochs": (1, 1_000_000),
     "schedule.batch_size": (1, 1_000_000),
     "schedule.val_batch_size": (1, 1_000_000),
@@ -306,14 +310,18 @@ def _ranges(conf: TrainConf) -> Iterator[str]:
             yield f"{path}='{value}'{_near(value, known)}"
 
 
+def _other_task(conf: TrainConf) -> str | None:
+    if conf.model.sample == conf.data.sample:
+        return None
+    return (
+        f"the model eats {conf.model.sample} samples (model.sample) and data={conf.data.name} "
+        f"gives {conf.data.sample} (data.sample): choose a model and data of one task"
+    )
+
+
 def _consistency(conf: TrainConf) -> Iterator[str]:
     """What is right alone and wrong together."""
     model, data, schedule, runtime = conf.model, conf.data, conf.schedule, conf.runtime
-    if model.sample != data.sample:
-        yield (
-            f"the model eats {model.sample} samples (model.sample) and data={data.name} gives "
-            f"{data.sample} (data.sample): choose a model and data of one task"
-        )
     if model.channels != data.channels:
         yield (
             f"model.channels={model.channels}, but data={data.name} gives frames of "
@@ -346,7 +354,7 @@ def _consistency(conf: TrainConf) -> Iterator[str]:
     if clip.size > clip.short_side:
         yield f"model.clip.size={clip.size} is larger than model.clip.short_side={clip.short_side}"
     for name in ("train", "val", "test"):
-        steps = data.transforms.get(name)
+        steps = data.transforms.get(name, {} if data.sample != "clip" else None)
         if not isinstance(steps, dict):
             yield f"data.transforms.{name} is {steps!r}, not an ordered mapping of named steps"
             continue
@@ -386,6 +394,8 @@ def _evaluation(conf: TrainConf) -> Iterator[str]:
         return
     if conf.split not in ("val", "test"):
         yield f"split='{conf.split}': choose val or test"
+    if conf.pictures and conf.data.sample == "clip":
+        yield "pictures is for segments; a clip model has none"
     if conf.score_weights and len(conf.score_weights) != len(conf.score):
         yield (
             f"score_weights has {len(conf.score_weights)} values for the {len(conf.score)} "

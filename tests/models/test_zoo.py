@@ -33,6 +33,9 @@ OTHERWISE = {
     # Ours sums the biases of relative positions within the attention, as further channels.
     "mvit-small-p244_32xb16-16x4x1-200e_kinetics400-rgb": 1.08,
     "mvit-small-p244_k400-maskfeat-pre_8xb32-16x4x1-100e_kinetics400-rgb": 1.07,
+    "mvit-small-p244_k400-pre_16xb16-u16-100e_sthv2-rgb": 1.08,
+    # Without a softmax in between, ours multiplies keys with values first.
+    "tsm_imagenet-pretrained-r50-nl-dot-product_8xb16-1x1x8-50e_kinetics400-rgb": 0.847,
 }
 
 

@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vidrec import status
+from vidrec.changes import changes
 from vidrec.config import conf_dir, register
 from vidrec.engine.preempt import Interrupted, give_back, in_slurm_job, requeue_before_training
 from vidrec.errors import EXPECTED, sentence
@@ -44,7 +45,8 @@ def run(cfg: DictConfig) -> float:
         conf = validation.check(cfg)
         from vidrec.training import train_run
 
-        return train_run(conf, folder, OmegaConf.to_yaml(cfg, resolve=True))
+        differs = changes(cfg, HydraConfig.get().overrides.task)
+        return train_run(conf, folder, OmegaConf.to_yaml(cfg, resolve=True), differs)
     except Interrupted as stopped:
         give_back(stopped.signal)
         raise

@@ -27,7 +27,8 @@ VERSION = 1
 class FeatureFolder:
     """The sequences of a folder by the names of their videos, (T, C) float32 each.
 
-    path: the folder. A video's file has its name, with or without ActivityNet's `v_`.
+    path: the folder; videos in subfolders are named with them. A video's file has its name, with or
+        without ActivityNet's `v_`. Of a file with several arrays `feature` is taken, or the first.
     format: csv, npy, npz or pt; `auto` takes the first of npz, npy, pt and csv that is there.
     channels_first: the files hold (C, T).
     cache: where converted csv go; null: `.vidrec` in the folder.
@@ -48,10 +49,12 @@ class FeatureFolder:
                 f"{path} is no folder of features; point data.features at yours"
             )
         found: dict[str, set[str]] = {name: set() for name in FORMATS}
-        for entry in os.scandir(self.path):
-            stem, _, extension = entry.name.rpartition(".")
-            if stem and extension in found:
-                found[extension].add(stem)
+        for folder, _, names in os.walk(self.path):
+            inner = os.path.relpath(folder, self.path)
+            for name in names:
+                stem, _, extension = os.path.normpath(os.path.join(inner, name)).rpartition(".")
+                if extension in found and not name.startswith("."):
+                    found[extension].add(stem)
         chosen = [name for name in FORMATS if found[name]] if format == "auto" else [format]
         if not chosen or not found[chosen[0]]:
             kinds = ", ".join(FORMATS) if format == "auto" else format
@@ -95,8 +98,10 @@ class FeatureFolder:
             with file.open("rb") as stream:
                 shape = _npy_shape(stream)
         elif self.format == "npz":
-            with zipfile.ZipFile(file) as archive, archive.open(archive.namelist()[0]) as stream:
-                shape = _npy_shape(stream)
+            with zipfile.ZipFile(file) as archive:
+                name = _sequence_in([entry.removesuffix(".npy") for entry in archive.namelist()])
+                with archive.open(f"{name}.npy") as stream:
+                    shape = _npy_shape(stream)
         else:
             shape = self.read(name).shape[:: -1 if self.channels_first else 1]
         if len(shape) != 2:
@@ -134,12 +139,12 @@ class FeatureFolder:
                     list(pool.map(_convert, files, copies, chunksize=16))
 
     def _copy(self, file: Path) -> Path:
-        return self.cache / f"{file.stem}.f32"
+        return self.cache / file.relative_to(self.path).with_suffix(".f32")
 
     def _converted(self, file: Path) -> np.ndarray:
         copy = self._copy(file)
         if not _is_copy_of(copy, file):
-            self.prepare([file.stem])
+            self.prepare([file.relative_to(self.path).with_suffix("").as_posix()])
         return _read_copy(copy)
 
 
@@ -149,13 +154,13 @@ def _load(file: Path) -> np.ndarray:
             content: Any = np.load(file, allow_pickle=False)
         elif file.suffix == ".npz":
             with np.load(file, allow_pickle=False) as archive:
-                content = archive[archive.files[0]]
+                content = archive[_sequence_in(archive.files)]
         else:
             import torch
 
             content = torch.load(file, map_location="cpu", weights_only=True)
-            if isinstance(content, dict) and len(content) == 1:
-                content = next(iter(content.values()))
+            if isinstance(content, dict):
+                content = content[_sequence_in(list(content))]
             content = content.numpy() if isinstance(content, torch.Tensor) else content
     except (ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise ValueError(f"{file} cannot be read: {error}") from None
@@ -163,6 +168,11 @@ def _load(file: Path) -> np.ndarray:
         what = content.shape if isinstance(content, np.ndarray) else type(content).__name__
         raise ValueError(f"{file} holds {what}, not one sequence (T, C)")
     return np.ascontiguousarray(content, dtype=np.float32)
+
+
+def _sequence_in(names: list[str]) -> str:
+    """The array to take of a file with several: `feature`, or else the first."""
+    return next((name for name in ("feature", "features") if name in names), names[0])
 
 
 def _npy_shape(stream: Any) -> tuple[int, ...]:
@@ -204,6 +214,7 @@ def _convert(file: Path, copy: Path) -> None:
         "sha256": _hash(file),
         "crc32": zlib.crc32(data),
     }
+    copy.parent.mkdir(parents=True, exist_ok=True)
     temporary = copy.with_name(f"{copy.name}.{os.getpid()}")
     temporary.write_bytes(json.dumps(header).encode() + b"\n" + data)
     temporary.replace(copy)

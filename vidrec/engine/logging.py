@@ -1,4 +1,4 @@
-"""What a run tells about itself: console, train.log, metrics.jsonl, wandb.
+"""What a run tells about itself: console, train.log, metrics.jsonl, a dashboard.
 
 Rank 0 speaks; on the other ranks every method is safe to call and silent.
 """
@@ -8,17 +8,19 @@ import json
 import logging
 import math
 import os
+import shutil
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from omegaconf import OmegaConf
+import yaml
 
-from vidrec.config import RuntimeConf
+from vidrec.config import DashboardName, RuntimeConf
 from vidrec.engine.console import StatusLine, console_line
-from vidrec.engine.dashboard import Dashboard
+from vidrec.engine.dashboards import tensorboard, wandb
+from vidrec.engine.dashboards.sender import Dashboard, Sender
 
 
 class RunLocked(RuntimeError):
@@ -29,14 +31,20 @@ class Run:
     """The run in `folder`: its lock, its logs, its dashboard.
 
     Writes `metrics.jsonl` (one object a line: `epoch`, `step`, then names such as `train/loss` and
-    `val/top1`), `train.log`, `config.yaml` (resolved) and `wandb_id`. Raises RunLocked where
-    another process runs in `folder`.
+    `val/top1`), `train.log`, `config.yaml` (resolved), `changes.yaml` and what the dashboard keeps.
+    Raises RunLocked where another process runs in `folder`.
 
-    rank: of this process. config_text: the resolved configuration in YAML.
+    rank: of this process. config_text: the resolved configuration in YAML. changes: where it
+    differs from the recipe, key -> [there, here]; see `vidrec.changes`.
     """
 
     def __init__(
-        self, folder: Path, rank: int, runtime: RuntimeConf, config_text: str = ""
+        self,
+        folder: Path,
+        rank: int,
+        runtime: RuntimeConf,
+        config_text: str = "",
+        changes: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         self.folder = folder
         self.rank = rank
@@ -48,17 +56,22 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(folder / "run.lock")
         if runtime.resume == "never":
-            for name in ("metrics.jsonl", "wandb_id"):
-                (folder / name).unlink(missing_ok=True)
+            (folder / "metrics.jsonl").unlink(missing_ok=True)
+            wandb.forget(folder)
+            shutil.rmtree(folder / tensorboard.FOLDER, ignore_errors=True)
         self._status = StatusLine(runtime.progress)
         self._log = _open_log(folder / "train.log", self._status)
         self._metrics = MetricsFile(folder / "metrics.jsonl")
         if config_text:
             (folder / "config.yaml").write_text(config_text, encoding="utf-8")
-        config: Any = OmegaConf.to_container(OmegaConf.create(config_text))
-        self._dashboard = Dashboard(folder, runtime.wandb, config, self.warn)
-        if place := self._dashboard.place:
-            self.info(f"wandb: {place}")
+        if changes is not None:
+            lines = [
+                f"{json.dumps(key)}: {json.dumps(list(values), default=str)}\n"
+                for key, values in changes.items()
+            ]
+            text = "".join(["# key: [value of the recipe, value of this run]\n", *lines])
+            (folder / "changes.yaml").write_text(text, encoding="utf-8")
+        self._dashboard = self._start_dashboard(runtime, config_text, changes or {})
 
     def begin(self, num_epochs: int, num_steps: int) -> None:
         """Say how many epochs and optimizer steps the whole run has, for the console."""
@@ -74,7 +87,7 @@ class Run:
         full = {"epoch": epoch, "step": step, **row}
         self._metrics.write(full)
         self.info(console_line(row, epoch, step, self._num_epochs, self._num_steps))
-        self._dashboard.log(full)
+        self._show(lambda dashboard: dashboard.log(full))
 
     def rewind(self, step: int, *, validated: bool = True) -> None:
         """Forget the rows that a run resumed after `step` writes again; 0 forgets all.
@@ -82,7 +95,10 @@ class Run:
         validated: whether a validation that belongs after `step` is over; else its row goes too.
         """
         if self._open:
-            self._metrics.rewind(step, validated)
+            rows = self._metrics.rewind(step, validated)
+            # Where all rows of `step` stay, none of them has to be shown again.
+            again = [] if validated else [row for row in rows if row["step"] == step]
+            self._show(lambda dashboard: dashboard.rewind(step, again))
 
     def info(self, text: str) -> None:
         if self._open:
@@ -103,7 +119,12 @@ class Run:
     def picture(self, name: str, *paths: Path, captions: Sequence[str] = ()) -> None:
         """Show picture files in the dashboard as one list under `name`; captions: one each."""
         if self._open:
-            self._dashboard.pictures(name, paths, captions)
+            self._show(lambda dashboard: dashboard.pictures(name, paths, captions))
+
+    def video(self, name: str, path: Path) -> None:
+        """Show an mp4 file in the dashboard under `name`."""
+        if self._open:
+            self._show(lambda dashboard: dashboard.video(name, path))
 
     def finish(self, exit_code: int = 0) -> None:
         """Close everything; an exception on its way out is written to train.log too."""
@@ -111,10 +132,32 @@ class Run:
             return
         self._open = False
         self._status.clear()
-        self._dashboard.finish(exit_code)
+        if self._dashboard:
+            self._dashboard.finish(exit_code)
         self._metrics.close()
         _close_log(self._log, sys.exc_info() if exit_code else None)
         self._lock.close()
+
+    def _show(self, call: Callable[[Dashboard], None]) -> None:
+        if self._dashboard:
+            self._dashboard.send(call)
+
+    def _start_dashboard(
+        self, runtime: RuntimeConf, config_text: str, changes: Mapping[str, Sequence[Any]]
+    ) -> Sender | None:
+        config: dict[str, Any] = yaml.safe_load(config_text) or {}
+        if changes:
+            config["changes"] = {key: f"{there} → {here}" for key, (there, here) in changes.items()}
+        name = DashboardName(runtime.dashboard)
+        dashboard: Dashboard | None = None
+        if name is DashboardName.wandb:
+            dashboard = wandb.start(self.folder, runtime.wandb, config, self.warn)
+        elif name is DashboardName.tensorboard:
+            dashboard = tensorboard.start(self.folder, config, config_text, self.warn)
+        if dashboard is None:
+            return None
+        self.info(f"{name}: {dashboard.place}")
+        return Sender(name, dashboard, self.warn)
 
 
 class MetricsFile:
@@ -138,19 +181,20 @@ class MetricsFile:
         self._stream.write(json.dumps(finite) + "\n")
         self._stream.flush()
 
-    def rewind(self, step: int, validated: bool = True) -> None:
-        """Drop the rows after `step`, in one atomic replacement of the file.
+    def rewind(self, step: int, validated: bool = True) -> list[dict[str, Any]]:
+        """Drop the rows after `step`, in one atomic replacement of the file; those that stay.
 
         Where it is not validated yet, rows of `step` itself with names such as `val/top1` go too.
         """
         self._stream.close()
-        self._keep(step, validated)
+        kept = self._keep(step, validated)
         self._stream = self.path.open("a", encoding="utf-8")
+        return [json.loads(line) for line in kept]
 
     def close(self) -> None:
         self._stream.close()
 
-    def _keep(self, last_step: float, validated: bool) -> None:
+    def _keep(self, last_step: float, validated: bool) -> list[str]:
         def stays(line: str) -> bool:
             row = json.loads(line)
             is_score = any(name.startswith("val/") for name in row)
@@ -161,13 +205,14 @@ class MetricsFile:
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         kept = [line for line in lines if line.endswith("\n") and stays(line)]
         if len(kept) == len(lines):
-            return
+            return kept
         temporary = self.path.with_suffix(".jsonl.tmp")
         with temporary.open("w", encoding="utf-8") as stream:
             stream.writelines(kept)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(self.path)
+        return kept
 
 
 class _Lines(logging.Formatter):

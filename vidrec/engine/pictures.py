@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vidrec.metrics.charts import Chart, Lines
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -170,6 +172,42 @@ def _weakest_classes(matrix: np.ndarray, names: Sequence[str], count: int) -> li
     order = [i for i in np.argsort(shares, kind="stable")[:count] if total[i]]
     lines = [f"{total[i]:>5,} {100 * shares[i]:>4.0f} %  {names[i]}" for i in order]
     return ["", "weakest classes: samples, share recognised", *lines]
+
+
+def chart(chart: Chart, picture: Path) -> None:
+    """What a metric shows: bars, the largest on top, or curves."""
+    if isinstance(chart, Lines):
+        figure = _figure(6.5, 4)
+        axes = figure.subplots()
+        for (name, y), colour in zip(chart.lines.items(), itertools.cycle(_COLOURS), strict=False):
+            axes.plot(chart.x, y, color=colour, linewidth=1.8, label=name)
+        _decorate(axes, chart.title)
+        axes.set_xlabel(chart.x_label, fontsize=9)
+        axes.set_ylim(0, 1.03)
+        if chart.lines:
+            axes.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+    else:
+        defined = {name: value for name, value in chart.values.items() if not math.isnan(value)}
+        names = sorted(defined, key=defined.__getitem__)
+        figure = _figure(7, max(1.5, 0.2 * len(names) + 0.6))
+        axes = figure.subplots()
+        axes.barh(range(len(names)), [defined[name] for name in names], color=_BLUE)
+        _decorate(axes, chart.title)
+        axes.set_xlabel("")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(-0.6, len(names) - 0.4)
+        axes.set_yticks(range(len(names)), [_short(name, 32) for name in names], fontsize=8)
+        for place, name in enumerate(names):
+            axes.annotate(
+                f"{100 * defined[name]:.1f}",
+                (defined[name], place),
+                (3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+                color=_INK,
+            )
+    _save(figure, picture)
 
 
 def predictions(samples: Sequence[Sample], picture: Path, columns: int = 4) -> None:

@@ -81,7 +81,7 @@ class Bottleneck3d(nn.Module):
             groups=channels if depthwise else 1,
         )
         if depthwise:
-            mixing = [nn.Conv3d(channels, channels, 1, bias=False)] if inflate_style == "ip" else []
+            mixing = [conv(channels, channels, relu=False)] if inflate_style == "ip" else []
             self.conv2 = nn.Sequential(*mixing, self.conv2)
         self.conv3 = conv(channels, channels * self.expansion, relu=False)
         self.downsample = downsample
@@ -122,8 +122,8 @@ class ResNet3d(nn.Module):
     with_pool2: pairs of frames are pooled after the first stage.
     inflate: which stages, or which of their blocks, convolve along time.
     inflate_style: where in a block they do; see `InflateStyle`.
-    non_local: after which stages' blocks, or which of them, a non-local block stands; `mode`,
-        `use_scale` and `sub_sample` of those are non_local_mode and so on.
+    non_local: which stages, or which of their blocks, are followed by non-local blocks.
+    non_local_mode, non_local_use_scale, non_local_sub_sample: of `NonLocal`.
     frozen_stages: the stem (0) and the stages up to this one (1 to 4) are not trained; -1: all are.
     norm_eval: BatchNorm keeps its running statistics in training.
     bn_frozen: its weights are not trained either.
@@ -202,6 +202,7 @@ class ResNet3d(nn.Module):
                     f"{name} {key}={list(values)} has {len(values)} values for {num_stages} stages"
                 )
         self.in_channels = in_channels
+        self.base_channels = base_channels
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.checkpoint_stages = tuple(checkpoint_stages)

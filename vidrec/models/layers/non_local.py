@@ -49,7 +49,7 @@ class NonLocal(nn.Module):
         elif mode == "gaussian":
             self.phi = nn.Identity()
         if zero_init:
-            nn.init.zeros_(self.conv_out.bn.weight)
+            nn.init.zeros_(self.conv_out.bn.get_parameter("weight"))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, T, H, W) -> the same shape."""
@@ -73,7 +73,7 @@ class NonLocal(nn.Module):
 
 
 class Pointwise(nn.Module):
-    """A 1x1x1 convolution, named as in published checkpoints; with `norm`, BatchNorm and no bias."""
+    """A 1x1x1 convolution named as in published checkpoints; with `norm` BatchNorm and no bias."""
 
     def __init__(
         self, in_channels: int, out_channels: int, norm: bool = False, bias: bool = True

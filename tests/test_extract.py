@@ -1,0 +1,153 @@
+"""`vidrec extract`: features of videos in sliding windows."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from vidrec import build, validation
+from vidrec.config import ExtractConf, conf_dir, register
+from vidrec.data.decode import VideoReader
+from vidrec.data.synthetic import write_motions
+from vidrec.extract import Windows, extract_run, find_videos
+
+SMALL = [
+    "model=tsn_tiny", "data=motions", "model.clip.size=32", "model.clip.test_size=32",
+    "data/views=center_crop", "runtime.num_workers=0", "runtime.device=cpu", "data.num_classes=4",
+    "runtime.progress=false", "window=6", "stride=5",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Three videos of 25 frames, one of them in a folder of its own."""
+    root = tmp_path_factory.mktemp("videos")
+    write_motions(str(root / "all"), num_train=1, num_val=3)
+    files = sorted((root / "all" / "videos").glob("val_*.mp4"))
+    (root / "some" / "deeper").mkdir(parents=True)
+    for file, name in zip(files, ("a.mp4", "b.mp4", "deeper/c.mp4"), strict=True):
+        os.link(file, root / "some" / name)
+    return root / "some"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """Weights of a random network, whose classifier is not near zero."""
+    torch.manual_seed(0)
+    net = build.build_net(configured("videos=x").model)
+    torch.nn.init.normal_(net.cls_head.fc_cls.weight)
+    path = tmp_path_factory.mktemp("weights") / "net.pt"
+    torch.save(net.state_dict(), path)
+    return path
+
+
+def configured(*overrides):
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        return validation.check(compose("extract", overrides=[*SMALL, *overrides]), ExtractConf)
+
+
+def extract(videos, checkpoint, out, *overrides):
+    extract_run(
+        configured(f"videos={videos}", f"checkpoint={checkpoint}", f"out={out}", *overrides)
+    )
+    return {str(p.relative_to(out)): dict(np.load(p)) for p in sorted(out.rglob("*.npz"))}
+
+
+def test_windows_lie_around_the_centres_of_stretches_and_stay_in_the_video():
+    """Worked out by hand: stretches of 4 frames of a video of 9, windows of 6, 3 frames of each."""
+    assert Windows(window=6, stride=4, num_frames=3, chunk=8)(9).tolist() == [[0, 2, 4], [4, 6, 8]]
+    assert Windows(window=8, stride=4, num_frames=2, chunk=8)(9).tolist() == [[0, 4], [4, 8]]
+    assert Windows(window=2, stride=9, num_frames=2, chunk=8)(3).tolist() == [[2, 2]]
+
+
+def test_features_are_what_the_classifier_sees(videos, checkpoint, tmp_path):
+    """The classifier applied to them gives the network's own logits of the windows' frames."""
+    found = extract(videos, checkpoint, tmp_path / "out")
+    assert list(found) == ["a.npz", "b.npz", "deeper/c.npz"]
+    conf = configured("videos=x")
+    net = build.build_net(conf.model)
+    net.load_state_dict(torch.load(checkpoint))
+    net.eval()
+    pipeline = build.build_dataset(
+        configured("videos=x", f"data.root={videos.parent / 'all'}").data, "test"
+    ).transforms
+    for name in ("a", "deeper/c"):
+        feature = found[f"{name}.npz"]["feature"]
+        assert feature.shape == (5, 512)
+        assert feature.dtype == np.float16
+        logits = net.cls_head.fc_cls(torch.from_numpy(feature).float())
+        with VideoReader(accurate=True).open(None, str(videos / f"{name}.mp4")) as source:
+            plan = pipeline.plan(source.width, source.height, np.random.default_rng(0))
+            # Window k is around frame 5 k + 2.5; the three frames seen of it are 2 apart.
+            for k in range(5):
+                indices = np.clip([5 * k + 0, 5 * k + 2, 5 * k + 4], 0, 24).tolist()
+                clip = torch.from_numpy(source.read(indices, plan))[None, None]
+                with torch.no_grad():
+                    expected = net({"video": clip})["logits"][0, 0]
+                torch.testing.assert_close(logits[k], expected, rtol=5e-3, atol=5e-3)
+
+
+def test_chunks_and_crops_change_nothing_but_the_average(videos, checkpoint, tmp_path):
+    whole = extract(videos, checkpoint, tmp_path / "whole")
+    parts = extract(videos, checkpoint, tmp_path / "parts", "chunk=2")
+    for name, content in whole.items():
+        np.testing.assert_allclose(parts[name]["feature"], content["feature"], rtol=2e-3, atol=2e-3)
+    # The frames are square: the three crops of a view are one and the same.
+    crops = extract(videos, checkpoint, tmp_path / "crops", "data/views=three_crop")
+    assert crops["a.npz"]["feature"].shape == whole["a.npz"]["feature"].shape
+    np.testing.assert_allclose(
+        crops["a.npz"]["feature"],
+        extract(
+            videos, checkpoint, tmp_path / "one", "data/views=center_crop",
+            "data.transforms.test.resize.scale=[-1,32]",
+        )["a.npz"]["feature"],
+        rtol=5e-3, atol=5e-3,
+    )  # fmt: skip
+
+
+def test_the_list_is_in_the_form_of_activitynet(videos, checkpoint, tmp_path):
+    extract(videos, checkpoint, tmp_path / "out")
+    listed = json.loads((tmp_path / "out" / "features.json").read_text())
+    assert list(listed) == ["a", "b", "deeper/c"]
+    assert listed["a"] == {
+        "duration_frame": 25,
+        "duration_second": pytest.approx(25 / 12),
+        "feature_frame": 25,
+        "num_features": 5,
+        "annotations": [],
+    }
+
+
+def test_what_is_there_stays_and_what_is_missing_is_added(videos, checkpoint, tmp_path, capsys):
+    out = tmp_path / "out"
+    extract(videos, checkpoint, out)
+    before = (out / "a.npz").stat().st_mtime_ns
+    (out / "b.npz").unlink()
+    assert len(extract(videos, checkpoint, out)) == 3
+    assert (out / "a.npz").stat().st_mtime_ns == before
+    assert "1 to do" in capsys.readouterr().out.split("\n")[-3]
+    with pytest.raises(ValueError, match=r"made with other settings .* use another out=FOLDER"):
+        extract(videos, checkpoint, out, "stride=7")
+
+
+def test_a_file_that_is_no_video_is_named_and_left_out(videos, checkpoint, tmp_path, capsys):
+    (tmp_path / "broken.mp4").write_text("no video")
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"broken.mp4\n{videos / 'a.mp4'}\n")
+    assert list(extract(listed, checkpoint, tmp_path / "out")) == ["a.npz"]
+    said = capsys.readouterr().out
+    assert f"warning: left out {tmp_path / 'broken.mp4'}" in said
+    assert "1 of 2 videos" in said
+
+
+def test_a_place_without_videos_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"videos={tmp_path} holds no files of .mp4"):
+        find_videos(str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="give a folder, a list of paths or a video file"):
+        find_videos(str(tmp_path / "nothing"))

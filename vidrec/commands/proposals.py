@@ -1,0 +1,39 @@
+"""Write the proposals of a BSN's first network for its second; the arguments are overrides."""
+
+import hydra
+from omegaconf import DictConfig
+
+from vidrec.commands.evaluate import with_run
+from vidrec.config import ProposalsConf, conf_dir, register
+from vidrec.errors import EXPECTED, sentence
+from vidrec.overrides import hand_to_hydra
+
+register()
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of `vidrec proposals`.
+
+    `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
+    """
+    hand_to_hydra(with_run(arguments))
+    run()
+
+
+@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="proposals")
+def run(cfg: DictConfig) -> None:
+    """Write proposals as `cfg` says."""
+    # Imported here so that `--help` and `--cfg job` answer at once.
+    from vidrec import validation
+
+    try:
+        conf = validation.check(cfg, ProposalsConf)
+    except validation.ConfigError as error:
+        raise SystemExit(f"configuration error: {error}") from None
+    from vidrec.proposals import proposals_run
+
+    assert isinstance(conf, ProposalsConf)
+    try:
+        proposals_run(conf)
+    except EXPECTED as error:
+        raise SystemExit(f"error: {sentence(error)}") from None

@@ -1,0 +1,102 @@
+"""A small example of temporal localization in ActivityNet's own formats.
+
+Sequences of noise in which segments are planted: all features of a segment point in the direction
+of its class. What is drawn follows from (split, index), the same on every machine.
+"""
+
+import fcntl
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Raised when what is drawn changes: older copies on disk are then written again.
+VERSION = "1"
+CLASSES = ("circle", "square", "triangle", "cross")
+SECONDS_PER_FEATURE = 1.5
+FRAME_RATE = 30
+
+
+def write_shapes_anet(
+    root: str, num_train: int = 160, num_val: int = 60, length: int = 40, channels: int = 32
+) -> None:
+    """Write `train.json`, `val.json` and `csv/v_NAME.csv` into `root`, unless they are there.
+
+    length, channels: of the sequences. They are written beside `root` and renamed, so that nobody
+    ever sees a part of them; processes that start at the same time wait for the first.
+    """
+    folder = Path(root)
+    version = f"{VERSION} shapes_anet {num_train} {num_val} {length} {channels}"
+    marker = folder / "version"
+    if marker.is_file() and marker.read_text() == version:
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.parent / f".{folder.name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if marker.is_file() and marker.read_text() == version:
+            return
+        if folder.exists() and not marker.is_file() and any(folder.iterdir()):
+            raise ValueError(
+                f"{folder} holds files that are not the example data; "
+                "move it away or set data.root to another folder"
+            )
+        print(f"writing the example sequences to {folder} (once)", file=sys.stderr)
+        part, old = (folder.parent / f".{folder.name}.{word}" for word in ("part", "old"))
+        for leftover in (part, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        (part / "csv").mkdir(parents=True)
+        for split, size in (("train", num_train), ("val", num_val)):
+            videos = {}
+            for i in range(size):
+                name = f"v_{split}_{i:04d}"
+                rng = np.random.default_rng([*split.encode(), i])
+                features, segments = draw_sequence(rng, length, channels)
+                header = ",".join(f"f{c}" for c in range(channels))
+                file = part / "csv" / f"{name}.csv"
+                np.savetxt(file, features, fmt="%.4f", delimiter=",", header=header, comments="")
+                videos[name] = _annotation(segments, length)
+            (part / f"{split}.json").write_text(json.dumps(videos, indent=1))
+        (part / "version").write_text(version)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def draw_sequence(
+    rng: np.random.Generator, length: int, channels: int
+) -> tuple[np.ndarray, list[tuple[int, int, str]]]:
+    """Features (length, channels) and the segments (start, end, class) in them.
+
+    One to three segments with gaps between them, none at the very end: no proposal of BMN is.
+    """
+    num_segments = int(rng.integers(1, 4))
+    cuts = 4 * np.sort(rng.choice(np.arange(1, length // 4), 2 * num_segments, replace=False))
+    cuts += rng.integers(0, 2, len(cuts))  # no gap and no segment of less than three features
+    # Directions that no seed decides: the same in both splits.
+    directions = np.random.default_rng(0).normal(size=(len(CLASSES), channels))
+    features = rng.normal(size=(length, channels))
+    segments = []
+    for start, end in cuts.reshape(-1, 2).tolist():
+        label = int(rng.integers(len(CLASSES)))
+        features[start:end] += directions[label]
+        segments.append((start, end, CLASSES[label]))
+    return features, segments
+
+
+def _annotation(segments: list[tuple[int, int, str]], length: int) -> dict[str, Any]:
+    seconds = length * SECONDS_PER_FEATURE
+    frames = round(seconds * FRAME_RATE)
+    annotations = [
+        {"segment": [start * SECONDS_PER_FEATURE, end * SECONDS_PER_FEATURE], "label": label}
+        for start, end, label in segments
+    ]
+    return {
+        "duration_second": seconds,
+        "duration_frame": frames,
+        "annotations": annotations,
+        "feature_frame": frames,
+    }

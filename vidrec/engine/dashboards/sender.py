@@ -1,0 +1,83 @@
+"""What a dashboard is, and the thread that keeps a slow or broken one from the training."""
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+MAX_WAITING = 10_000  # calls that a dashboard may be behind; rows beyond are in metrics.jsonl only
+FINISH_SECONDS = 150.0  # a run waits this long at its end for its dashboard
+
+
+class Dashboard(Protocol):
+    """Shows one run. Every method may raise or take its time."""
+
+    place: str  # where to look at the run, or how to get it there
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """A row of numbers; it has `epoch` and `step`."""
+
+    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]]) -> None:
+        """The run goes on after `step`; kept: the rows of `step` that will not come again."""
+
+    def pictures(self, name: str, paths: Sequence[Path], captions: Sequence[str]) -> None:
+        """Picture files side by side under `name`; captions: one each, or none."""
+
+    def video(self, name: str, path: Path) -> None:
+        """A video file, mp4."""
+
+    def finish(self, exit_code: int) -> None: ...
+
+
+class Sender:
+    """Calls a dashboard from a thread of its own, in order.
+
+    The first failure is warned about, then the dashboard hears nothing more.
+    """
+
+    def __init__(self, name: str, dashboard: Dashboard, warn: Callable[[str], None]) -> None:
+        self.name = name
+        self.warn = warn
+        self._behind = False
+        self._calls: queue.Queue[Callable[[Dashboard], None]] = queue.Queue(MAX_WAITING)
+        # A daemon: the process must be able to end while a server does not answer.
+        self._thread = threading.Thread(target=self._work, args=(dashboard,), daemon=True)
+        self._thread.start()
+
+    def send(self, call: Callable[[Dashboard], None]) -> None:
+        """Queue a call; returns at once."""
+        try:
+            self._calls.put_nowait(call)
+        except queue.Full:
+            if not self._behind:
+                self.warn(f"{self.name} does not keep up, it misses rows of metrics.jsonl")
+            self._behind = True
+
+    def finish(self, exit_code: int) -> None:
+        """Wait for the dashboard to take what is queued, but not for ever."""
+        if self._thread.is_alive():
+            self.send(lambda dashboard: dashboard.finish(exit_code))
+            self.send(_end)
+            self._thread.join(FINISH_SECONDS)
+        if self._thread.is_alive():
+            self.warn(f"{self.name} has not taken everything in {FINISH_SECONDS:.0f} s, leaving it")
+
+    def _work(self, dashboard: Dashboard) -> None:
+        while (call := self._calls.get()) is not _end:
+            try:
+                call(dashboard)
+            except Exception as error:
+                self.warn(
+                    f"{self.name} failed, the run goes on without its dashboard: {sentence(error)}"
+                )
+                return
+
+
+def _end(dashboard: Dashboard) -> None:
+    """Marks the end of the queue."""
+
+
+def sentence(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,151 @@
+"""AR@AN: recall of segments over the average number of proposals (ActivityNet)."""
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from vidrec.data.segments import SegmentRecords
+from vidrec.metrics.charts import Chart, Lines
+from vidrec.metrics.segments import Detections, Merge, SegmentRows
+
+log = logging.getLogger(__name__)
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+
+
+def average_recall(
+    detections: Detections,
+    truth: np.ndarray,
+    truth_rows: np.ndarray,
+    max_avg_proposals: float | None = 100.0,
+    thresholds: np.ndarray = THRESHOLDS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Recall per tIoU threshold when the videos give 1, 2, ..., 100 % of their best proposals.
+
+    truth: (G, 2) segments; truth_rows: (G,) their videos. Videos without segments have no part.
+    The shares refer to `max_avg_proposals` proposals a video on average (None: as many as there
+    are); a video with more of them than others gives more, as in the official evaluation. Returns
+    recall (len(thresholds), 100) and the average number of proposals (100,).
+    """
+    recall = np.zeros((len(thresholds), 100))
+    videos, video_of_truth = np.unique(truth_rows, return_inverse=True)
+    total = len(detections.scores)
+    if total == 0 or len(truth) == 0:
+        return recall, np.linspace(0.01, 1, 100) * (max_avg_proposals or 0.0)
+    average = total / len(videos) if max_avg_proposals is None else max_avg_proposals
+    ratio = average * len(videos) / total
+    proposals, counts = _best_of_each(detections, videos, ratio)
+    shares = np.arange(1, 101) / 100.0 * (average * len(videos) / max(counts.sum(), 1))
+    taken = np.minimum((counts[:, None] * shares).astype(np.int64), counts[:, None])
+    rank = _first_hits(truth.astype(np.float32), proposals[video_of_truth], thresholds)
+    taken = taken[video_of_truth]
+    for t in range(len(thresholds)):
+        recall[t] = (rank[:, t, None] < taken).sum(axis=0) / len(truth)
+    return recall, shares * (counts.sum() / len(videos))
+
+
+def _best_of_each(
+    detections: Detections, videos: np.ndarray, ratio: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(V, M, 2) float32, the share `ratio` of every video's proposals, best first, and (V,)."""
+    order = np.argsort(detections.rows, kind="stable")
+    rows = detections.rows[order]
+    begin, end = np.searchsorted(rows, videos), np.searchsorted(rows, videos, side="right")
+    present = end - begin
+    counts = np.minimum((present * ratio).astype(np.int64), present)
+    best = np.zeros((len(videos), max(int(counts.max()), 1), 2), np.float32)
+    for video, count in enumerate(counts.tolist()):
+        own = order[begin[video] : end[video]]
+        # Among equal scores the first counts, whatever the machine.
+        own = own[np.argsort(-detections.scores[own], kind="stable")[:count]]
+        best[video, :count] = detections.segments[own]
+    return best, counts
+
+
+def _first_hits(truth: np.ndarray, proposals: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """How many proposals come before the first with at least the IoU: (G, len(thresholds)).
+
+    truth: (G, 2), proposals: (G, M, 2), float32 as in the official script; those that fill up are
+    of zero length and hit nothing.
+    """
+    rank = np.empty((len(truth), len(thresholds)), np.int64)
+    for first in range(0, len(truth), 4096):
+        part = slice(first, first + 4096)
+        begin, end = truth[part, :1], truth[part, 1:]
+        low, high = proposals[part, :, 0], proposals[part, :, 1]
+        inner = (np.minimum(end, high) - np.maximum(begin, low)).clip(0)
+        union = (high - low) + (end - begin) - inner
+        with np.errstate(invalid="ignore", divide="ignore"):
+            iou = inner.astype(np.float64) / union
+        best = np.maximum.accumulate(np.nan_to_num(iou, nan=0.0), axis=1)
+        for t, threshold in enumerate(thresholds):
+            rank[part, t] = (best < threshold).sum(axis=1)
+    return rank
+
+
+class AverageRecall(SegmentRows):
+    """`AUC` and `AR@1`, `AR@5`, ..., means over tIoU 0.5:0.05:0.95, all in [0, 1].
+
+    records, merge: see `SegmentRows`.
+    at: which average numbers of proposals, at most max_avg_proposals.
+    per_tiou: also the recall at each tIoU for the largest of them, `AR@100/0.50` and so on.
+    key: the number that decides which checkpoint is best.
+    """
+
+    higher_is_better = True
+
+    def __init__(
+        self,
+        records: SegmentRecords,
+        at: Sequence[int] = (1, 5, 10, 100),
+        max_avg_proposals: int = 100,
+        per_tiou: bool = False,
+        key: str = "AUC",
+        merge: Merge | None = None,
+    ) -> None:
+        super().__init__(records, merge)
+        names = ["AUC", *(f"AR@{n}" for n in at)]
+        if key not in names:
+            raise ValueError(
+                f"key={key!r} is not computed; this metric computes {', '.join(names)}"
+            )
+        if not at or not all(1 <= n <= max_avg_proposals for n in at):
+            raise ValueError(
+                f"at={list(at)} must lie in 1 ... max_avg_proposals={max_avg_proposals}"
+            )
+        self.at = sorted(at)
+        self.max_avg_proposals = max_avg_proposals
+        self.per_tiou = per_tiou
+        self.key = key
+
+    def charts(self, rows: dict[str, np.ndarray]) -> dict[str, Chart]:
+        """Recall over the average number of proposals, for some tIoU and their mean."""
+        recall, average = average_recall(
+            self.detections(rows),
+            self.records.segments,
+            self.records.segment_rows,
+            self.max_avg_proposals,
+        )
+        lines = {f"tIoU {THRESHOLDS[t]:.2f}": recall[t] for t in range(0, len(THRESHOLDS), 3)}
+        title = "AR@AN"
+        x_label = "average number of proposals"
+        return {"ar_an": Lines(title, x_label, average, {"mean": recall.mean(axis=0), **lines})}
+
+    def score(self, detections: Detections) -> dict[str, float]:
+        if len(self.records.segments) == 0:
+            log.warning("the annotations have no segments: there is nothing to compare with")
+            return {"AUC": math.nan} | {f"AR@{n}": math.nan for n in self.at}
+        recall, average = average_recall(
+            detections, self.records.segments, self.records.segment_rows, self.max_avg_proposals
+        )
+        mean = recall.mean(axis=0)
+        scores = {"AUC": float(np.trapezoid(mean, average) / average[-1])}
+        column = {n: max(round(100 * n / self.max_avg_proposals), 1) - 1 for n in self.at}
+        scores |= {f"AR@{n}": float(mean[column[n]]) for n in self.at}
+        if self.per_tiou:
+            most = self.at[-1]
+            for threshold, values in zip(THRESHOLDS, recall, strict=True):
+                scores[f"AR@{most}/{threshold:.2f}"] = float(values[column[most]])
+        return scores

@@ -213,7 +213,7 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
         path = run.folder / "predictions.png"
         samples = []
         # Twelve spread over the list, not in step with classes that take turns in it.
-        for row in np.linspace(0, len(rows["index"]) - 1, 12).astype(int):
+        for row in np.unique(np.linspace(0, len(rows["index"]) - 1, 12).astype(int)):
             item = dataset[int(rows["index"][row])]
             if "video" in item:
                 frames = item["video"].reshape(-1, *item["video"].shape[-3:])

@@ -89,3 +89,18 @@ def test_frozen_stages_and_norm_eval():
     assert not any(norm.training for norm in batch_norms(net))
     with pytest.raises(ValueError, match="frozen_stages=5"):
         X3D(frozen_stages=5)
+
+
+def test_checkpointed_stages_have_the_same_gradients():
+    nets = [
+        X3D(base_channels=8, gamma_d=0.2, zero_init_residual=False, checkpoint_stages=stages)
+        for stages in ((), (2, 3))
+    ]
+    nets[1].load_state_dict(nets[0].state_dict())
+    x = torch.randn(2, 3, 3, 64, 64)
+    for net in nets:
+        net.train()(x).square().sum().backward()
+    for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+    with pytest.raises(ValueError, match=r"checkpoint_stages=\[0\]"):
+        X3D(checkpoint_stages=[0])

@@ -132,7 +132,7 @@ class ActivityNetDataset(Dataset):
             window = self._window(row, first, len(features))
             segments = self._inside(row, first, len(features))
         labels = self.labels(segments.astype(np.float32))
-        sample = {
+        sample: dict[str, Any] = {
             "feature": np.ascontiguousarray(sequence.T),
             "index": np.int64(index),
             "row": np.int64(row),

@@ -158,7 +158,7 @@ class ProposalDataset(Dataset):
             )
         count = len(proposals)
         rest = [(0, self.top_k - count)]
-        sample = {
+        sample: dict[str, Any] = {
             "proposal": np.pad(proposals[:, :4], [*rest, (0, 0)]),
             "proposal_feature": np.pad(features, [*rest, (0, 0)]),
             "iou": np.pad(iou, rest),

@@ -82,8 +82,9 @@ class SegmentRecords:
         if not 0 <= row < len(self):
             raise IndexError(f"no record {row}, there are {len(self)}")
         own = slice(self.segment_ends[row], self.segment_ends[row + 1])
-        times = map(float, self.times[row])
-        return SegmentRecord(self.name(row), *times, self.segments[own], self.labels[own])
+        duration, span, result_span = self.times[row].tolist()
+        segments, labels = self.segments[own], self.labels[own]
+        return SegmentRecord(self.name(row), duration, span, result_span, segments, labels)
 
     def __iter__(self) -> Iterator[SegmentRecord]:
         return (self[row] for row in range(len(self)))

@@ -28,6 +28,8 @@ def write_shapes_anet(
     length, channels: of the sequences. They are written beside `root` and renamed, so that nobody
     ever sees a part of them; processes that start at the same time wait for the first.
     """
+    if length < 28:
+        raise ValueError(f"length={length} leaves no room for three segments; give at least 28")
     folder = Path(root)
     version = f"{VERSION} shapes_anet {num_train} {num_val} {length} {channels}"
     marker = folder / "version"

@@ -178,8 +178,11 @@ class MetricsFile:
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in plain.items()
         }
-        self._stream.write(json.dumps(finite) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(json.dumps(finite) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise OSError(f"{self.path} could not be written: {error.strerror}") from error
 
     def rewind(self, step: int, validated: bool = True) -> list[dict[str, Any]]:
         """Drop the rows after `step`, in one atomic replacement of the file; those that stay.

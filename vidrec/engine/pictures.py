@@ -194,7 +194,7 @@ def chart(chart: Chart, picture: Path) -> None:
         axes.barh(range(len(names)), [defined[name] for name in names], color=_BLUE)
         _decorate(axes, chart.title)
         axes.set_xlabel("")
-        axes.set_xlim(0, 1)
+        axes.set_xlim(0, 1.06)
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.set_yticks(range(len(names)), [_short(name, 32) for name in names], fontsize=8)
         for place, name in enumerate(names):

@@ -8,6 +8,7 @@ import numpy as np
 
 from vidrec.data.segments import SegmentRecords
 from vidrec.metrics.average_recall import THRESHOLDS
+from vidrec.metrics.charts import Bars, Chart
 from vidrec.metrics.segments import Detections, Merge, SegmentRows, plain_name
 
 
@@ -74,8 +75,8 @@ def _match(
     turn = np.arange(len(chosen)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     free = np.ones((num_groups, truth.shape[1], len(thresholds)), bool)
     by_turn = np.argsort(turn, kind="stable")
-    ends = np.cumsum(np.bincount(turn)) if len(turn) else []
-    for now in np.split(chosen[by_turn], ends[:-1]) if len(turn) else []:
+    ends = np.cumsum(np.bincount(turn))
+    for now in np.split(chosen[by_turn], ends[:-1]):
         own, segment = place[now], detections.segments[now]
         iou = _iou(segment, truth[own])
         candidate = np.where(free[own] & (iou[..., None] >= thresholds), iou[..., None], -1.0)
@@ -168,6 +169,13 @@ class DetectionMAP(SegmentRows):
             detections.scores[index] * np.array([score for _, score in pairs], np.float64),
             [label for label, _ in pairs],
         )
+
+    def charts(self, rows: dict[str, np.ndarray]) -> dict[str, Chart]:
+        """The average precision of each class, mean over tIoU."""
+        detections = self.labelled(self.detections(rows))
+        each = detection_average_precision(detections, self.records).mean(axis=0)
+        values = dict(zip(self.records.classes, each.tolist(), strict=True))
+        return {"class_ap": Bars("average precision, mean over tIoU (%)", values)}
 
     def score(self, detections: Detections) -> dict[str, float]:
         precision = detection_average_precision(self.labelled(detections), self.records)

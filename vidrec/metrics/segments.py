@@ -40,7 +40,7 @@ class Merge:
         scale = max(float(segments[:, 1].max()), 1e-9)
         columns = (segments[:, 0] / scale, segments[:, 1] / scale, scores)
         kept = soft_nms(Candidates(*[torch.from_numpy(c)[None] for c in columns]), *self.settings)
-        count = int(kept.count[0])
+        count = int(kept.counts[0])
         return kept.segments[0, :count].numpy() * scale, kept.scores[0, :count].numpy()
 
 

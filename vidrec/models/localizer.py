@@ -50,7 +50,7 @@ def in_seconds(found: Proposals, window: Tensor) -> dict[str, Tensor]:
     """Segments of sequences that begin and last as `window` (N, 2) says, within them."""
     begin, seconds = window.to(found.segments.device).double()[:, None, None].unbind(-1)
     segments = begin + found.segments.clamp(0, 1) * seconds
-    return {"segments": segments, "scores": found.scores, "count": found.count}
+    return {"segments": segments, "scores": found.scores, "count": found.counts}
 
 
 class BMN(nn.Module):
@@ -117,7 +117,7 @@ class BMN(nn.Module):
         Row d of the map is for proposals of d + 1 positions; its channels are trained by regression
         and by classification.
         """
-        feature = batch["feature"].to(self.x_1d_b[0].weight.dtype)
+        feature = batch["feature"].to(next(self.parameters()).dtype)
         if feature.shape[2] != self.temporal_dim:
             raise ValueError(
                 f"features of length {feature.shape[2]}, but model.net.temporal_dim="
@@ -134,6 +134,8 @@ class BMN(nn.Module):
         """(N, C, T) -> logits (N, 2, D, T)."""
         matched, activate = self.x_3d_p
         first, *rest = self.x_2d_p
+        assert isinstance(matched, nn.Conv3d)
+        assert isinstance(first, nn.Conv2d)
         # Proposals beyond the end sample nothing: their cells hold what the biases make of it. The
         # convolutions with neighbours see them, those of single cells are spared them.
         kernel, bias = first.weight.flatten(1), first.bias

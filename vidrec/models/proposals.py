@@ -22,8 +22,8 @@ class Proposals(NamedTuple):
     """The best segments, best first."""
 
     segments: Tensor  # (N, K, 2) float64, start and end
-    scores: Tensor  # (N, K) float64; 0 beyond `count`
-    count: Tensor  # (N,) int64: how many there are of each video
+    scores: Tensor  # (N, K) float64; 0 beyond `counts`
+    counts: Tensor  # (N,) int64: how many there are of each video
 
 
 def peaks(scores: Tensor, threshold: float = 0.5) -> Tensor:

@@ -2,7 +2,9 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,22 +58,26 @@ class Sender:
 
     def finish(self, exit_code: int) -> None:
         """Wait for the dashboard to take what is queued, but not for ever."""
-        if self._thread.is_alive():
-            self.send(lambda dashboard: dashboard.finish(exit_code))
-            self.send(_end)
-            self._thread.join(FINISH_SECONDS)
+        until = time.monotonic() + FINISH_SECONDS
+        last = (lambda dashboard: dashboard.finish(exit_code)), _end
+        with suppress(queue.Full):
+            for call in last if self._thread.is_alive() else ():
+                self._calls.put(call, timeout=max(until - time.monotonic(), 0))
+        self._thread.join(max(until - time.monotonic(), 0))
         if self._thread.is_alive():
             self.warn(f"{self.name} has not taken everything in {FINISH_SECONDS:.0f} s, leaving it")
 
     def _work(self, dashboard: Dashboard) -> None:
+        failed = False
         while (call := self._calls.get()) is not _end:
             try:
-                call(dashboard)
+                if not failed:
+                    call(dashboard)
             except Exception as error:
                 self.warn(
                     f"{self.name} failed, the run goes on without its dashboard: {sentence(error)}"
                 )
-                return
+                failed = True
 
 
 def _end(dashboard: Dashboard) -> None:

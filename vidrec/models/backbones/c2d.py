@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vidrec.models.backbones.resnet import ResNet
+from vidrec.models.layers.checkpoint import checkpointed
 
 
 class C2D(ResNet):
@@ -18,6 +19,7 @@ class C2D(ResNet):
         out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
         norm_eval: bool = False,
+        checkpoint_stages: Sequence[int] = (),
     ) -> None:
         super().__init__(
             depth,
@@ -25,6 +27,7 @@ class C2D(ResNet):
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
+            checkpoint_stages=checkpoint_stages,
         )
         self.maxpool = nn.MaxPool2d(3, stride=2)  # without padding, unlike in other ResNets
 
@@ -34,7 +37,9 @@ class C2D(ResNet):
         x = self.maxpool(self.conv1(x.transpose(1, 2).flatten(0, 1)))
         maps = []
         for index, stage in enumerate(self.stages()):
-            x = stage(x)
+            keep = self.training and index + 1 in self.checkpoint_stages
+            for block in stage:
+                x = checkpointed(block, x) if keep else block(x)
             if index == 0:
                 x = x.unflatten(0, (batch, -1))
                 even = x.shape[1] // 2 * 2

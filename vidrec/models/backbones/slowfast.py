@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from vidrec.models.backbones.resnet3d import DEPTHS, Flags, ResNet3d
+from vidrec.models.layers.freeze import stop_gradients
+
+LATERALS = ("conv1_lateral", "layer1_lateral", "layer2_lateral", "layer3_lateral")
 
 
 class Lateral(nn.Module):
@@ -91,14 +94,19 @@ class SlowPathway(ResNet3d):
             zero_init_residual=zero_init_residual,
             extra_channels=extra_channels,
         )
-        names = ("conv1", "layer1", "layer2", "layer3")
-        for name, channels, out in zip(names, lateral_channels, extra_channels, strict=True):
+        for name, channels, out in zip(LATERALS, lateral_channels, extra_channels, strict=True):
             lateral = Lateral(channels, out, fusion_kernel, speed_ratio, lateral_norm)
-            self.add_module(f"{name}_lateral", lateral)
+            self.add_module(name, lateral)
+        stop_gradients(self._frozen())
 
-    def fuse(self, after: str, x: Tensor, fast: Tensor) -> Tensor:
-        """Concatenates `fast` to `x` by the lateral connection that follows `after`."""
-        return torch.cat([x, getattr(self, f"{after}_lateral")(fast)], dim=1)
+    def fuse(self, lateral: str, x: Tensor, fast: Tensor) -> Tensor:
+        """Concatenates `fast`, brought by a lateral connection, to `x`."""
+        return torch.cat([x, getattr(self, lateral)(fast)], dim=1)
+
+    def _frozen(self) -> list[nn.Module]:
+        """With the stem and each stage, the connection that follows it."""
+        laterals = [getattr(self, name, None) for name in LATERALS[: self.frozen_stages + 1]]
+        return super()._frozen() + [lateral for lateral in laterals if lateral is not None]
 
 
 class ResNet3dSlowFast(nn.Module):
@@ -144,9 +152,7 @@ class ResNet3dSlowFast(nn.Module):
         x = x[:, :, : x.shape[2] // self.resample_rate * self.resample_rate]
         slow = self.slow_path.stem(x[:, :, :: self.resample_rate])
         fast = self.fast_path.stem(x[:, :, :: self.fast_rate])
-        slow = self.slow_path.fuse("conv1", slow, fast)
-        for index in range(4):
+        for index, lateral in enumerate(LATERALS):
+            slow = self.slow_path.fuse(lateral, slow, fast)
             slow, fast = self.slow_path.stage(index, slow), self.fast_path.stage(index, fast)
-            if index < 3:
-                slow = self.slow_path.fuse(f"layer{index + 1}", slow, fast)
         return slow, fast

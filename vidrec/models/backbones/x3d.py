@@ -1,9 +1,12 @@
 """X3D (Feichtenhofer, CVPR 2020): a small network expanded along several axes."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
+from vidrec.models.layers.checkpoint import checkpointed
 from vidrec.models.layers.conv3d import ConvBN3d
 from vidrec.models.layers.freeze import batch_norms, stop_gradients, stop_statistics
 
@@ -37,6 +40,11 @@ class BlockX3D(nn.Module):
         use_swish: bool,
     ) -> None:
         super().__init__()
+        self.downsample = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = ConvBN3d(
+                in_channels, out_channels, (1, 1, 1), (1, stride, stride), relu=False
+            )
         self.conv1 = ConvBN3d(in_channels, inner_channels)
         self.conv2 = ConvBN3d(
             inner_channels,
@@ -46,14 +54,9 @@ class BlockX3D(nn.Module):
             groups=inner_channels,
             relu=False,
         )
-        self.se_module = None if se_ratio is None else SqueezeExcite(inner_channels, se_ratio)
         self.swish = nn.SiLU(inplace=True) if use_swish else nn.ReLU(inplace=True)
         self.conv3 = ConvBN3d(inner_channels, out_channels, relu=False)
-        self.downsample = None
-        if stride != 1 or in_channels != out_channels:
-            self.downsample = ConvBN3d(
-                in_channels, out_channels, (1, 1, 1), (1, stride, stride), relu=False
-            )
+        self.se_module = None if se_ratio is None else SqueezeExcite(inner_channels, se_ratio)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,6 +90,8 @@ class X3D(nn.Module):
     use_swish: SiLU in place of the ReLU inside blocks.
     frozen_stages: the stem (0) and the stages up to this one (1 to 4) are not trained; -1: all are.
     norm_eval: BatchNorm keeps its running statistics in training.
+    checkpoint_stages: stages, counted from 1, whose activations are computed again in the backward
+        pass: less memory for more time.
     zero_init_residual: blocks start as the identity.
     """
 
@@ -101,13 +106,19 @@ class X3D(nn.Module):
         use_swish: bool = True,
         frozen_stages: int = -1,
         norm_eval: bool = False,
+        checkpoint_stages: Sequence[int] = (),
         zero_init_residual: bool = True,
     ) -> None:
         super().__init__()
+        if not set(checkpoint_stages) <= {1, 2, 3, 4}:
+            raise ValueError(
+                f"X3D checkpoint_stages={list(checkpoint_stages)}: stages count from 1 to 4"
+            )
         if not -1 <= frozen_stages <= 4:
             raise ValueError(f"X3D frozen_stages={frozen_stages} is not in -1 to 4")
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.checkpoint_stages = tuple(checkpoint_stages)
         width = base = round_width(base_channels, gamma_w)
         self.conv1_s = SpatialStem(in_channels, base)
         self.conv1_t = ConvBN3d(base, base, (5, 1, 1), groups=base)
@@ -136,8 +147,10 @@ class X3D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, T, H, W) -> (B, out_channels, T, H / 32, W / 32)."""
         x = self.conv1_t(self.conv1_s(x))
-        for stage in self._stages():
-            x = stage(x)
+        for number, stage in enumerate(self._stages(), start=1):
+            keep = self.training and number in self.checkpoint_stages
+            for block in stage:
+                x = checkpointed(block, x) if keep else block(x)
         return self.conv5(x)
 
     def train(self, mode: bool = True) -> "X3D":
@@ -147,7 +160,7 @@ class X3D(nn.Module):
             stop_statistics(batch_norms(self))
         return self
 
-    def _stages(self) -> list[nn.Module]:
+    def _stages(self) -> list[Any]:
         return [getattr(self, f"layer{number}") for number in range(1, 5)]
 
     def _frozen(self) -> list[nn.Module]:

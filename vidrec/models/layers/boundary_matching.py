@@ -82,6 +82,8 @@ class BoundaryMatching(nn.Module):
     entries that are not 0.
     """
 
+    place: Tensor  # of each cell in the map
+
     def __init__(
         self, temporal_dim: int, num_samples: int, num_samples_per_bin: int, boundary_ratio: float
     ) -> None:

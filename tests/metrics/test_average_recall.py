@@ -1,0 +1,167 @@
+"""AR@AN against the official procedure, written out video by video and threshold by threshold."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vidrec.data.segments import SegmentRecord, SegmentRecords
+from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall, average_recall
+from vidrec.metrics.segments import Detections
+
+
+def table(videos):
+    return SegmentRecords.pack(
+        [
+            SegmentRecord(
+                name, 100.0, 100.0, 100.0, np.array(s, float).reshape(-1, 2), np.zeros(len(s), int)
+            )
+            for name, s in videos.items()
+        ],
+        ["x"],
+    )
+
+
+def drawn(seed, num_videos=30, most=120):
+    rng = np.random.default_rng(seed)
+    videos, found = {}, []
+    for i in range(num_videos):
+        videos[f"v_{i}"] = np.sort(rng.uniform(0, 100, (int(rng.integers(1, 5)), 2)), axis=1)
+        count = int(rng.choice([0, 3, most // 2, most]))
+        segments = np.sort(rng.uniform(0, 100, (count, 2)), axis=1)
+        hits = videos[f"v_{i}"][rng.integers(len(videos[f"v_{i}"]), size=count)]
+        near = rng.uniform(size=(count, 1)) < 0.4
+        segments = np.where(near, hits + rng.normal(0, 3, (count, 2)), segments)
+        found.append(np.column_stack([np.sort(segments, axis=1), rng.uniform(size=count)]))
+    records = table(videos)
+    rows = np.repeat(np.arange(num_videos), [len(f) for f in found])
+    joined = np.concatenate(found)
+    return records, found, Detections(rows, joined[:, :2], joined[:, 2])
+
+
+def official(records, found, max_avg):
+    """Recall (10, 100) and proposals (100,), one video, threshold and share after the other."""
+    total, num = sum(map(len, found)), len(records)
+    max_avg = total / num if max_avg is None else max_avg
+    ratio = max_avg * num / total
+    scores, retrieved = [], 0
+    for record, proposals in zip(records, found, strict=True):
+        best = proposals[np.argsort(-proposals[:, 2])][:, :2].astype(np.float32)
+        truth = record.segments.astype(np.float32)
+        keep = min(int(len(best) * ratio), len(best))
+        if len(best) == 0:
+            scores.append(np.zeros((len(truth), 1)))
+            continue
+        retrieved += keep
+        iou = np.zeros((len(truth), keep))
+        for g, (start, end) in enumerate(truth):
+            for p, (low, high) in enumerate(best[:keep]):
+                inner = max(min(end, high) - max(start, low), np.float32(0))
+                iou[g, p] = float(inner) / ((high - low) + (end - start) - inner)
+        scores.append(iou)
+    shares = np.arange(1, 101) / 100 * (max_avg * num / retrieved)
+    recall = np.zeros((len(THRESHOLDS), 100))
+    positives = sum(len(s) for s in scores)
+    for t, threshold in enumerate(THRESHOLDS):
+        for j, share in enumerate(shares):
+            for s in scores:
+                count = min(int(s.shape[1] * share), s.shape[1])
+                recall[t, j] += (s[:, :count] >= threshold).any(axis=1).sum()
+    return recall / positives, shares * retrieved / num
+
+
+@pytest.mark.parametrize("max_avg", [100, 20, None])
+def test_recall_is_the_official_one(max_avg):
+    records, found, detections = drawn(0)
+    recall, average = average_recall(detections, records.segments, records.segment_rows, max_avg)
+    expected, proposals = official(records, found, max_avg)
+    np.testing.assert_allclose(recall, expected, atol=1e-12)
+    np.testing.assert_allclose(average, proposals, rtol=1e-12)
+    assert 0.2 < recall[0, -1] < 1
+
+
+def test_scores_are_means_over_thresholds():
+    records, found, detections = drawn(1)
+    scores = AverageRecall(records, per_tiou=True).score(detections)
+    expected, proposals = official(records, found, 100)
+    mean = expected.mean(axis=0)
+    for n in (1, 5, 10, 100):
+        assert scores[f"AR@{n}"] == pytest.approx(mean[n - 1], abs=1e-12)
+    area = np.trapezoid(mean, proposals) / proposals[-1]
+    assert scores["AUC"] == pytest.approx(area, abs=1e-12)
+    assert scores["AR@100/0.75"] == pytest.approx(expected[5, -1])
+
+
+def test_perfect_and_empty():
+    records = table({"a": [[10, 20], [30, 50]], "b": [[0, 90]], "c": []})
+    perfect = Detections(np.array([0, 0, 1]), records.segments, np.array([0.9, 0.8, 0.7]))
+    assert AverageRecall(records).score(perfect)["AR@100"] == 1
+    nothing = Detections(np.zeros(0, int), np.zeros((0, 2)), np.zeros(0))
+    assert AverageRecall(records).score(nothing) == dict.fromkeys(
+        ("AUC", "AR@1", "AR@5", "AR@10", "AR@100"), 0.0
+    )
+    # Without any truth there is nothing to measure.
+    assert math.isnan(AverageRecall(table({"a": []})).score(perfect)["AUC"])
+
+
+def test_equal_scores_keep_their_order():
+    records = table({"a": [[10, 20]]})
+    segments = np.array([[10.0, 20.0], [50.0, 60.0]])
+    for order, expected in (([0, 1], 1.0), ([1, 0], 0.0)):
+        found = Detections(np.zeros(2, int), segments[order], np.ones(2))
+        metric = AverageRecall(records, at=(1, 2), max_avg_proposals=2)
+        assert metric.score(found)["AR@1"] == expected
+
+
+def predictions(records, detections, rows):
+    """What a net says of some samples, one for each video."""
+    own = [np.flatnonzero(detections.rows == row) for row in rows]
+    most = 120
+    segments, scores = np.zeros((len(rows), most, 2)), np.zeros((len(rows), most))
+    for i, which in enumerate(own):
+        segments[i, : len(which)] = detections.segments[which]
+        scores[i, : len(which)] = detections.scores[which]
+    index = torch.tensor(rows)
+    return (
+        {
+            "segments": torch.from_numpy(segments),
+            "scores": torch.from_numpy(scores),
+            "count": torch.tensor([len(which) for which in own]),
+        },
+        {"index": index, "row": index},
+    )
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_any_number_of_ranks_gives_the_same_numbers(world):
+    """Each rank sees its share of the predictions, and all of the truth."""
+    records, _, detections = drawn(2)
+    expected = AverageRecall(records).score(detections)
+    metrics = [AverageRecall(records) for _ in range(world)]
+    for rank, metric in enumerate(metrics):
+        metric.update(*predictions(records, detections, list(range(rank, len(records), world))))
+    gathered = {
+        name: np.concatenate([metric.rows[name] for metric in metrics]) for name in metrics[0].rows
+    }
+    for metric in metrics:
+        assert metric.compute(gathered) == pytest.approx(expected, abs=1e-12)
+    if world > 1:
+        # What a rank alone would say, were the truth its share as well.
+        alone = metrics[0].compute(metrics[0].rows)
+        assert alone["AR@100"] < 0.8 * expected["AR@100"]
+
+
+def test_a_rank_without_samples_has_empty_rows():
+    metric = AverageRecall(table({"a": [[1, 2]]}))
+    assert {len(values) for values in metric.rows.values()} == {0}
+    with pytest.raises(ValueError, match="no video was scored"):
+        metric.compute(metric.rows)
+
+
+def test_wrong_options():
+    records = table({"a": [[1, 2]]})
+    with pytest.raises(ValueError, match="key='AR@7' is not computed"):
+        AverageRecall(records, key="AR@7")
+    with pytest.raises(ValueError, match="max_avg_proposals=50"):
+        AverageRecall(records, max_avg_proposals=50)

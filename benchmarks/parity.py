@@ -268,7 +268,7 @@ def composed(golden: dict[str, Any], experiment: str | None, overrides: list[str
 
 def compare(golden: dict[str, Any], experiment: str | None, overrides: list[str]) -> dict[str, Any]:
     """Everything that the figures allow to compare. One branch for each kind of model."""
-    localizes = golden["model_cfg"]["type"] in ("BMN", "TEM", "PEM")
+    localizes = golden.get("model_cfg", {}).get("type") in ("BMN", "TEM", "PEM")
     if not localizes and not isinstance(golden.get("logits"), list):
         raise NotUnderstood(f"it has no list of `logits`; it has {', '.join(golden)}")
     clips, train_clips = (None, None) if localizes else clips_of(golden)

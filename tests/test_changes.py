@@ -24,7 +24,9 @@ def test_a_bare_recipe_has_no_changes():
 
 
 def test_what_was_changed_is_there_and_what_follows_from_it_is_not():
-    found = changed(f"experiment={EXPERIMENT}", "++model.clip.size=112", "++schedule.clip_norm=null")
+    found = changed(
+        f"experiment={EXPERIMENT}", "++model.clip.size=112", "++schedule.clip_norm=null"
+    )
     assert found == {"model.clip.size": [224, 112], "schedule.clip_norm": [40, None]}
 
 

@@ -13,6 +13,19 @@ from vidrec.overrides import lenient
 SMALL = {
     "tsn": ["model.net.backbone.depth=18", "model.net.cls_head.in_channels=512"],
     "tsm": ["model.net.backbone.depth=18", "model.net.cls_head.in_channels=512"],
+    "slowonly": [
+        "model.net.backbone.depth=18",
+        "model.net.cls_head.in_channels=512",
+        "model.clip.frames=4",
+    ],
+    "slowfast": [
+        "model.net.backbone.slow_pathway.depth=18",
+        "model.net.backbone.fast_pathway.depth=18",
+        "model.net.cls_head.in_channels=576",
+        "model.net.backbone.resample_rate=4",
+        "model.net.backbone.speed_ratio=4",
+        "model.clip.frames=4",
+    ],
     "swin3d": [
         "model.net.backbone.arch={embed_dims: 8, depths: [1, 1, 2, 1], num_heads: [1, 1, 2, 2]}",
         "model.net.cls_head.in_channels=64",

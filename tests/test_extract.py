@@ -18,7 +18,7 @@ from vidrec.extract import Windows, extract_run, find_videos
 SMALL = [
     "model=tsn_tiny", "data=motions", "model.clip.size=32", "model.clip.test_size=32",
     "data/views=center_crop", "runtime.num_workers=0", "runtime.device=cpu", "data.num_classes=4",
-    "runtime.progress=false", "window=6", "stride=5",
+    "runtime.progress=false", "window=6", "stride=5", "crops=test",
 ]  # fmt: skip
 
 

@@ -212,6 +212,7 @@ class ExtractConf(TrainConf):
     out: str = "features"  # one .npz a video, and features.json
     window: int | None = None  # frames that one feature sees; null: as in training
     stride: int | None = None  # frames from one feature to the next; null: half a window
+    crops: str = "val"  # of each window: those of validation (the centre) or of the test, averaged
     chunk: int = 8  # windows of one forward pass
 
 

@@ -13,6 +13,12 @@ def sentence(error: BaseException) -> str:
     'x.mp4: empty'
     """
     text = str(error).rstrip()
+    if text.startswith("DataLoader worker"):
+        first_line = text.splitlines()[0].rstrip(".")
+        return (
+            f"{first_line}: mostly because memory ran out; the same command continues, "
+            "fewer runtime.num_workers need less"
+        )
     if not text.startswith("Caught "):
         return text
     kind, separator, rest = text.rsplit("\n", 1)[-1].partition(": ")

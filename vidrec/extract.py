@@ -96,13 +96,17 @@ def extract_run(conf: ExtractConf) -> None:
     """Write the features of every video of `conf.videos` into `conf.out`; what is there stays."""
     if conf.data.stack != 1 or conf.model.sample != "clip":
         raise ValueError("features are extracted from RGB video files: choose a model of RGB clips")
+    if conf.crops not in ("val", "test"):
+        raise ValueError(f"crops={conf.crops}: choose val (the centre) or test")
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
         set_torch_options(conf)
         root, paths = find_videos(conf.videos)
         out = Path(conf.out)
         windows = choose_windows(conf)
-        settings = f"{conf.checkpoint} {windows.window} {windows.stride} {windows.num_frames}"
+        settings = (
+            f"{conf.checkpoint} {windows.window} {windows.stride} {windows.num_frames} {conf.crops}"
+        )
         missing = [path for path in paths if not is_done(target(path, root, out), settings)]
         mine = missing[dist.rank :: dist.world]
         net = build.build_net(conf.model)
@@ -185,7 +189,7 @@ def write_features(
 ) -> list[tuple[Path, str]]:
     """Extract and write one video after the other; the files that could not be read, and why."""
     loader = DataLoader(
-        Chunks(paths, windows, build.build_steps(conf.data, "test")),
+        Chunks(paths, windows, build.build_steps(conf.data, conf.crops)),
         batch_size=None,
         num_workers=min(build.num_workers(conf.runtime, dist), len(paths)),
     )

@@ -43,8 +43,10 @@ def fill(name: str) -> None:
     real = Path.open
 
     def open_full(self, mode="r", *arguments, **options):
-        full = Path("/dev/full") if self.name == name and mode == "a" else self
-        return real(full, mode, *arguments, **options)
+        if self.name == name and mode == "a":
+            self.touch()
+            return real(Path("/dev/full"), mode, *arguments, **options)
+        return real(self, mode, *arguments, **options)
 
     Path.open = open_full
 

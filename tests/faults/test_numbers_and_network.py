@@ -1,8 +1,16 @@
 """A loss that is not a number, and dashboards that cannot be reached."""
 
+import os
+import signal
 import socket
+import sys
+import time
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+from wandb_file import read
 
 pytestmark = pytest.mark.slow
 
@@ -32,3 +40,29 @@ def test_without_a_wandb_server_nothing_but_the_upload_is_lost(train, same, serv
     assert "wandb: offline; `wandb sync" in done.output
     assert list(done.folder.glob("wandb/offline-run-*/*.wandb"))
     same(done)
+
+
+def test_a_killed_run_goes_on_in_wandb_under_its_id_without_repeating_steps(train, same):
+    killed = train("runtime.dashboard=wandb", "runtime.wandb.group=g")
+    killed.wait_for("[7/8]")
+    os.kill(killed.process.pid, signal.SIGSTOP)
+    time.sleep(1)  # wandb's own process writes rows out a moment later
+    os.killpg(killed.process.pid, signal.SIGKILL)
+    killed.wait()
+    again = train("runtime.dashboard=wandb", "runtime.wandb.group=g")
+    assert again.wait() == 0, again.output
+    assert "continuing after step" in again.output
+    same(again)
+    runs = read(again.folder, wait=False)
+    assert len({run["run"].run_id for run in runs}) == 1
+    assert [run["run"].run_group for run in runs] == ["g", "g"]
+    rows = [row for run in runs for row in run["rows"]]
+    assert [row["step"] for row in rows if "train/loss" in row] == list(range(1, 9))
+    assert [row["step"] for row in rows if "val/top1" in row] == [4, 8]
+    assert {"lr", "grad_norm", "samples_per_second"} <= rows[0].keys()
+    media = {name.removesuffix("._type") for row in rows for name in row if name.endswith("._type")}
+    assert media == {"curves", "confusion", "predictions", "prediction_clips"}
+    changes = runs[-1]["config"]["changes"]
+    assert changes["schedule.epochs"] == "8 → 2"
+    assert "schedule.lr.decay.T_max" not in changes  # follows from it
+    assert read(again.folder)[-1]["exit"] == 0

@@ -232,7 +232,6 @@ def test_a_killed_rank_ends_the_job_with_the_reason(cluster, data, tmp_path):
         until(lambda: "JobState=FAILED" in job_said(cluster, job), 60)
         assert time.monotonic() - started < 60
     finally:  # the launcher learns the end of such a job from sacct, which this cluster has not
-
         process.kill()
     logs = [
         path.read_text()

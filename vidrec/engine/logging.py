@@ -9,9 +9,12 @@ import logging
 import math
 import os
 import shutil
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -131,6 +134,9 @@ class Run:
         if not self._open:
             return
         self._open = False
+        if exit_code and threading.current_thread() is threading.main_thread():
+            # torch reports a lost loader worker by raising wherever the program is, even in here.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._status.clear()
         if self._dashboard:
             self._dashboard.finish(exit_code)
@@ -195,7 +201,8 @@ class MetricsFile:
         return [json.loads(line) for line in kept]
 
     def close(self) -> None:
-        self._stream.close()
+        with suppress(OSError):  # of a row that `write` has failed with
+            self._stream.close()
 
     def _keep(self, last_step: float, validated: bool) -> list[str]:
         def stays(line: str) -> bool:

@@ -84,10 +84,11 @@ def train_run(
         agreed = True
         raise
     except BaseException as error:
-        if which := heartbeat.wait_for_loss():
-            error = RuntimeError(f"{which}, this rank ends too; {where}")
-        say("failed", error=sentence(error))
-        raise error
+        which = heartbeat.wait_for_loss()
+        say("failed", error=which or sentence(error))
+        if which:
+            raise RuntimeError(f"{which}, this rank ends too; {where}") from error
+        raise
     finally:
         heartbeat.stop(clean=agreed)
         run.finish(exit_code)

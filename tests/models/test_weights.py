@@ -589,7 +589,7 @@ def test_every_image_network_that_an_experiment_starts_from_matches_as_it_says()
         with initialize_config_dir(conf_dir(), version_base="1.3"):
             conf = validation.check(compose("train", overrides=[f"experiment={name}"]))
         kind, separator, source = (conf.model.weights or "").partition("://")
-        key = (str(conf.model.net["backbone"]), source)
+        key = (str(conf.model.net.get("backbone")), source)
         if not separator or kind not in ("torchvision", "timm") or key in seen:
             continue
         seen.add(key)

@@ -19,6 +19,7 @@ from vidrec.engine.dashboards.sender import sentence
 ANSWER_SECONDS = 5.0  # a server that says nothing for so long is not asked to take the run
 INIT_SECONDS = 20.0  # then the run is recorded offline
 FINISH_SECONDS = 120.0  # then what is not uploaded stays on disk
+FLUSH_SECONDS = 1.0  # rows that a killed machine may take with it
 ID, SENT = "wandb_id", "wandb_sent.json"
 
 
@@ -106,8 +107,9 @@ def start(
 
 def _init(wandb: Any, mode: str, folder: Path, conf: WandbConf, config: dict[str, Any]) -> Any:
     options: dict[str, Any] = {"console": "off", "silent": True, "init_timeout": INIT_SECONDS}
-    if "finish_timeout" in type(wandb.Settings()).model_fields:  # not in older versions
-        options["finish_timeout"] = FINISH_SECONDS
+    newer = {"finish_timeout": FINISH_SECONDS, "x_transaction_log_flush_interval": FLUSH_SECONDS}
+    known = type(wandb.Settings()).model_fields  # fewer in older versions
+    options |= {name: value for name, value in newer.items() if name in known}
     run = wandb.init(
         dir=str(folder),
         mode=mode,

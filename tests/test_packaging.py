@@ -25,7 +25,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_the_package_and_the_configuration_and_nothing_else(wheel):
     expected = {
         path.relative_to(ROOT).as_posix(): path.read_bytes()
-        for path in (ROOT / "vidrec").rglob("*.py")
+        for path in [*(ROOT / "vidrec").rglob("*.py"), ROOT / "vidrec" / "models" / "zoo.json"]
     } | {
         f"vidrec/{path.relative_to(ROOT).as_posix()}": path.read_bytes()
         for path in (ROOT / "conf").rglob("*")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data._utils import signal_handling
 from torch.utils.data import DataLoader, Dataset
 
 Key = tuple[int, int]  # (epoch, index): what a sample is a function of
@@ -91,6 +92,9 @@ def make_loader(
 
     prefetch: batches each worker prepares ahead.
     """
+    # torch would report a lost worker by raising wherever the program is, in the middle of writing a
+    # checkpoint too. Without its handler the loader itself finds out, within five seconds.
+    signal_handling._SIGCHLD_handler_set = True
     return DataLoader(
         dataset,
         batch_sampler=batches,  # type: ignore[arg-type]
@@ -110,7 +114,6 @@ def _end_workers() -> None:
     multiprocessing would do so with SIGTERM, to which they do not listen, and wait for ever. It registered
     its own clean-up before, so that this comes first.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would report them as lost
     for child in multiprocessing.active_children():
         child.kill()
 

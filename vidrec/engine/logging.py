@@ -9,10 +9,8 @@ import logging
 import math
 import os
 import shutil
-import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -134,9 +132,6 @@ class Run:
         if not self._open:
             return
         self._open = False
-        if exit_code and threading.current_thread() is threading.main_thread():
-            # torch reports a lost loader worker by raising wherever the program is, even in here.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._status.clear()
         if self._dashboard:
             self._dashboard.finish(exit_code)

@@ -33,3 +33,7 @@ def test_what_was_changed_is_there_and_what_follows_from_it_is_not():
 def test_a_group_choice_beside_the_recipe_is_a_change():
     found = changed("model=tsn", "schedule/mixing=mixup")
     assert any(key.startswith("schedule.mixing") for key in found)
+
+
+def test_a_recipe_that_is_nothing_without_a_value_of_ones_own_does_no_harm():
+    assert changed("data=folders", "++data.root=mine")["data.root"] == ["???", "mine"]

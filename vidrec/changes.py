@@ -6,6 +6,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from vidrec.config import conf_dir
 
@@ -30,8 +31,13 @@ def changes(
     else:  # in the process that a launcher started
         with initialize_config_dir(conf_dir(), version_base="1.3"):
             recipe = compose(config_name, bare)
-    before, after = (_flat(OmegaConf.to_container(c, resolve=True)) for c in (recipe, cfg))
     written, changed = (_flat(OmegaConf.to_container(c, resolve=False)) for c in (recipe, cfg))
+    try:
+        before, after = (_flat(OmegaConf.to_container(c, resolve=True)) for c in (recipe, cfg))
+    except (
+        OmegaConfBaseException
+    ):  # the bare recipe needs a value that only an override gives, such as a folder
+        before, after = written, changed
     return {
         key: [before.get(key, ABSENT), after.get(key, ABSENT)]
         for key in [*after, *(key for key in before if key not in after)]

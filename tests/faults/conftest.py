@@ -26,6 +26,11 @@ SMALL = [
 ]  # fmt: skip
 
 
+def own_environment() -> dict[str, str]:
+    """Without what wandb leaves behind in this process, such as the address of its service."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+
+
 class Training:
     """A training process; `folder` is its run directory."""
 
@@ -94,7 +99,7 @@ def train(tmp_path: Path, videos: Path) -> Iterator[Callable[..., Training]]:
                 [*command, f"hydra.run.dir={folder}", *arguments],
                 cwd=tmp_path, stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 text=True, start_new_session=True, preexec_fn=prepare,
-                env=os.environ | {
+                env=own_environment() | {
                     "PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{ROOT}",
                     "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "VIDREC_FAULT": fault,
                 } | (environment or {}),
@@ -128,7 +133,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, videos: Path) -> Training:
         process = subprocess.Popen(
             [*command, f"hydra.run.dir={folder / 'run'}"], cwd=folder, stdout=stream,
             stderr=subprocess.STDOUT, text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            env=own_environment() | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
     training = Training(process, folder / "run", output)
     assert training.wait() == 0, training.output

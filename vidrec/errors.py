@@ -1,5 +1,8 @@
 """What a person reads of an error."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 EXPECTED = (ValueError, OSError, RuntimeError, FloatingPointError)
 """Errors that say what is wrong with the input or the machine; others are faults of the code."""
 
@@ -23,3 +26,16 @@ def sentence(error: BaseException) -> str:
         return text
     kind, separator, rest = text.rsplit("\n", 1)[-1].partition(": ")
     return rest if separator and " " not in kind else text
+
+
+@contextmanager
+def told_in_a_sentence() -> Iterator[None]:
+    """End the program with a sentence for a wrong configuration and for expected errors."""
+    from vidrec.validation import ConfigError  # not needed for `--help`
+
+    try:
+        yield
+    except ConfigError as error:
+        raise SystemExit(f"configuration error: {error}") from None
+    except EXPECTED as error:
+        raise SystemExit(f"error: {sentence(error)}") from None

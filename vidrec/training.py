@@ -75,7 +75,7 @@ def train_run(
         )
         if dist.rank == 0:
             draw(outcome, metric, loaders.val.dataset, class_names, run)
-            report(conf, outcome, folder, run, time.monotonic() - started)
+            report(metric.key, outcome, folder, run, time.monotonic() - started)
         say("finished", best=outcome.best)
         exit_code, agreed = 0, True
         return outcome.best
@@ -230,9 +230,8 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
         run.warn(f"a picture could not be drawn: {error}")
 
 
-def report(conf: TrainConf, outcome: Outcome, folder: Path, run: Run, seconds: float) -> None:
-    """The last lines: what came out and where it is."""
-    key = build.build_metric(conf.data).key
+def report(key: str, outcome: Outcome, folder: Path, run: Run, seconds: float) -> None:
+    """The last lines: what came out and where it is; key: the score that decides."""
     if outcome.rows:
         run.info(f"best val/{key} {outcome.best:.4f} after {duration(seconds)}")
     else:

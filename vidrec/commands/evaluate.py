@@ -6,7 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from vidrec.config import EvaluateConf, conf_dir, register
-from vidrec.errors import EXPECTED, sentence
+from vidrec.errors import told_in_a_sentence
 from vidrec.overrides import hand_to_hydra, of_run
 
 register()
@@ -43,14 +43,9 @@ def run(cfg: DictConfig) -> None:
     # Imported here so that `--help` and `--cfg job` answer at once.
     from vidrec import validation
 
-    try:
+    with told_in_a_sentence():
         conf = validation.check(cfg, EvaluateConf)
-    except validation.ConfigError as error:
-        raise SystemExit(f"configuration error: {error}") from None
-    from vidrec.evaluation import evaluate_run
+        assert isinstance(conf, EvaluateConf)
+        from vidrec.evaluation import evaluate_run
 
-    assert isinstance(conf, EvaluateConf)
-    try:
         evaluate_run(conf)
-    except EXPECTED as error:
-        raise SystemExit(f"error: {sentence(error)}") from None

@@ -5,7 +5,7 @@ from omegaconf import DictConfig
 
 from vidrec.commands.evaluate import with_run
 from vidrec.config import ProposalsConf, conf_dir, register
-from vidrec.errors import EXPECTED, sentence
+from vidrec.errors import told_in_a_sentence
 from vidrec.overrides import hand_to_hydra
 
 register()
@@ -26,14 +26,9 @@ def run(cfg: DictConfig) -> None:
     # Imported here so that `--help` and `--cfg job` answer at once.
     from vidrec import validation
 
-    try:
+    with told_in_a_sentence():
         conf = validation.check(cfg, ProposalsConf)
-    except validation.ConfigError as error:
-        raise SystemExit(f"configuration error: {error}") from None
-    from vidrec.proposals import proposals_run
+        assert isinstance(conf, ProposalsConf)
+        from vidrec.proposals import proposals_run
 
-    assert isinstance(conf, ProposalsConf)
-    try:
         proposals_run(conf)
-    except EXPECTED as error:
-        raise SystemExit(f"error: {sentence(error)}") from None

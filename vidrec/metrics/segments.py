@@ -2,6 +2,7 @@
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,7 +45,7 @@ class Merge:
         return kept.segments[0, :count].numpy() * scale, kept.scores[0, :count].numpy()
 
 
-class SegmentRows:
+class SegmentRows(ABC):
     """The segments of the samples seen since the last `reset`, as arrays with a row a sample.
 
     records: the truth about all videos, whichever of them a rank has seen.
@@ -107,9 +108,9 @@ class SegmentRows:
             raise ValueError("no video was scored; is the list empty?")
         return self.score(self.detections(rows))
 
+    @abstractmethod
     def score(self, detections: Detections) -> dict[str, float]:
         """What the metric says of the segments of all videos."""
-        raise NotImplementedError
 
     def score_file(self, path: str | Path) -> dict[str, float]:
         """The same of a results JSON, whoever wrote it."""

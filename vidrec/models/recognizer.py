@@ -1,5 +1,6 @@
 """Recognition of videos: the only module that sees a batch; backbones and heads take tensors."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -11,7 +12,7 @@ from vidrec.data.batch import ClipBatch, ViewBatch, cut_views
 AverageClips = Literal["prob", "score", "none"]
 
 
-class Recognizer(nn.Module):
+class Recognizer(nn.Module, ABC):
     """What `Recognizer2D` and `Recognizer3D` share: normalisation, views and their average.
 
     neck: between backbone and head, over feature maps (B, C, T, h, w): a tuple of maps to the map
@@ -93,9 +94,9 @@ class Recognizer(nn.Module):
             if value is not None
         }
 
+    @abstractmethod
     def classify(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
         """Clips (B, T, C, H, W) -> logits (B, K), auxiliary logits (B, K)."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def predict(self, batch: ClipBatch | ViewBatch) -> dict[str, Tensor]:

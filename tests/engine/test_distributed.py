@@ -88,6 +88,31 @@ def test_two_ranks_with_micro_batches_are_one_rank_with_all_of_them(tmp_path):
     assert logged == pytest.approx(np.reshape(losses, (-1, 2)).mean(axis=1), rel=1e-5)
 
 
+THREADS = """
+import sys, torch
+from pathlib import Path
+from vidrec.engine import distributed
+
+dist = distributed.start("cpu", 1.0)
+net = dist.wrap(torch.nn.Linear(2, 2))
+net(torch.ones(1, 2)).sum().backward()
+dist.barrier()
+del net
+names = lambda: {path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")}
+during = {name for name in names() if "gloo" in name}
+dist.stop()
+assert during, "the threads have other names"
+assert not during & names(), names()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of threads are in /proc")
+def test_no_thread_of_the_group_outlives_it():
+    """One that holds a tensor when the interpreter ends aborts the process, once in a while."""
+    codes, errors = finish(start_ranks(["-c", THREADS]))
+    assert codes == [0, 0], errors
+
+
 @pytest.mark.slow
 def test_ranks_that_were_killed_resume_exactly(tmp_path):
     options = {

@@ -1,8 +1,10 @@
 """The ranks of a run: one process, or several started by torchrun or Slurm."""
 
+import gc
 import os
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib import import_module
 
 import numpy as np
 import torch
@@ -72,7 +74,9 @@ class Distributed:
         self.max(0)
 
     def stop(self) -> None:
+        """Leave the group. Its threads end here, not in the middle of the interpreter's end."""
         if td.is_initialized():
+            gc.collect()  # a DistributedDataParallel that is still in a cycle holds the group
             td.destroy_process_group()
 
 
@@ -99,6 +103,11 @@ def start(device: str = "auto", timeout_minutes: float = 10.0) -> Distributed:
     else:
         own = torch.device("cpu")
     if world > 1:
+        # DistributedDataParallel imports it anyway. Imported after the group exists it would keep
+        # the group, and gloo's threads with it; one that still holds a tensor when Python ends
+        # aborts the process ("terminate called without an active exception").
+        import_module("torch._dynamo")
+
         _rendezvous()
         td.init_process_group(
             "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo",

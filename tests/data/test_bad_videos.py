@@ -10,7 +10,9 @@ def test_each_file_is_named_once_and_the_limit_is_fatal():
         "unreadable video b.mp4: no video stream",
     ]
     assert bad.add([("a.mp4", "empty")]) == []
-    with pytest.raises(RuntimeError, match=r"3 unreadable videos .* 2 .*max_bad_fraction.*c\.mp4: cut"):
+    with pytest.raises(
+        RuntimeError, match=r"3 unreadable videos .* 2 .*max_bad_fraction.*c\.mp4: cut"
+    ):
         bad.add([("c.mp4", "cut")])
 
 

@@ -53,6 +53,4 @@ def test_views_are_cut_from_videos_of_several_sizes():
     expected = small[[1, 1], 1:6, 3:7][:, :, ::-1]  # the mirrored view of the first sample
     np.testing.assert_array_equal(views[0, 1].numpy(), expected)
     np.testing.assert_array_equal(views[1, 0].numpy(), large[[2, 0], 0:5, 5:9])
-    np.testing.assert_array_equal(
-        cut_views(collate(samples), 1, 2).numpy(), views[:, 1:2].numpy()
-    )
+    np.testing.assert_array_equal(cut_views(collate(samples), 1, 2).numpy(), views[:, 1:2].numpy())

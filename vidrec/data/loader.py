@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data._utils import signal_handling
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data._utils import signal_handling
 
 Key = tuple[int, int]  # (epoch, index): what a sample is a function of
 
@@ -92,8 +92,8 @@ def make_loader(
 
     prefetch: batches each worker prepares ahead.
     """
-    # torch would report a lost worker by raising wherever the program is, in the middle of writing a
-    # checkpoint too. Without its handler the loader itself finds out, within five seconds.
+    # torch would report a lost worker by raising wherever the program is, in the middle of writing
+    # a checkpoint too. Without its handler the loader itself finds out, within five seconds.
     signal_handling._SIGCHLD_handler_set = True
     return DataLoader(
         dataset,
@@ -111,8 +111,8 @@ def make_loader(
 def _end_workers() -> None:
     """End the workers that an exception left behind.
 
-    multiprocessing would do so with SIGTERM, to which they do not listen, and wait for ever. It registered
-    its own clean-up before, so that this comes first.
+    multiprocessing would do so with SIGTERM, to which they do not listen, and wait for ever. It
+    registered its own clean-up before, so that this comes first.
     """
     for child in multiprocessing.active_children():
         child.kill()

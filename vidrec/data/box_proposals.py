@@ -1,0 +1,152 @@
+"""Person boxes of a detector by key frame: pickle, csv, JSON or npz, by the end of the file's name.
+
+- pickle: `{"VIDEO,0902": (P, 5)}`, as the published proposal files of AVA; nothing in it is run.
+- csv: lines `video,timestamp,x1,y1,x2,y2,score`; the score may be left out.
+- JSON: `{"VIDEO,0902": [[x1, y1, x2, y2, score], ...]}`.
+- npz: `keys` (n,) text, `boxes` (P, 5), `ends` (n + 1,): boxes of the i-th key are those from
+  ends[i] to ends[i + 1].
+
+Boxes are shares of the frame.
+"""
+
+import csv
+import itertools
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidrec.data.box_records import key
+from vidrec.models import unpickle
+
+SUFFIXES = (".pkl", ".pickle", ".csv", ".json", ".npz")
+
+
+def read_proposals(path: str) -> dict[str, np.ndarray]:
+    """`VIDEO,0902` -> (P, 4 or 5) float32: x1, y1, x2, y2 and perhaps a score.
+
+    Raises ValueError for a file that is none, naming the key or the line.
+    """
+    suffix = _suffix(path)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"the proposal file {path} does not exist")
+    if suffix == ".csv":
+        return _read_csv(path)
+    if suffix == ".npz":
+        return _read_npz(path)
+    if suffix == ".json":
+        with open(path, encoding="utf-8") as text:
+            try:
+                content = json.load(text)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path} is not JSON: {error}") from None
+    else:
+        with open(path, "rb") as file:
+            try:
+                content = unpickle.load(file)
+            except unpickle.UnsafePickle as error:
+                raise ValueError(
+                    f"{path} holds {error}, which is not data, and is not read; a proposal file is "
+                    "a dictionary of arrays"
+                ) from None
+            except (pickle.UnpicklingError, EOFError) as error:
+                raise ValueError(f"{path} is not a pickle: {error}") from None
+    if not isinstance(content, Mapping):
+        raise ValueError(
+            f"{path} holds a {type(content).__name__}, not a dictionary {{'VIDEO,0902': boxes}}"
+        )
+    return {str(name): _boxes(path, str(name), boxes) for name, boxes in content.items()}
+
+
+def write_proposals(path: str, proposals: Mapping[str, np.ndarray]) -> None:
+    """Write `VIDEO,0902` -> (P, 5) in the format that the file's name ends with, all or nothing."""
+    suffix = _suffix(path)
+    arrays = {
+        name: np.asarray(boxes, np.float32).reshape(-1, 5) for name, boxes in proposals.items()
+    }
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    partial = f"{path}.{os.getpid()}.partial{suffix}"
+    try:
+        if suffix == ".npz":
+            np.savez_compressed(
+                partial,
+                keys=np.array(list(arrays), dtype=str),
+                boxes=np.concatenate([np.zeros((0, 5), np.float32), *arrays.values()]),
+                ends=np.cumsum([0, *map(len, arrays.values())]),
+            )
+        elif suffix == ".csv":
+            with open(partial, "w", newline="", encoding="utf-8") as file:
+                for name, boxes in arrays.items():
+                    video, _, timestamp = name.rpartition(",")
+                    for box in boxes.tolist():
+                        csv.writer(file).writerow([video, timestamp, *(f"{v:.6g}" for v in box)])
+        elif suffix == ".json":
+            rounded = {
+                name: [[round(value, 6) for value in box] for box in boxes.tolist()]
+                for name, boxes in arrays.items()
+            }
+            Path(partial).write_text(json.dumps(rounded), encoding="utf-8")
+        else:
+            Path(partial).write_bytes(pickle.dumps(arrays, protocol=4))
+        os.replace(partial, path)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def _suffix(path: str) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"the proposal file {path} does not end with one of {', '.join(SUFFIXES)}")
+    return suffix
+
+
+def _boxes(path: str, name: str, boxes: Any) -> np.ndarray:
+    try:
+        array = np.asarray(boxes, dtype=np.float32)
+    except (TypeError, ValueError):
+        array = np.zeros(1, np.float32)
+    if array.size == 0:
+        return np.zeros((0, 5), np.float32)
+    if array.ndim != 2 or array.shape[1] not in (4, 5):
+        raise ValueError(
+            f"{path}, key {name!r}: boxes of shape {array.shape} are not (P, 5), x1, y1, x2, y2 "
+            "and a score"
+        )
+    return array
+
+
+def _read_csv(path: str) -> dict[str, np.ndarray]:
+    found: dict[str, list[list[float]]] = {}
+    with open(path, newline="", encoding="utf-8") as file:
+        for number, row in enumerate(csv.reader(file), start=1):
+            if not row:
+                continue
+            try:
+                timestamp, *box = [float(value) for value in row[1:]]
+                if len(box) not in (4, 5):
+                    raise ValueError
+            except ValueError:
+                raise ValueError(
+                    f"{path}, line {number}: {','.join(row)!r} is not "
+                    "video,timestamp,x1,y1,x2,y2,score"
+                ) from None
+            found.setdefault(key(row[0], timestamp), []).append([*box, 1.0][:5])
+    return {name: np.array(boxes, np.float32) for name, boxes in found.items()}
+
+
+def _read_npz(path: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            keys, boxes, ends = arrays["keys"].tolist(), arrays["boxes"], arrays["ends"].tolist()
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{path} does not have the arrays keys, boxes and ends: {error}") from None
+    if len(ends) != len(keys) + 1 or (ends and ends[-1] != len(boxes)):
+        raise ValueError(f"{path}: {len(keys)} keys, {len(boxes)} boxes and their ends do not fit")
+    return {
+        str(name): _boxes(path, str(name), boxes[start:stop])
+        for name, (start, stop) in zip(keys, itertools.pairwise(ends), strict=True)
+    }

@@ -103,7 +103,10 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     bad = [entry for sample in samples for entry in sample.get("bad_videos", ())]
     rows = [sample for sample in samples if "index" in sample]
     batch: dict[str, Any] = {}
-    if rows and "crop" in rows[0]:
+    if rows and "boxes" in rows[0]:
+        batch["video"] = _stack_padded([sample["video"][0] for sample in rows])
+        rows = _count_through(rows)
+    elif rows and "crop" in rows[0]:
         batch["video"] = _stack_padded([sample["video"] for sample in rows])
         for key in ("frames", "crop"):
             batch[key] = torch.from_numpy(np.stack([sample[key] for sample in rows]))
@@ -115,8 +118,26 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     return batch
 
 
+def _count_through(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Samples of boxes, whose rows, views and proposals then count through the batch."""
+    moved = []
+    num_proposals = 0
+    for place, sample in enumerate(samples):
+        moved.append(
+            sample
+            | {
+                "box_view": sample["box_view"] + place * sample["video"].shape[1],
+                "box_proposal": sample["box_proposal"] + num_proposals,
+                "proposal_sample": sample["proposal_sample"] + place,
+                "truth_sample": sample["truth_sample"] + place,
+            }
+        )
+        num_proposals += len(sample["proposals"])
+    return moved
+
+
 def _stack_padded(videos: list[np.ndarray]) -> Tensor:
-    """Videos (F, H, W, C) of several sizes -> (N, F, H, W, C), zeros at the end of each axis."""
+    """Arrays of several shapes -> (N, ...) of the largest, zeros at the end of each axis."""
     shape = [max(sizes) for sizes in zip(*(video.shape for video in videos), strict=True)]
     out = torch.zeros(len(videos), *shape, dtype=torch.uint8)
     for row, video in zip(out, videos, strict=True):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -20,6 +22,21 @@ class Plan:
     flip: bool = False
     crops: tuple[tuple[int, int, int, int, int], ...] = ()
     flip_vertical: bool = False
+
+    def move(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes (n, 4), x1, y1, x2, y2 in pixels of the source -> of the scaled, mirrored frame.
+
+        Not clipped: what lies outside of the crop stays outside.
+        """
+        left, top, width, height = self.box
+        new_height, new_width = self.size
+        x = (boxes[:, 0::2] - left) * (new_width / width)
+        y = (boxes[:, 1::2] - top) * (new_height / height)
+        if self.flip:
+            x = new_width - x[:, ::-1]
+        if self.flip_vertical:
+            y = new_height - y[:, ::-1]
+        return np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1)
 
 
 @dataclass

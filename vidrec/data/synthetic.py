@@ -5,14 +5,14 @@ the same frames. What is drawn follows from (dataset, split, index), the same on
 """
 
 import colorsys
-import fcntl
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import numpy as np
+
+from vidrec.data.examples import write_once
 
 # Raised when what is drawn changes: older copies on disk are then written again.
 VERSION = "3"
@@ -41,7 +41,7 @@ def write_motions(root: str, num_train: int = 480, num_val: int = 160) -> None:
 def draw_shape(name: str, rng: np.random.Generator, num_frames: int = 24) -> np.ndarray:
     """(num_frames, 72, 72, 3) uint8."""
     size = 72
-    background = _background(rng, size, colourful=0.4)
+    background = texture(rng, size, colourful=0.4)
     hue = SHAPES.index(name) / len(SHAPES) + rng.uniform(-0.02, 0.02)
     colour = np.array(colorsys.hsv_to_rgb(hue % 1, rng.uniform(0.7, 1), rng.uniform(0.8, 1))) * 255
     radius = rng.uniform(16, 21)
@@ -51,15 +51,15 @@ def draw_shape(name: str, rng: np.random.Generator, num_frames: int = 24) -> np.
     frames = []
     for t in np.linspace(0, 1, num_frames):
         x, y = start + (end - start) * t
-        u, v = _coordinates(size, x, y, angle + turn * t, radius)
-        frames.append(_blend(background, colour, _coverage(name, u, v, radius)))
+        u, v = coordinates(size, x, y, angle + turn * t, radius)
+        frames.append(blend(background, colour, cover(name, u, v, radius)))
     return np.stack(frames)
 
 
 def draw_motion(name: str, rng: np.random.Generator, num_frames: int = 25) -> np.ndarray:
     """(num_frames, 64, 64, 3) uint8. The picture's top and bottom edges are joined."""
     size = 64
-    background = _background(rng, size)
+    background = texture(rng, size)
     colour = rng.uniform(160, 255, 3)
     radius, x, phase = rng.uniform(7, 10), rng.uniform(24, size - 24), rng.uniform(0, size)
     frames = []
@@ -68,13 +68,13 @@ def draw_motion(name: str, rng: np.random.Generator, num_frames: int = 25) -> np
         y = (phase + size * position / num_frames) % size
         coverage = np.zeros((size, size))
         for shifted in (y - size, y, y + size):
-            u, v = _coordinates(size, x, shifted, 0.0, radius)
-            coverage = np.maximum(coverage, _coverage("circle", u, v, radius))
-        frames.append(_blend(background, colour, coverage))
+            u, v = coordinates(size, x, shifted, 0.0, radius)
+            coverage = np.maximum(coverage, cover("circle", u, v, radius))
+        frames.append(blend(background, colour, coverage))
     return np.stack(frames)
 
 
-def _background(rng: np.random.Generator, size: int, colourful: float = 1.0) -> np.ndarray:
+def texture(rng: np.random.Generator, size: int, colourful: float = 1.0) -> np.ndarray:
     """A dim texture of a few smooth waves, (size, size, 3) in [0, 255]; grey at `colourful` 0."""
     y, x = np.mgrid[:size, :size] / size
     picture = np.zeros((size, size, 3))
@@ -88,7 +88,7 @@ def _background(rng: np.random.Generator, size: int, colourful: float = 1.0) -> 
     return np.clip(grey + colourful * (picture - grey), 0, 255)
 
 
-def _coordinates(
+def coordinates(
     size: int, x: float, y: float, angle: float, radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The picture's pixels in the turned coordinates of a shape of radius 1 at (x, y)."""
@@ -97,7 +97,7 @@ def _coordinates(
     return dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
 
 
-def _coverage(name: str, u: np.ndarray, v: np.ndarray, radius: float) -> np.ndarray:
+def cover(name: str, u: np.ndarray, v: np.ndarray, radius: float) -> np.ndarray:
     """How much of each pixel a shape covers, from its signed distance (negative inside)."""
     r = np.hypot(u, v)
     match name:
@@ -129,7 +129,7 @@ def _coverage(name: str, u: np.ndarray, v: np.ndarray, radius: float) -> np.ndar
     return np.clip(0.5 - distance * radius, 0, 1)
 
 
-def _blend(background: np.ndarray, colour: np.ndarray, coverage: np.ndarray) -> np.ndarray:
+def blend(background: np.ndarray, colour: np.ndarray, coverage: np.ndarray) -> np.ndarray:
     picture = background + (colour - background) * coverage[..., None]
     return np.round(picture).astype(np.uint8)
 
@@ -156,53 +156,27 @@ def _write_dataset(
     sizes: dict[str, int],
     draw: Callable[[str, np.random.Generator], np.ndarray],
 ) -> None:
-    """Write the dataset into `root` unless a complete one of this version and size is there.
+    """Write the dataset into `root` unless a complete one of this version and size is there."""
 
-    It is written beside `root` and renamed, so that nobody ever sees a part of it; processes that
-    start at the same time wait for the first.
-    """
-    folder = Path(root)
-    version = f"{VERSION} {name} " + " ".join(f"{split}={n}" for split, n in sizes.items())
-    if _is_current(folder, version):
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.parent / f".{folder.name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if _is_current(folder, version):
-            return
-        if folder.exists() and not (folder / "version").is_file() and any(folder.iterdir()):
-            raise ValueError(
-                f"{folder} holds files that are not the example data; "
-                "move it away or set data.root to another folder"
-            )
-        part, old = (folder.parent / f".{folder.name}.{word}" for word in ("part", "old"))
-        for leftover in (part, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        (part / "videos").mkdir(parents=True)
-        (part / "classes.txt").write_text("".join(f"{c}\n" for c in classes))
+    def write(folder: Path) -> None:
+        (folder / "videos").mkdir()
+        (folder / "classes.txt").write_text("".join(f"{c}\n" for c in classes))
         jobs = [(split, i) for split, size in sizes.items() for i in range(size)]
         lists: dict[str, list[str]] = {split: [] for split in sizes}
-        for split, i in _progress(jobs, f"writing the example videos to {folder}"):
+        for split, i in progress(jobs, f"writing the example videos to {root}"):
             label = i % len(classes)
             seed = [ord(letter) for letter in f"{name} {split}"] + [i]
             file = f"videos/{split}_{i:04d}_{classes[label]}.mp4"
-            write_video(part / file, draw(classes[label], np.random.default_rng(seed)))
+            write_video(folder / file, draw(classes[label], np.random.default_rng(seed)))
             lists[split].append(f"{file} {label}\n")
         for split, lines in lists.items():
-            (part / f"{split}.txt").write_text("".join(lines))
-        (part / "version").write_text(version)
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+            (folder / f"{split}.txt").write_text("".join(lines))
+
+    version = f"{VERSION} {name} " + " ".join(f"{split}={n}" for split, n in sizes.items())
+    write_once(root, version, write)
 
 
-def _is_current(folder: Path, version: str) -> bool:
-    marker = folder / "version"
-    return marker.is_file() and marker.read_text() == version
-
-
-def _progress(jobs: list[tuple[str, int]], title: str) -> Iterator[tuple[str, int]]:
+def progress(jobs: list[tuple[str, int]], title: str) -> Iterator[tuple[str, int]]:
     """The jobs, with a bar on a terminal and one line elsewhere."""
     if not sys.stderr.isatty():
         print(f"{title} ({len(jobs)} files, once)", file=sys.stderr)

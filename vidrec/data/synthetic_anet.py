@@ -4,14 +4,14 @@ Sequences of noise in which segments are planted: all features of a segment poin
 of its class. What is drawn follows from (split, index), the same on every machine.
 """
 
-import fcntl
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from vidrec.data.examples import write_once
 
 # Raised when what is drawn changes: older copies on disk are then written again.
 VERSION = "1"
@@ -25,31 +25,14 @@ def write_shapes_anet(
 ) -> None:
     """Write `train.json`, `val.json` and `csv/v_NAME.csv` into `root`, unless they are there.
 
-    length, channels: of the sequences. They are written beside `root` and renamed, so that nobody
-    ever sees a part of them; processes that start at the same time wait for the first.
+    length, channels: of the sequences.
     """
     if length < 28:
         raise ValueError(f"length={length} leaves no room for three segments; give at least 28")
-    folder = Path(root)
-    version = f"{VERSION} shapes_anet {num_train} {num_val} {length} {channels}"
-    marker = folder / "version"
-    if marker.is_file() and marker.read_text() == version:
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.parent / f".{folder.name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if marker.is_file() and marker.read_text() == version:
-            return
-        if folder.exists() and not marker.is_file() and any(folder.iterdir()):
-            raise ValueError(
-                f"{folder} holds files that are not the example data; "
-                "move it away or set data.root to another folder"
-            )
-        print(f"writing the example sequences to {folder} (once)", file=sys.stderr)
-        part, old = (folder.parent / f".{folder.name}.{word}" for word in ("part", "old"))
-        for leftover in (part, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        (part / "csv").mkdir(parents=True)
+
+    def write(folder: Path) -> None:
+        print(f"writing the example sequences to {root} (once)", file=sys.stderr)
+        (folder / "csv").mkdir()
         for split, size in (("train", num_train), ("val", num_val)):
             videos = {}
             for i in range(size):
@@ -57,15 +40,12 @@ def write_shapes_anet(
                 rng = np.random.default_rng([*split.encode(), i])
                 features, segments = draw_sequence(rng, length, channels)
                 header = ",".join(f"f{c}" for c in range(channels))
-                file = part / "csv" / f"{name}.csv"
+                file = folder / "csv" / f"{name}.csv"
                 np.savetxt(file, features, fmt="%.4f", delimiter=",", header=header, comments="")
                 videos[name] = _annotation(segments, length)
-            (part / f"{split}.json").write_text(json.dumps(videos, indent=1))
-        (part / "version").write_text(version)
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+            (folder / f"{split}.json").write_text(json.dumps(videos, indent=1))
+
+    write_once(root, f"{VERSION} shapes_anet {num_train} {num_val} {length} {channels}", write)
 
 
 def draw_sequence(

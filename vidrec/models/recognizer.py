@@ -8,23 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from vidrec.data.batch import ClipBatch, ViewBatch, cut_views
+from vidrec.models.normalise import Normalised
 
 AverageClips = Literal["prob", "score", "none"]
 
 
-class Recognizer(nn.Module, ABC):
+class Recognizer(Normalised, ABC):
     """What `Recognizer2D` and `Recognizer3D` share: normalisation, views and their average.
 
     neck: between backbone and head, over feature maps (B, C, T, h, w): a tuple of maps to the map
         for the head and, in training, the logits (B, K) of an auxiliary classifier (or None).
-    mean, std: of the frames' channels on the scale 0 to 255; fewer values than channels repeat.
+    mean, std: see `Normalised`.
     average_clips: how the views of a video become its scores; see `average_views`.
     max_test_images: frames of one forward pass in `predict`, which bounds its memory. A clip is
         never divided.
     """
-
-    scale: Tensor
-    shift: Tensor
 
     def __init__(
         self,
@@ -36,9 +34,7 @@ class Recognizer(nn.Module, ABC):
         max_test_images: int = 128,
         neck: nn.Module | None = None,
     ) -> None:
-        super().__init__()
-        if len(mean) != len(std):
-            raise ValueError(f"mean={list(mean)} and std={list(std)} differ in length")
+        super().__init__(mean, std)
         if average_clips not in (None, *get_args(AverageClips)):
             raise ValueError(f"average_clips='{average_clips}': choose prob, score or none")
         if max_test_images < 1:
@@ -49,36 +45,10 @@ class Recognizer(nn.Module, ABC):
         self.cls_head = cls_head
         self.average_clips = average_clips
         self.max_test_images = max_test_images
-        # One multiply-add: (x - mean) / std = x * scale + shift.
-        scale = 1 / torch.tensor(list(std), dtype=torch.float64)
-        shift = -torch.tensor(list(mean), dtype=torch.float64) * scale
-        self.register_buffer("scale", scale.float(), persistent=False)
-        self.register_buffer("shift", shift.float(), persistent=False)
 
     def forward(self, batch: ClipBatch) -> dict[str, Tensor]:
         """`video` (N, V, T, H, W, C), uint8 or on the same scale -> `outputs`."""
         return self.outputs(self.normalise(batch["video"]))
-
-    def normalise(self, video: Tensor) -> Tensor:
-        """(N, V, T, H, W, C), 0 to 255 -> (N, V, T, C, H, W), channels last in memory as before.
-
-        Computed in the precision of the weights, given in that of the first convolution.
-        """
-        width, channels = video.shape[-2:]
-        if channels % len(self.scale):
-            raise ValueError(
-                f"model.net.mean and model.net.std have {len(self.scale)} values, the frames "
-                f"{channels} channels: give one value for each, or one for all"
-            )
-        # Whole rows at once: several times faster on a processor than factors that change with
-        # every value.
-        repeats = width * channels // len(self.scale)
-        rows = video.flatten(-2).to(self.scale.dtype)
-        rows = torch.addcmul(self.shift.repeat(repeats), rows, self.scale.repeat(repeats))
-        device = video.device.type
-        if torch.is_autocast_enabled(device):
-            rows = rows.to(torch.get_autocast_dtype(device))
-        return rows.unflatten(-1, (width, channels)).movedim(-1, -3)
 
     def outputs(self, clips: Tensor) -> dict[str, Tensor]:
         """Normalised clips (N, V, T, C, H, W) -> `logits` (N, V, K).

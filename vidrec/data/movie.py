@@ -1,0 +1,117 @@
+"""Reading moments of a movie by the time, without a pass over its two hours of packets."""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from vidrec.data.frame_table import OpenVideo, file_version, open_video
+from vidrec.data.plan import Plan
+from vidrec.data.scaling import Cutter, quarter_turns
+from vidrec.data.source import Source, VideoError
+
+# Decoders that leave out frames nothing refers to (NONREF) without changing a bit of the others.
+_SKIPS_EXACTLY = {"h264", "hevc"}
+_SKIP_BEFORE = 2.0  # seconds before the first moment, up to which such frames are left out
+_RETRY = (0.0, 20.0, 120.0)  # seconds to jump earlier, where an index led past the moment
+
+
+def seconds_to_pts(seconds: float, time_base: Fraction, start: float = 0.0) -> int:
+    """The time stamp of a moment of a stream; the frame on display has the last one up to it.
+
+    start: second of the stream's clock at which the file begins. Rounded to the nearest, as muxers
+    round the times of frames to the base.
+
+    >>> seconds_to_pts(902, Fraction(1, 30000))
+    27060000
+    >>> seconds_to_pts(2 / 30, Fraction(1, 1000), start=1.4)
+    1467
+    """
+    return round((Fraction(seconds) + Fraction(start)) / time_base)
+
+
+class MovieSource(Source):
+    """The frames on display at some moments, decoded when opened; frame i is that of the i-th.
+
+    seconds: (F,) ascending, from the beginning of the file. Those before the first frame and after
+    the last show the first and the last.
+    """
+
+    fps = None
+
+    def __init__(self, path: str, seconds: np.ndarray, accurate: bool = False) -> None:
+        self.name = path
+        self._accurate = accurate
+        file_version(path)
+        with open_video(path, path) as video:
+            try:
+                self._decoded = _frames_at(video, seconds.tolist(), path)
+            except FFmpegError as error:
+                reason = error.strerror or str(error)
+                raise VideoError(
+                    f"{path}: decoding failed around {seconds[0]:.1f} s: {reason}"
+                ) from error
+        self.num_frames = len(self._decoded)
+        first = self._decoded[0]
+        self.width, self.height = first.width, first.height
+        if quarter_turns(first) % 2:
+            self.width, self.height = first.height, first.width
+
+    def _frames(self, wanted: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        return ((index, self._decoded[index]) for index in wanted)
+
+    def _cutter(self, plan: Plan) -> Callable[[Any, np.ndarray], None]:
+        return Cutter(plan, self.width, self.height, self._accurate)
+
+
+def _frames_at(video: OpenVideo, seconds: list[float], name: str) -> list[av.VideoFrame]:
+    """The frame on display at each of `seconds`, which ascend."""
+    base = video.stream.time_base
+    if base is None:
+        raise VideoError(f"{name}: the video stream has no clock; extract its frames instead")
+    start = (video.container.start_time or 0) / av.time_base
+    targets = [seconds_to_pts(second, base, start) for second in seconds]
+    for earlier in _RETRY:
+        begin = max(targets[0] - seconds_to_pts(earlier, base), seconds_to_pts(0, base, start))
+        # An index may lead past the moment: then the jump is tried again from further before.
+        frames = _decode_from(video, begin, targets, name, exact=earlier < _RETRY[-1])
+        if frames:
+            return frames
+    raise VideoError(f"{name}: no frame can be decoded around {seconds[0]:.1f} s")
+
+
+def _decode_from(
+    video: OpenVideo, begin: int, targets: list[int], name: str, exact: bool
+) -> list[av.VideoFrame]:
+    """The frames on display at `targets`, decoding from the keyframe before `begin`.
+
+    Empty where that keyframe comes after the first target (unless not `exact`) or nothing comes.
+    """
+    context = video.stream.codec_context
+    assert video.stream.time_base is not None
+    margin = seconds_to_pts(_SKIP_BEFORE, video.stream.time_base)
+    video.container.seek(begin, stream=video.stream, backward=True)
+    found: list[av.VideoFrame] = []
+    shown: av.VideoFrame | None = None
+    at_start = begin <= (video.stream.start_time or 0)
+    for packet in video.demux():
+        if context.name in _SKIPS_EXACTLY:
+            skip = packet.pts is not None and packet.pts < targets[0] - margin
+            context.skip_frame = "NONREF" if skip else "DEFAULT"
+        for frame in context.decode(packet):
+            if frame.pts is None:
+                raise VideoError(f"{name}: its frames have no time; extract its frames instead")
+            if shown is None and frame.pts > targets[0] and exact and not at_start:
+                return []
+            while len(found) < len(targets) and frame.pts > targets[len(found)]:
+                found.append(shown or frame)
+            if frame.is_corrupt and frame.pts >= targets[0] - margin:
+                second = float(frame.pts * video.stream.time_base)
+                raise VideoError(f"{name}: the frame at {second:.2f} s is corrupt")
+            if len(found) == len(targets):
+                return found
+            shown = frame
+    return found + [shown] * (len(targets) - len(found)) if shown is not None else []

@@ -1,0 +1,71 @@
+"""What a detector learns from its boxes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class ActionLoss:
+    """Cross-entropy of the actions in the boxes that have any, perhaps focal.
+
+    Focal loss (Lin et al., ICCV 2017, equation 4): alpha (1 - p)^gamma on each entry, where p is the
+    probability of what is true.
+
+    multilabel: several actions at once, each by itself; else one of them.
+    background_class: column 0 is the background and is not learned.
+    topk, threshold: recall and precision of the k best actions, and of those that are likelier than
+        the threshold, are logged.
+    """
+
+    def __init__(
+        self,
+        multilabel: bool = True,
+        background_class: bool = True,
+        focal_gamma: float = 0.0,
+        focal_alpha: float = 1.0,
+        topk: Sequence[int] = (3, 5),
+        threshold: float = 0.5,
+    ) -> None:
+        self.multilabel = multilabel
+        self.first = int(background_class)
+        self.focal_gamma = focal_gamma
+        self.focal_alpha = focal_alpha
+        self.topk = tuple(topk)
+        self.threshold = threshold
+
+    def __call__(
+        self, outputs: Mapping[str, Tensor], batch: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """outputs: `logits` and `labels` (S, K). `loss` is 0 where no box has an action."""
+        logits = outputs["logits"][:, self.first :].float()
+        labels = outputs["labels"][:, self.first :].to(logits.dtype)
+        acts = (labels.sum(dim=1) > 0).to(logits.dtype)
+        if self.multilabel:
+            entries = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+            entries = self._focal(entries).mean(dim=1)
+        else:
+            entries = self._focal(F.cross_entropy(logits, labels, reduction="none"))
+        # Without masks of varying length: boxes that have no action weigh nothing.
+        count = acts.sum().clamp(min=1)
+        loss = (entries * acts).sum() / count
+        logged = {"loss": loss, "loss_action_cls": loss.detach()}
+        with torch.no_grad():
+            shown = logits.sigmoid() if self.multilabel else logits.softmax(dim=1)
+            found = {f"thr={self.threshold:g}": shown > self.threshold}
+            for k in self.topk:
+                best = shown.topk(min(k, shown.shape[1]), dim=1).indices
+                found[f"top{k}"] = torch.zeros_like(shown, dtype=torch.bool).scatter(1, best, True)
+            for name, chosen in found.items():
+                right = (chosen & (labels > 0)).sum(dim=1)
+                recall = right / labels.sum(dim=1).clamp(min=1)
+                precision = right / (chosen.sum(dim=1) + 1e-6)
+                logged[f"recall@{name}"] = (recall * acts).sum() / count
+                logged[f"prec@{name}"] = (precision * acts).sum() / count
+        return logged
+
+    def _focal(self, entries: Tensor) -> Tensor:
+        probability = torch.exp(-entries)
+        return self.focal_alpha * (1 - probability) ** self.focal_gamma * entries

@@ -1,0 +1,54 @@
+"""Relations of an actor to the scene around it."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidrec.models.layers.conv3d import ConvBN3d
+
+
+class ACRNHead(nn.Module):
+    """Actor-Centric Relation Network (Sun et al., ECCV 2018, section 3.2).
+
+    The features of an actor meet those of every place of the map, then convolutions look at them.
+
+    in_channels: of actor and map together. stride, num_convs, kernel_size: of those convolutions.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        num_convs: int = 1,
+        kernel_size: int = 3,
+    ) -> None:
+        super().__init__()
+        if in_channels % 2:
+            raise ValueError(
+                f"in_channels={in_channels} are those of actor and map, an even number"
+            )
+        self.conv1 = ConvBN3d(in_channels, out_channels)
+        size, step = (1, kernel_size, kernel_size), (1, stride, stride)
+        self.conv2 = ConvBN3d(out_channels, out_channels, size, step)
+        self.convs = nn.ModuleList(
+            ConvBN3d(out_channels, out_channels, size) for _ in range(num_convs - 1)
+        )
+
+    def forward(self, x: Tensor, joined: Tensor, views: Tensor, bank: Tensor | None) -> Tensor:
+        """Features (R, C, t, s, s) of boxes in the maps `joined` (B, C, 1, h, w) of their `views`.
+
+        Returns (R, out_channels, 1, h, w).
+        """
+        # A convolution of one cell over joined channels is the sum of two: that of the actor is the
+        # same at every place, that of the map for every actor of the clip.
+        convolution = self.conv1.conv
+        assert isinstance(convolution, nn.Conv3d)
+        actor_weight, map_weight = convolution.weight.chunk(2, dim=1)
+        actor = F.conv3d(x.amax(dim=(2, 3, 4), keepdim=True), actor_weight)
+        scene = F.conv3d(joined, map_weight)[views]
+        x = torch.relu(self.conv1.bn(actor + scene))
+        x = self.conv2(x)
+        for conv in self.convs:
+            x = conv(x)
+        return x

@@ -1,0 +1,67 @@
+"""The actions in a box, from its features."""
+
+import torch
+from torch import Tensor, nn
+
+
+class BBoxHead(nn.Module):
+    """Pools the features of a box and classifies them (Feichtenhofer et al., ICCV 2019, section 5).
+
+    num_classes: columns, with the background where there is one.
+    background_class: column 0 is the background.
+    temporal_pool_type, spatial_pool_type: `avg` or `max`, time first.
+    dropout_ratio: on the features, or, with `dropout_before_pool=False`, on what is pooled of them.
+    mlp_head: a hidden layer before the classifier.
+    multilabel: several actions at once (sigmoid), else one (softmax).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        background_class: bool,
+        temporal_pool_type: str = "avg",
+        spatial_pool_type: str = "max",
+        dropout_ratio: float = 0.0,
+        dropout_before_pool: bool = True,
+        mlp_head: bool = False,
+        multilabel: bool = True,
+    ) -> None:
+        super().__init__()
+        for name, kind in (
+            ("temporal_pool_type", temporal_pool_type),
+            ("spatial_pool_type", spatial_pool_type),
+        ):
+            if kind not in ("avg", "max"):
+                raise ValueError(f"{name}='{kind}' is neither avg nor max")
+        self.background_class = background_class
+        self.temporal_pool_type = temporal_pool_type
+        self.spatial_pool_type = spatial_pool_type
+        self.dropout_before_pool = dropout_before_pool
+        self.multilabel = multilabel
+        self.dropout = nn.Dropout(dropout_ratio)
+        classifier = nn.Linear(in_channels, num_classes)
+        nn.init.normal_(classifier.weight, std=0.01)
+        nn.init.zeros_(classifier.bias)
+        self.fc_cls: nn.Module = classifier
+        if mlp_head:
+            self.fc_cls = nn.Sequential(nn.Linear(in_channels, in_channels), nn.ReLU(), classifier)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, in_channels, t, s, s) -> logits (R, num_classes)."""
+        if self.dropout_before_pool:
+            x = self.dropout(x)
+        x = pool_box(x, self.temporal_pool_type, self.spatial_pool_type)
+        if not self.dropout_before_pool:
+            x = self.dropout(x)
+        return self.fc_cls(x)
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Probabilities (R, num_classes)."""
+        return logits.sigmoid() if self.multilabel else logits.softmax(dim=-1)
+
+
+def pool_box(x: Tensor, temporal: str = "avg", spatial: str = "max") -> Tensor:
+    """The features of boxes, (R, C, t, s, s) -> (R, C)."""
+    x = x.mean(dim=2) if temporal == "avg" else x.amax(dim=2)
+    return x.mean(dim=(2, 3)) if spatial == "avg" else torch.amax(x, dim=(2, 3))

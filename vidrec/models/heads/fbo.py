@@ -1,0 +1,160 @@
+"""Feature bank operators: what happens in a box in the light of the minute around it.
+
+Wu et al., Long-Term Feature Banks for Detailed Video Understanding, CVPR 2019, section 3.3. Short
+term: the features of a box. Long term: those of the boxes before and after, from a bank.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from vidrec.models.heads.bbox_head import pool_box
+
+
+class FBOHead(nn.Module):
+    """Joins to the pooled features of each box what an operator makes of them and of the bank.
+
+    fbo: short-term features (R, C, 1, 1, 1) and long-term ones (R, D, L, 1, 1) -> (R, E, 1, 1, 1).
+    temporal_pool_type, spatial_pool_type: `avg` or `max`, time first.
+    """
+
+    def __init__(
+        self, fbo: nn.Module, temporal_pool_type: str = "avg", spatial_pool_type: str = "max"
+    ) -> None:
+        super().__init__()
+        self.fbo = fbo
+        self.temporal_pool_type = temporal_pool_type
+        self.spatial_pool_type = spatial_pool_type
+
+    def forward(self, x: Tensor, joined: Tensor, views: Tensor, bank: Tensor | None) -> Tensor:
+        """Features (R, C, t, s, s) of boxes; bank: (B, L, D) of their `views` -> (R, C + E, 1, 1, 1).
+
+        Raises ValueError without a bank.
+        """
+        if bank is None:
+            raise ValueError(
+                "the model looks into a bank of long-term features, the data has none: write it "
+                "with `vidrec bank` and set data.train.bank and data.val.bank"
+            )
+        x = pool_box(x, self.temporal_pool_type, self.spatial_pool_type)[..., None, None, None]
+        long_term = bank.to(x.dtype).transpose(1, 2)[views, ..., None, None]
+        return torch.cat([x, self.fbo(x, long_term)], dim=1)
+
+
+class FBONonLocal(nn.Module):
+    """Attention of the box to the bank, in several layers (section 3.3, figure 4).
+
+    st_feat_channels, lt_feat_channels: of the short-term and the long-term features.
+    latent_channels: inside. num_st_feat, num_lt_feat: how many of each there are.
+    pre_activate: norm and ReLU come before the last convolution of a layer, not after.
+    """
+
+    def __init__(
+        self,
+        st_feat_channels: int,
+        lt_feat_channels: int,
+        latent_channels: int,
+        num_st_feat: int,
+        num_lt_feat: int,
+        num_non_local_layers: int = 2,
+        st_feat_dropout_ratio: float = 0.2,
+        lt_feat_dropout_ratio: float = 0.2,
+        pre_activate: bool = True,
+        zero_out_out_conv: bool = True,
+    ) -> None:
+        super().__init__()
+        if num_non_local_layers < 1:
+            raise ValueError(f"num_non_local_layers={num_non_local_layers} is less than 1")
+        self.num_lt_feat = num_lt_feat
+        self.pre_activate = pre_activate
+        self.st_feat_conv = nn.Conv3d(st_feat_channels, latent_channels, 1)
+        self.lt_feat_conv = nn.Conv3d(lt_feat_channels, latent_channels, 1)
+        for convolution in (self.st_feat_conv, self.lt_feat_conv):
+            nn.init.kaiming_normal_(convolution.weight)
+            assert convolution.bias is not None
+            nn.init.zeros_(convolution.bias)
+        self.st_feat_dropout = nn.Dropout(st_feat_dropout_ratio)
+        self.lt_feat_dropout = nn.Dropout(lt_feat_dropout_ratio)
+        self.layer_names = [f"non_local_layer_{i}" for i in range(1, num_non_local_layers + 1)]
+        for name in self.layer_names:
+            layer = NonLocalLayer(
+                latent_channels, num_st_feat, pre_activate, zero_out_out_conv=zero_out_out_conv
+            )
+            self.add_module(name, layer)
+
+    def forward(self, st_feat: Tensor, lt_feat: Tensor) -> Tensor:
+        """(R, C, 1, 1, 1) and (R, D, L, 1, 1) -> (R, latent_channels, 1, 1, 1)."""
+        if lt_feat.shape[2] != self.num_lt_feat:
+            raise ValueError(
+                f"the bank gives {lt_feat.shape[2]} long-term features (window_size x "
+                f"max_num_sampled_feat), the model has num_lt_feat={self.num_lt_feat}"
+            )
+        x = self.st_feat_dropout(self.st_feat_conv(st_feat))
+        bank = self.lt_feat_dropout(self.lt_feat_conv(lt_feat))
+        for name in self.layer_names:
+            x = x + self.get_submodule(name)(x, bank)
+            x = x if self.pre_activate else x.relu()
+        return x
+
+
+class NonLocalLayer(nn.Module):
+    """Scaled dot-product attention of short-term features over long-term ones."""
+
+    def __init__(
+        self,
+        channels: int,
+        num_st_feat: int,
+        pre_activate: bool,
+        dropout_ratio: float = 0.2,
+        zero_out_out_conv: bool = True,
+    ) -> None:
+        super().__init__()
+        self.pre_activate = pre_activate
+        self.st_feat_conv = Pointwise(channels)
+        self.lt_feat_conv = Pointwise(channels)
+        self.global_conv = Pointwise(channels)
+        self.ln = nn.LayerNorm([channels, num_st_feat, 1, 1])
+        self.out_conv = Pointwise(channels)
+        if zero_out_out_conv:
+            nn.init.zeros_(self.out_conv.conv.weight)
+        self.dropout = nn.Dropout(dropout_ratio)
+
+    def forward(self, x: Tensor, bank: Tensor) -> Tensor:
+        """(R, C, S, 1, 1) and (R, C, L, 1, 1) -> (R, C, S, 1, 1)."""
+        theta = self.st_feat_conv(x).flatten(2)
+        phi = self.lt_feat_conv(bank).flatten(2)
+        values = self.global_conv(bank).flatten(2)
+        weights = (theta.transpose(1, 2) @ phi / theta.shape[1] ** 0.5).softmax(dim=-1)
+        out = (values @ weights.transpose(1, 2))[..., None, None]
+        if self.pre_activate:
+            return self.dropout(self.out_conv(self.ln(out).relu()))
+        return self.dropout(self.ln(self.out_conv(out)))
+
+
+class Pointwise(nn.Module):
+    """A convolution of one cell, under the name that published checkpoints have for it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(channels, channels, 1)
+        nn.init.kaiming_normal_(self.conv.weight)
+        assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class FBOAvg(nn.Module):
+    """The mean of the bank (section 3.3)."""
+
+    def forward(self, st_feat: Tensor, lt_feat: Tensor) -> Tensor:
+        """(R, D, L, 1, 1) -> (R, D, 1, 1, 1)."""
+        return lt_feat.mean(dim=2, keepdim=True)
+
+
+class FBOMax(nn.Module):
+    """The maximum of the bank (section 3.3)."""
+
+    def forward(self, st_feat: Tensor, lt_feat: Tensor) -> Tensor:
+        """(R, D, L, 1, 1) -> (R, D, 1, 1, 1)."""
+        return lt_feat.amax(dim=2, keepdim=True)

@@ -1,0 +1,94 @@
+"""Features of boxes cut from the feature maps of a clip."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import roi_align
+
+
+class SingleRoIExtractor3D(nn.Module):
+    """RoIAlign (He et al., ICCV 2017, section 3) of every frame of a feature map.
+
+    output_size: cells of a box along each side. featmap_stride: pixels between two cells of the map.
+    sampling_ratio: points of a cell along each side; 0: as many as the box's size asks for.
+    pool_mode: `avg` or `max` of them. aligned: shift by half a pixel, as is right.
+    with_temporal_pool: the map is pooled along time first, by `temporal_pool_mode` (`avg`, `max`).
+    with_global: the pooled map of the whole frame is joined to each box's features.
+    """
+
+    def __init__(
+        self,
+        output_size: int = 16,
+        featmap_stride: int = 16,
+        sampling_ratio: int = 0,
+        pool_mode: str = "avg",
+        aligned: bool = True,
+        with_temporal_pool: bool = True,
+        temporal_pool_mode: str = "avg",
+        with_global: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, mode in (("pool_mode", pool_mode), ("temporal_pool_mode", temporal_pool_mode)):
+            if mode not in ("avg", "max"):
+                raise ValueError(f"{name}='{mode}' is neither avg nor max")
+        self.output_size = output_size
+        self.featmap_stride = featmap_stride
+        self.sampling_ratio = sampling_ratio
+        self.pool_mode = pool_mode
+        self.aligned = aligned
+        self.with_temporal_pool = with_temporal_pool
+        self.temporal_pool_mode = temporal_pool_mode
+        self.with_global = with_global
+
+    def forward(
+        self, features: Tensor | Sequence[Tensor], boxes: Tensor, views: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Features (R, C, t, s, s) of the boxes, and the joined map (B, C, t, h, w).
+
+        features: a map (B, C, T, h, w), or those of several pathways, whose channels are joined.
+        boxes: (R, 4), pixels of the clips `views` (R,). C doubles with the global features.
+        """
+        maps = [features] if isinstance(features, Tensor) else list(features)
+        if self.with_temporal_pool:
+            maps = [self._pool_time(x) for x in maps]
+        elif len(maps) > 1:
+            longest = max(x.shape[2] for x in maps)
+            maps = [F.interpolate(x, (longest, *maps[0].shape[3:])) for x in maps]
+        joined = torch.cat(maps, dim=1)
+        rois = torch.cat([views[:, None].to(boxes.dtype), boxes], dim=1)
+        frames = []
+        for frame in joined.unbind(dim=2):
+            cut = self.align(frame, rois)
+            if self.with_global:
+                whole = F.adaptive_avg_pool2d(frame, self.output_size)[views]
+                cut = torch.cat([cut, whole], dim=1)
+            frames.append(cut)
+        return torch.stack(frames, dim=2), joined
+
+    def _pool_time(self, x: Tensor) -> Tensor:
+        if self.temporal_pool_mode == "avg":
+            return x.mean(dim=2, keepdim=True)
+        return x.amax(dim=2, keepdim=True)
+
+    def align(self, frame: Tensor, rois: Tensor) -> Tensor:
+        """A map (B, C, h, w) and boxes (R, 5) of clip, x1, y1, x2, y2 -> (R, C, s, s)."""
+        rois, scale, size = rois.to(frame.dtype), 1 / self.featmap_stride, self.output_size
+        if self.pool_mode == "avg":
+            ratio = self.sampling_ratio or -1
+            return roi_align(frame, rois, size, scale, ratio, self.aligned)
+        points = torch.full_like(rois[:, :2], self.sampling_ratio).long()
+        if self.sampling_ratio == 0:
+            edges = (rois[:, 3:] - rois[:, 1:3]) * scale
+            edges = edges if self.aligned else edges.clamp(min=1)
+            points = (edges / size).ceil().long().clamp(min=1)
+        out = frame.new_zeros(len(rois), frame.shape[1], size, size)
+        # The points themselves are the cells of a finer grid with one point each.
+        for across, down in points.unique(dim=0).tolist():
+            rows = (points == points.new_tensor([across, down])).all(dim=1).nonzero()[:, 0]
+            fine = roi_align(
+                frame, rois[rows], (size * down, size * across), scale, 1, self.aligned
+            )
+            out = out.index_copy(0, rows, F.max_pool2d(fine, (down, across)))
+        return out

@@ -1,0 +1,47 @@
+"""Frames of any network: from pixels to what the first convolution takes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Normalised(nn.Module):
+    """A network that normalises its frames itself, on its own device.
+
+    mean, std: of the frames' channels on the scale 0 to 255; fewer values than channels repeat.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if len(mean) != len(std):
+            raise ValueError(f"mean={list(mean)} and std={list(std)} differ in length")
+        # One multiply-add: (x - mean) / std = x * scale + shift.
+        scale = 1 / torch.tensor(list(std), dtype=torch.float64)
+        shift = -torch.tensor(list(mean), dtype=torch.float64) * scale
+        self.register_buffer("scale", scale.float(), persistent=False)
+        self.register_buffer("shift", shift.float(), persistent=False)
+
+    def normalise(self, video: Tensor) -> Tensor:
+        """(N, V, T, H, W, C), 0 to 255 -> (N, V, T, C, H, W), channels last in memory as before.
+
+        Computed in the precision of the weights, given in that of the first convolution.
+        """
+        width, channels = video.shape[-2:]
+        if channels % len(self.scale):
+            raise ValueError(
+                f"model.net.mean and model.net.std have {len(self.scale)} values, the frames "
+                f"{channels} channels: give one value for each, or one for all"
+            )
+        # Whole rows at once: several times faster on a processor than factors that change with
+        # every value.
+        repeats = width * channels // len(self.scale)
+        rows = video.flatten(-2).to(self.scale.dtype)
+        rows = torch.addcmul(self.shift.repeat(repeats), rows, self.scale.repeat(repeats))
+        device = video.device.type
+        if torch.is_autocast_enabled(device):
+            rows = rows.to(torch.get_autocast_dtype(device))
+        return rows.unflatten(-1, (width, channels)).movedim(-1, -3)

@@ -8,6 +8,7 @@ count, and person boxes of a detector.
 import csv
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -263,8 +264,9 @@ def pack(
     """
     keep = np.isin(table.actions, [-1, *columns])
     pairs = list(zip(table.videos.tolist(), table.timestamps.tolist(), strict=True))
-    if excluded:
-        keep &= np.array([pair not in excluded for pair in pairs], dtype=bool)
+    out = np.array([pair in excluded for pair in pairs], dtype=bool)
+    left_out = table.actions[keep & out]
+    keep &= ~out
     pairs = [pair for pair, kept in zip(pairs, keep.tolist(), strict=True) if kept]
     boxes, actions = table.boxes[keep].clip(0, 1), table.actions[keep]
     annotated = {pair for pair, action in zip(pairs, actions.tolist(), strict=True) if action >= 0}
@@ -308,6 +310,7 @@ def pack(
         classes,
         columns,
         excluded,
+        Counter(left_out[left_out >= 0].tolist()),
     )
 
 

@@ -31,7 +31,8 @@ class BoxRecords:
     num_classes: columns of a label, with the background where there is one.
     classes: id in the annotation files -> name, of the classes that are evaluated.
     columns: id in the annotation files -> column, of all that are learned.
-    excluded: (video, timestamp) that are annotated but do not count.
+    excluded: (video, timestamp) that are annotated but do not count. excluded_actions: how often
+        each id stands there.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class BoxRecords:
         classes: Mapping[int, str],
         columns: Mapping[int, int],
         excluded: frozenset[tuple[str, float]] = frozenset(),
+        excluded_actions: Mapping[int, int] | None = None,
     ) -> None:
         self.videos = tuple(videos)
         self.video = video
@@ -65,6 +67,7 @@ class BoxRecords:
         self.classes = dict(classes)
         self.columns = dict(columns)
         self.excluded = excluded
+        self.excluded_actions = dict(excluded_actions or {})
 
     def __len__(self) -> int:
         return len(self.timestamps)

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 class ActionLoss:
     """Cross-entropy of the actions in the boxes that have any, perhaps focal.
 
-    Focal loss (Lin et al., ICCV 2017, equation 4): alpha (1 - p)^gamma on each entry, where p is the
-    probability of what is true.
+    Focal loss (Lin et al., ICCV 2017, equation 4): alpha (1 - p)^gamma on each entry, where p is
+    the probability of what is true.
 
     multilabel: several actions at once, each by itself; else one of them.
     background_class: column 0 is the background and is not learned.

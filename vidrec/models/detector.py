@@ -77,7 +77,7 @@ class FastRCNN(Normalised):
 
     @torch.no_grad()
     def predict(self, batch: BoxBatch) -> dict[str, Tensor]:
-        """`scores` (P, K) float32 of `proposals` (P, 4), shares of the frame, of rows `sample` (P,).
+        """`scores` (P, K) float32 of `proposals` (P, 4), shares of the frame; `sample` (P,) int64.
 
         A proposal that several views show has the mean of their scores; one that no view shows is
         left out.
@@ -97,8 +97,9 @@ class FastRCNN(Normalised):
 
     @torch.no_grad()
     def features(self, batch: BoxBatch) -> Tensor:
-        """What a bank keeps of each box (R, C): its features, the mean of time, the maximum of space
-        (Wu et al., CVPR 2019, section 3.2).
+        """What a bank keeps of each box (R, C): its features, mean over time, maximum over space.
+
+        Wu et al., CVPR 2019, section 3.2.
         """
 
         def pooled(features: Tensor, boxes: Tensor, views: Tensor, bank: Tensor | None) -> Tensor:

@@ -25,9 +25,7 @@ class ACRNHead(nn.Module):
     ) -> None:
         super().__init__()
         if in_channels % 2:
-            raise ValueError(
-                f"in_channels={in_channels} are those of actor and map, an even number"
-            )
+            raise ValueError(f"in_channels={in_channels} is odd: they are those of actor and map")
         self.conv1 = ConvBN3d(in_channels, out_channels)
         size, step = (1, kernel_size, kernel_size), (1, stride, stride)
         self.conv2 = ConvBN3d(out_channels, out_channels, size, step)

@@ -26,7 +26,7 @@ class FBOHead(nn.Module):
         self.spatial_pool_type = spatial_pool_type
 
     def forward(self, x: Tensor, joined: Tensor, views: Tensor, bank: Tensor | None) -> Tensor:
-        """Features (R, C, t, s, s) of boxes; bank: (B, L, D) of their `views` -> (R, C + E, 1, 1, 1).
+        """Features (R, C, t, s, s), bank (B, L, D) of the `views` -> (R, C + E, 1, 1, 1).
 
         Raises ValueError without a bank.
         """

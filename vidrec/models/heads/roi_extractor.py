@@ -11,7 +11,8 @@ from torchvision.ops import roi_align
 class SingleRoIExtractor3D(nn.Module):
     """RoIAlign (He et al., ICCV 2017, section 3) of every frame of a feature map.
 
-    output_size: cells of a box along each side. featmap_stride: pixels between two cells of the map.
+    output_size: cells of a box along each side. featmap_stride: pixels from one cell of the map to
+        the next.
     sampling_ratio: points of a cell along each side; 0: as many as the box's size asks for.
     pool_mode: `avg` or `max` of them. aligned: shift by half a pixel, as is right.
     with_temporal_pool: the map is pooled along time first, by `temporal_pool_mode` (`avg`, `max`).

@@ -32,12 +32,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.parity_detection import evaluated, prepare, training_batch
 from benchmarks.parity_localization import DROPPED, compare_localizer
 from vidrec.build import build_loss, build_net
 from vidrec.config import conf_dir, register
 from vidrec.models.recognizer import average_views
 from vidrec.overrides import lenient
 from vidrec.validation import ConfigError, check
+
+FLOAT32 = 1e-6  # relative rounding of what the reference computes in single precision
 
 Differences = dict[str, float]  # of what was compared, relative to the size of the reference
 
@@ -205,6 +208,12 @@ def compare_training(
     loss = loss_fn(net.outputs(clips), {"label": label})["loss"]
     loss.backward()
     differences = {"loss": abs(loss.item() - train["total"]) / abs(train["total"])}
+    return differences | compare_gradients(net, train)
+
+
+def compare_gradients(net: nn.Module, train: dict[str, Any]) -> Differences:
+    """Gradient norms and BatchNorm statistics after a step."""
+    differences: Differences = {}
     gradients = {n: p.grad.norm().item() for n, p in net.named_parameters() if p.grad is not None}
     expected = train["grad_norm"]["per_param"]
     total = train["grad_norm"]["total"]
@@ -233,6 +242,35 @@ def compare_training(
             for name, norm in statistics.items()
         )
     return differences
+
+
+def compare_detector(net: nn.Module, loss_fn: Any, golden: dict[str, Any]) -> Differences:
+    """Logits and scores of boxes; losses and gradients of a step."""
+    prepare(net)
+    with recorded(net, golden.get("modules", {})) as first:
+        pairs = evaluated(net, golden)
+    if first:
+        print("first module whose output differs: " + first[0])
+    differences = {
+        name: relative(ours, torch.tensor(theirs, dtype=torch.float64))
+        for name, (ours, theirs) in pairs.items()
+    }
+    if "train" not in golden:
+        return differences
+    batch = training_batch(net, golden)
+    without_dropout(net)
+    net.train()
+    net.zero_grad()
+    losses = loss_fn(net(batch), batch)
+    losses["loss"].backward()
+    step = {
+        name: abs(losses[name].item() - reference) / max(abs(reference), 1e-12)
+        for name, reference in golden["train"]["losses"].items()
+    }
+    step |= compare_gradients(net, golden["train"])
+    # The reference computes the loss in float32 whatever the type of the network.
+    print(f"the step: relative difference {max(step.values()):.3g}, {FLOAT32:g} of it is float32")
+    return differences | {name: 0.0 if d < FLOAT32 else d for name, d in step.items()}
 
 
 def without_dropout(net: nn.Module) -> None:
@@ -268,10 +306,12 @@ def composed(golden: dict[str, Any], experiment: str | None, overrides: list[str
 
 def compare(golden: dict[str, Any], experiment: str | None, overrides: list[str]) -> dict[str, Any]:
     """Everything that the figures allow to compare. One branch for each kind of model."""
-    localizes = golden.get("model_cfg", {}).get("type") in ("BMN", "TEM", "PEM")
-    if not localizes and not isinstance(golden.get("logits"), list):
+    kind = golden.get("model_cfg", {}).get("type")
+    localizes, detects = kind in ("BMN", "TEM", "PEM"), kind == "FastRCNN"
+    recognizes = not localizes and not detects
+    if recognizes and not isinstance(golden.get("logits"), list):
         raise NotUnderstood(f"it has no list of `logits`; it has {', '.join(golden)}")
-    clips, train_clips = (None, None) if localizes else clips_of(golden)
+    clips, train_clips = clips_of(golden) if recognizes else (None, None)
     cfg = composed(golden, experiment, overrides)
     net = build_net(cfg.model)
     loss_fn = build_loss(cfg.model)
@@ -288,6 +328,8 @@ def compare(golden: dict[str, Any], experiment: str | None, overrides: list[str]
     if localizes:
         report["missing"] = [name for name in report["missing"] if name not in DROPPED]
         return report | {"differences": compare_localizer(net, loss_fn, golden)}
+    if detects:
+        return report | {"differences": compare_detector(net, loss_fn, golden)}
     differences = compare_constants(net, golden)
     differences |= compare_evaluation(net, clips, golden)
     if train_clips is not None:

@@ -50,13 +50,13 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
             progress=lambda done, total: status.show(done, total, f"evaluating {conf.split}"),
             bad_videos=BadVideos(len(dataset), conf.data.max_bad_fraction),
         )
-        how = describe(conf, rows, len(dataset))
+        how = describe(conf, int(scores.get("num_scored", len(dataset))), len(dataset))
         if dist.rank == 0:
             print(loaded)
             show(scores, f"{conf.data.name} {conf.split}: {how}")
-            if conf.dump and "segments" in rows:
+            if conf.dump and conf.data.sample != "clip":
                 metric.dump(rows, conf.dump)
-                print(f"segments: {conf.dump}")
+                print(f"predictions: {conf.dump}")
             elif conf.dump:
                 names = [dataset.records[int(index)].path for index in rows["index"]]
                 named = class_names if conf.data.class_names else []
@@ -65,7 +65,10 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
                     conf.dump,
                 )
                 print(f"predictions: {conf.dump}")
-            if conf.pictures:
+            if conf.pictures and conf.data.sample == "boxes":
+                draw_boxes(rows, dataset, metric, Path(conf.pictures))
+                print(f"pictures: {conf.pictures}")
+            elif conf.pictures:
                 draw_all_segments(metric.detections(rows), metric.records, Path(conf.pictures))
                 print(f"pictures: {conf.pictures}")
         return scores
@@ -76,7 +79,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
 def score_dumps(conf: EvaluateConf) -> dict[str, float]:
     """The metric of the data group on one dump, or on several fused; runs no net."""
     if conf.data.sample != "clip":
-        return score_segments(conf)
+        return score_file(conf)
     fused = fuse(conf.score, conf.score_weights)
     scores = build.build_metric(conf.data).compute(fused.rows)
     show(scores, f"{len(fused.names):,} videos, {fused.protocol}")
@@ -86,16 +89,17 @@ def score_dumps(conf: EvaluateConf) -> dict[str, float]:
     return scores
 
 
-def score_segments(conf: EvaluateConf) -> dict[str, float]:
-    """The metric of the data group on a results JSON."""
+def score_file(conf: EvaluateConf) -> dict[str, float]:
+    """The metric of the data group on a file of segments or boxes."""
     build.prepare_data(conf.data)
     metric = build.build_metric(conf.data)
     if len(conf.score) != 1:
         raise ValueError(
-            f"score has {len(conf.score)} files; segments are scored one file at a time"
+            f"score has {len(conf.score)} files; {conf.data.sample} are scored one file at a time"
         )
     scores = metric.score_file(conf.score[0])
-    show(scores, f"{len(metric.records):,} annotated videos, {conf.score[0]}")
+    what = "key frames" if conf.data.sample == "boxes" else "videos"
+    show(scores, f"{len(metric.records):,} annotated {what}, {conf.score[0]}")
     return scores
 
 
@@ -105,15 +109,21 @@ def show(scores: dict[str, float], how: str) -> None:
         print(f"{name:12s} {value:9.4f}   {how}")
 
 
-def describe(conf: EvaluateConf, rows: dict[str, Any], num_samples: int) -> str:
+def describe(conf: EvaluateConf, num_scored: int, num_samples: int) -> str:
     """The protocol line."""
-    num_scored = len(rows["index"])
-    if "segments" in rows:
+    if conf.data.sample not in ("clip", "boxes"):
         most = conf.model.net["post_process_top_k"]
         sequences = f"{num_scored:,} of {num_samples:,} sequences"
         return f"at most {most} segments of each of {sequences}"
     node = getattr(conf.data, conf.split)
     sampling = node["sampling"]
+    if conf.data.sample == "boxes":
+        threshold = node["records"]["person_det_score_thr"]
+        return (
+            f"{sampling['clip_len']}x{sampling['frame_interval']} frames, "
+            f"short side {_pixels(conf.data, conf.split)['short_side']}, "
+            f"persons from {threshold:g} on, {num_scored:,} of {num_samples:,} key frames"
+        )
     return protocol(
         clips=sampling["num_clips"],
         crops=_num_crops(conf.data, conf.split),

@@ -205,6 +205,8 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
             draw_segments(rows, dataset.records, path)
             run.picture("segments", path)
             return
+        if "boxes" in rows:
+            return
         if rows["label"].ndim == 1:
             path = run.folder / "confusion.png"
             predicted = rows["scores"].argmax(axis=1)

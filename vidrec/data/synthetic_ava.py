@@ -34,7 +34,7 @@ TRAVEL = 30.0  # pixels a second, up and down
 
 
 def write_shapes_ava(
-    root: str, num_train: int = 90, num_val: int = 30, key_frames: int = 4
+    root: str, num_train: int = 60, num_val: int = 25, key_frames: int = 4
 ) -> None:
     """Write videos/, train.csv, val.csv, excluded.csv, actions.pbtxt and the persons found.
 

@@ -40,7 +40,8 @@ class ActionLoss:
         self, outputs: Mapping[str, Tensor], batch: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """outputs: `logits` and `labels` (S, K). `loss` is 0 where no box has an action."""
-        logits = outputs["logits"][:, self.first :].float()
+        logits = outputs["logits"][:, self.first :]
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         labels = outputs["labels"][:, self.first :].to(logits.dtype)
         acts = (labels.sum(dim=1) > 0).to(logits.dtype)
         if self.multilabel:

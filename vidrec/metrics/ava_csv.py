@@ -1,11 +1,14 @@
 """Detections in AVA's csv: lines `video,timestamp,x1,y1,x2,y2,action,score`."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from vidrec.data.box_records import key
 
 
 class BoxDetections(NamedTuple):
@@ -15,44 +18,85 @@ class BoxDetections(NamedTuple):
     actions: (D,) int64, ids. scores: (D,) float64.
     """
 
-    names: list[str]  # key frames: video,timestamp as in the file
+    names: list[str]  # key frames: VIDEO,TIMESTAMP
     frames: np.ndarray
     boxes: np.ndarray
     actions: np.ndarray
     scores: np.ndarray
 
 
+_LONGEST_NAME = 512
+_NUMBERS = [("timestamp", "f8"), ("box", "f8", 4), ("action", "f8"), ("score", "f8")]
+
+
 def read_detections(path: str | Path) -> BoxDetections:
     """The detections of a csv, in its order. ValueError names a line that is none."""
-    lines = Path(path).read_text(encoding="utf-8").split("\n")
-    lines = [line for line in lines if line.strip()]
-    parts = [line.split(",", 2) for line in lines]
-    keys = [f"{part[0]},{part[1]}" if len(part) == 3 else "" for part in parts]
-    # Numbers of all lines in one go: a line at a time costs ten times as much.
-    numbers = ",".join(part[2] if len(part) == 3 else "nan" for part in parts)
-    try:
-        values = np.array(numbers.split(",") if parts else [], dtype=np.float64)
-    except ValueError:
-        values = np.zeros(0)
-    if values.size != 6 * len(lines) or not np.isfinite(values).all():
-        bad = next(i for i, line in enumerate(lines) if not _is_detection(line))
+    columns = _read_columns(path)
+    numbers = [columns[name] for name in ("timestamp", "box", "action", "score")]
+    if not all(np.isfinite(values).all() for values in numbers):
+        raise _bad_line(path)
+    boxes, actions = columns["box"], columns["action"].astype(np.int64)
+    if not (actions == columns["action"]).all():
+        raise _bad_line(path)
+    if len(boxes) and boxes.max() > 2:
+        first = int(np.argmax(boxes.max(axis=1) > 2))
         raise ValueError(
-            f"{path}: {lines[bad]!r} is not video,timestamp,x1,y1,x2,y2,action,score "
-            f"({bad + 1}. line that is not empty)"
+            f"{path}: the {first + 1}. detection has the box {boxes[first].tolist()}; boxes are "
+            "x1, y1, x2, y2 as shares of the frame, in [0, 1]: divide pixels by width and height"
         )
-    values = values.reshape(-1, 6)
+    # Most lines are of the key frame of the line before.
+    videos, timestamps = columns["video"], columns["timestamp"]
+    changes = (videos[1:] != videos[:-1]) | (timestamps[1:] != timestamps[:-1])
+    starts = np.flatnonzero(np.concatenate([[True], changes])) if len(boxes) else np.zeros(0, int)
+    names = map(key, videos[starts].tolist(), timestamps[starts].tolist())
     number: dict[str, int] = {}
-    frames = np.array([number.setdefault(key, len(number)) for key in keys], dtype=np.int64)
-    actions = values[:, 4].astype(np.int64)
-    return BoxDetections(list(number), frames, values[:, :4], actions, values[:, 5])
+    frames = np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)
+    lengths = np.diff(starts, append=len(boxes))
+    return BoxDetections(
+        list(number), np.repeat(frames, lengths), boxes, actions, columns["score"].copy()
+    )
+
+
+def _read_columns(path: str | Path) -> np.ndarray:
+    """The lines as an array of records."""
+    width = 32
+    while True:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "loadtxt: input contained no data")
+            try:
+                columns = np.loadtxt(
+                    path,
+                    dtype=[("video", f"U{width}"), *_NUMBERS],
+                    delimiter=",",
+                    comments=None,
+                    encoding="utf-8",
+                    ndmin=1,
+                )
+            except ValueError:
+                raise _bad_line(path) from None
+        # What is longer than the column was cut: read it with a wider one.
+        if width >= _LONGEST_NAME or not (np.strings.str_len(columns["video"]) == width).any():
+            return columns
+        width *= 4
+
+
+def _bad_line(path: str | Path) -> ValueError:
+    """The error about the first line that is no detection."""
+    lines = Path(path).read_text(encoding="utf-8").split("\n")
+    number, line = next(
+        (i, line) for i, line in enumerate(lines, 1) if line.strip() and not _is_detection(line)
+    )
+    return ValueError(
+        f"{path}, line {number}: {line.strip()!r} is not video,timestamp,x1,y1,x2,y2,action,score"
+    )
 
 
 def _is_detection(line: str) -> bool:
     try:
-        values = [float(value) for value in line.split(",")[2:]]
+        values = [float(value) for value in line.split(",")[1:]]
     except ValueError:
         return False
-    return len(values) == 6 and bool(np.isfinite(values).all())
+    return len(values) == 7 and bool(np.isfinite(values).all()) and values[5] == int(values[5])
 
 
 def write_detections(detections: BoxDetections, path: str | Path) -> None:

@@ -6,9 +6,9 @@ frames without any true box are wrong, and key frames that are excluded do not c
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,21 +17,37 @@ from vidrec.metrics.ava_csv import BoxDetections, read_detections, write_detecti
 from vidrec.metrics.charts import Bars, Chart
 from vidrec.metrics.detection_map import interpolated_ap
 
-# Ids of AVA's classes by what they are.
-GROUPS = {
-    "person_movement": range(1, 15),
-    "object_manipulation": range(15, 64),
-    "person_interaction": range(64, 81),
-}
+EXCLUDED = -1
+
+
+class BoxedActions(NamedTuple):
+    """Boxes with one action each. Key frames that are in no record have numbers past them."""
+
+    rows: np.ndarray  # (n,) int64: of the records
+    boxes: np.ndarray  # (n, 4) float64
+    actions: np.ndarray  # (n,) int64: ids
+
+
+class Judged(NamedTuple):
+    """Detections that count."""
+
+    rows: np.ndarray  # (D,) int64
+    actions: np.ndarray  # (D,) int64
+    scores: np.ndarray  # (D,) float64
+    right: np.ndarray  # (D,) bool
 
 
 class BoxMap:
-    """`mAP@0.5` over the classes that are evaluated, in [0, 1]; for AVA also of its three groups.
+    """`mAP@0.5` over the classes that are evaluated, in [0, 1], and the mean of groups of them.
 
     records: the truth about all key frames, whichever of them a rank has seen.
-    score_threshold: actions with a lower score are not detections.
+    score_threshold: actions whose score is not above it are no detections.
+    groups: name -> first and last id of the classes that also get a mean of their own.
+    max_per_frame: how many actions of a key frame count, the likeliest ones; None for all. (The
+        server of the AVA challenge took 50, published scores of AVA's validation set take all.)
     compat: score as MMAction2 does: classes that are never detected and detections in key frames
-        without truth do not count, and true boxes of excluded key frames count as missed.
+        without truth do not count, true boxes of excluded key frames count as missed, and detected
+        boxes without area count as wrong.
     """
 
     higher_is_better = True
@@ -41,15 +57,25 @@ class BoxMap:
         records: BoxRecords,
         iou_threshold: float = 0.5,
         score_threshold: float = 0.002,
+        groups: Mapping[str, Sequence[int]] | None = None,
+        max_per_frame: int | None = None,
         compat: bool = False,
     ) -> None:
         if not 0 < iou_threshold <= 1:
             raise ValueError(f"iou_threshold={iou_threshold} is outside (0, 1]")
+        if max_per_frame is not None and max_per_frame < 1:
+            raise ValueError(f"max_per_frame={max_per_frame} leaves nothing; null means all")
+        if bad := [name for name, ids in (groups or {}).items() if len(ids) != 2]:
+            raise ValueError(
+                f"groups.{bad[0]}={list((groups or {})[bad[0]])} is not a first and a last id"
+            )
         if not records.classes:
             raise ValueError("no class is evaluated: the label map has none of the learned ones")
         self.records = records
         self.iou_threshold = iou_threshold
         self.score_threshold = score_threshold
+        self.groups = dict(groups or {})
+        self.max_per_frame = max_per_frame
         self.compat = compat
         self.key = f"mAP@{iou_threshold:g}"
         self.actions = np.array(sorted(records.classes))
@@ -94,28 +120,18 @@ class BoxMap:
         return BoxDetections(
             names,
             rows["index"][box],
-            rows["boxes"][box].astype(np.float64),
+            _decimal(rows["boxes"])[box],
             self.actions[action],
             scores[box, action].astype(np.float64),
         )
 
     def average_precisions(self, detections: BoxDetections) -> dict[int, float]:
         """id -> average precision of each class that is evaluated; NaN where it never occurs."""
-        frames, boxes, actions = self._truth()
-        rows = self._rows_of(detections.names)[detections.frames]
-        kept = np.isin(detections.actions, self.actions) & (rows != EXCLUDED)
-        valid = (detections.boxes[:, 2:] > detections.boxes[:, :2]).all(axis=1)
-        if self.compat:
-            kept &= np.isin(rows, frames)
-        kept &= valid
-        rows, found, scores = rows[kept], detections.actions[kept], detections.scores[kept]
+        judged = self._judge(detections)
         # Best first; what ties stays in the order of the key frames and their boxes.
-        order = np.lexsort((-scores, found))
-        rows, found = rows[order], found[order]
-        right = true_positives(
-            rows, detections.boxes[kept][order], found, frames, boxes, actions, self.iou_threshold
-        )
-        occurs = Counter(actions.tolist())
+        order = np.lexsort((-judged.scores, judged.actions))
+        found, right = judged.actions[order], judged.right[order]
+        occurs = Counter(self._truth().actions.tolist())
         if self.compat:
             occurs.update(self.records.excluded_actions)
         result = {}
@@ -127,18 +143,55 @@ class BoxMap:
             result[action] = interpolated_ap(right[own], occurs[action])
         return result
 
+    def frame_precisions(self, rows: dict[str, np.ndarray]) -> np.ndarray:
+        """The average precision in each key frame by itself, all actions in one order.
+
+        Returns one number a record, NaN where nothing is true.
+        """
+        judged = self._judge(self.detections(rows))
+        order = np.lexsort((-judged.scores, judged.rows))
+        frames, right = judged.rows[order], judged.right[order]
+        num_true = np.bincount(self._truth().rows, minlength=len(self.records))
+        ends = np.searchsorted(frames, np.arange(len(self.records) + 1))
+        return np.array(
+            [
+                interpolated_ap(right[ends[i] : ends[i + 1]], count) if count else np.nan
+                for i, count in enumerate(num_true.tolist())
+            ]
+        )
+
+    def _judge(self, detections: BoxDetections) -> Judged:
+        """Those that count, in their order, and which of them are right."""
+        truth = self._truth()
+        rows = self._rows_of(detections.names)[detections.frames]
+        kept = np.isin(detections.actions, self.actions) & (rows != EXCLUDED)
+        if self.compat:
+            kept &= np.isin(rows, truth.rows)
+        else:
+            corners = detections.boxes
+            kept &= (corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1])
+        if self.max_per_frame is not None:
+            kept &= among_best(rows, detections.scores, kept, self.max_per_frame)
+        found = BoxedActions(rows[kept], detections.boxes[kept], detections.actions[kept])
+        scores = detections.scores[kept]
+        return Judged(
+            found.rows,
+            found.actions,
+            scores,
+            true_positives(found, scores, truth, self.iou_threshold),
+        )
+
     def summary(self, precisions: Mapping[int, float]) -> dict[str, float]:
         """The means over the classes that occur."""
         scores = {self.key: _mean(list(precisions.values()))}
-        if self.records.num_classes == 81 and self.records.columns.keys() >= {1, 80}:
-            for name, ids in GROUPS.items():
-                scores[name] = _mean([precisions[i] for i in precisions if i in ids])
+        for name, (first, last) in self.groups.items():
+            scores[name] = _mean([precisions[i] for i in precisions if first <= i <= last])
         return {name: value for name, value in scores.items() if not np.isnan(value)} or {
             self.key: 0.0
         }
 
-    def _truth(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """frames (T,), boxes (T, 4) float64 and ids (T,) of every true action that is evaluated."""
+    def _truth(self) -> BoxedActions:
+        """Every true action that is evaluated."""
         records = self.records
         box = np.repeat(np.arange(len(records.boxes)), np.diff(records.label_ends))
         frame = np.repeat(np.arange(len(records)), np.diff(records.box_ends))
@@ -147,7 +200,7 @@ class BoxMap:
             of_column[column] = action
         actions = of_column[records.labels]
         kept = np.isin(actions, self.actions)
-        return frame[box][kept], records.boxes[box][kept].astype(np.float64), actions[kept]
+        return BoxedActions(frame[box][kept], _decimal(records.boxes)[box][kept], actions[kept])
 
     def _rows_of(self, names: list[str]) -> np.ndarray:
         """Rows of the records by name; EXCLUDED ones, and numbers past them for unknown frames."""
@@ -189,7 +242,26 @@ class BoxMap:
         return self.summary(self.average_precisions(detections))
 
 
-EXCLUDED = -1
+def _decimal(boxes: np.ndarray) -> np.ndarray:
+    """Boxes of 32 bits as the decimals that they were read from, in 64 bits.
+
+    So an IoU at the threshold is the one of the numbers in the files.
+    """
+    return boxes.astype(np.float64).round(7)
+
+
+def among_best(rows: np.ndarray, scores: np.ndarray, counts: np.ndarray, most: int) -> np.ndarray:
+    """Which detections are among the `most` likeliest of their key frame, of those that count.
+
+    rows, scores, counts: (D,), the last bool. Of equal scores the first ones are taken.
+    """
+    order = np.lexsort((-scores, rows, ~counts))
+    rows = rows[order]
+    starts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
+    place = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
+    best = np.zeros(len(rows), dtype=bool)
+    best[order] = place < most
+    return best
 
 
 def _mean(values: list[float]) -> float:
@@ -199,42 +271,37 @@ def _mean(values: list[float]) -> float:
 
 
 def true_positives(
-    rows: np.ndarray,
-    boxes: np.ndarray,
-    actions: np.ndarray,
-    true_rows: np.ndarray,
-    true_boxes: np.ndarray,
-    true_actions: np.ndarray,
-    iou_threshold: float,
+    found: BoxedActions, scores: np.ndarray, truth: BoxedActions, iou_threshold: float
 ) -> np.ndarray:
-    """Which detections are right, (D,) bool: those that are the first to meet a true box.
+    """Which detections are right, (D,) bool: the likeliest of those that meet a true box.
 
-    rows, boxes, actions: (D,), (D, 4), (D,) of the detections, best first within a class; the same
-    of the truth. A detection meets the true box of its key frame and class that it overlaps most.
+    A detection meets the true box of its key frame and action that it overlaps most, if enough.
     """
-    width = int(max(rows.max(initial=0), true_rows.max(initial=0))) + 1
-    cells, true_cells = actions * width + rows, true_actions * width + true_rows
+    width = int(max(found.rows.max(initial=0), truth.rows.max(initial=0))) + 1
+    cells, true_cells = found.actions * width + found.rows, truth.actions * width + truth.rows
     order = np.argsort(true_cells, kind="stable")
-    true_cells, true_boxes = true_cells[order], true_boxes[order]
+    true_cells = true_cells[order]
     first = np.searchsorted(true_cells, cells, "left")
     count = np.searchsorted(true_cells, cells, "right") - first
-    # Every detection with every true box of its cell, as one long list of pairs.
+    right = np.zeros(len(cells), dtype=bool)
     some = np.flatnonzero(count)
-    starts = np.concatenate([[0], np.cumsum(count[some])])[:-1].astype(np.int64)
-    detection = np.repeat(some, count[some])
-    truth = np.arange(len(detection)) - np.repeat(starts - first[some], count[some])
-    overlaps = paired_iou(boxes[detection], true_boxes[truth])
-    right = np.zeros(len(rows), dtype=bool)
     if not len(some):
         return right
+    # Those with any true box of their cell, best first: each beside each of these boxes.
+    some = some[np.argsort(-scores[some], kind="stable")]
+    first, count = first[some], count[some]
+    starts = np.cumsum(count) - count
+    candidate = np.arange(count.sum()) - np.repeat(starts - first, count)
+    overlaps = paired_iou(
+        np.repeat(found.boxes[some], count, axis=0), truth.boxes[order[candidate]]
+    )
     best = np.maximum.reduceat(overlaps, starts)
-    is_best = np.flatnonzero(overlaps == np.repeat(best, count[some]))
-    # Of true boxes that overlap it equally the first one.
-    _, place = np.unique(detection[is_best], return_index=True)
-    met = truth[is_best[place]]
-    close = best >= iou_threshold
-    _, winner = np.unique(met[close], return_index=True)
-    right[some[close][winner]] = True
+    is_best = np.flatnonzero(overlaps == np.repeat(best, count))
+    # Of true boxes that it overlaps equally the first one.
+    met = candidate[is_best[np.searchsorted(is_best, starts)]]
+    enough = best >= iou_threshold
+    _, winner = np.unique(met[enough], return_index=True)
+    right[some[enough][winner]] = True
     return right
 
 

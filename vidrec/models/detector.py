@@ -83,7 +83,8 @@ class FastRCNN(Normalised):
         left out.
         """
         logits = self._in_groups(batch, self.roi_head)
-        scores = self.roi_head.bbox_head.scores(logits.float())
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        scores = self.roi_head.bbox_head.scores(logits)
         num_proposals = len(batch["proposals"])
         total = scores.new_zeros(num_proposals, scores.shape[1])
         total.index_add_(0, batch["box_proposal"], scores)

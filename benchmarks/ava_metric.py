@@ -34,7 +34,7 @@ from vidrec.data.box_records import BoxRecords
 from vidrec.metrics.ava_csv import read_detections
 from vidrec.metrics.box_map import BoxMap
 
-BARS = {"whole": 15.0, "detections": 15.0}
+BARS = {"whole": 15.0, "scoring": 15.0}
 NUM_CLASSES = 60
 LIKELY = 10  # actions of a person
 
@@ -171,7 +171,7 @@ def compare(folder: Path, repeats: int) -> dict[str, float]:
             ),
             lambda: BoxMap(read_truth(folder)).score_file(folder / "found.csv"),
         ),
-        "detections": (
+        "scoring": (
             lambda: loop_over_frames(truth, loop_read(folder / "found.csv")),
             lambda: metric.score_file(folder / "found.csv"),
         ),
@@ -182,7 +182,7 @@ def compare(folder: Path, repeats: int) -> dict[str, float]:
     }
     says = {
         "whole": "truth and detections from their csv to the scores",
-        "detections": "detections from their csv to the scores",
+        "scoring": "detections from their csv to the scores",
         "reading": "detections from their csv",
     }
     ratios = {}

@@ -7,6 +7,7 @@ from vidrec import build
 from vidrec.config import DataConf, EvaluateConf
 from vidrec.data.bad_videos import BadVideos
 from vidrec.engine import distributed
+from vidrec.engine.box_pictures import draw_boxes
 from vidrec.engine.console import StatusLine
 from vidrec.engine.evaluate import evaluate, protocol
 from vidrec.engine.timelines import draw_all_segments
@@ -66,7 +67,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
                 )
                 print(f"predictions: {conf.dump}")
             if conf.pictures and conf.data.sample == "boxes":
-                draw_boxes(rows, dataset, metric, Path(conf.pictures))
+                draw_boxes(metric, rows, dataset, Path(conf.pictures), count=12)
                 print(f"pictures: {conf.pictures}")
             elif conf.pictures:
                 draw_all_segments(metric.detections(rows), metric.records, Path(conf.pictures))

@@ -184,6 +184,7 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
     One that fails costs a warning, not the run.
     """
     from vidrec.engine import pictures
+    from vidrec.engine.box_pictures import draw_boxes
     from vidrec.engine.prediction_video import write_predictions
     from vidrec.engine.timelines import draw_segments
     from vidrec.metrics.accuracy import confusion_matrix
@@ -206,6 +207,9 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
             run.picture("segments", path)
             return
         if "boxes" in rows:
+            for path in draw_boxes(metric, rows, dataset, run.folder):
+                show = run.video if path.suffix == ".mp4" else run.picture
+                show(path.stem, path)
             return
         if rows["label"].ndim == 1:
             path = run.folder / "confusion.png"

@@ -1,5 +1,6 @@
 """Reading moments of a movie by the time, without a pass over its two hours of packets."""
 
+import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -22,15 +23,16 @@ _RETRY = (0.0, 20.0, 120.0)  # seconds to jump earlier, where an index led past 
 def seconds_to_pts(seconds: float, time_base: Fraction, start: float = 0.0) -> int:
     """The time stamp of a moment of a stream; the frame on display has the last one up to it.
 
-    start: second of the stream's clock at which the file begins. Rounded to the nearest, as muxers
-    round the times of frames to the base.
+    start: second of the stream's clock at which the file begins. Muxers round the times of frames
+    to the base: half a tick (if that is short, half a millisecond) before a tick is the tick.
 
     >>> seconds_to_pts(902, Fraction(1, 30000))
     27060000
     >>> seconds_to_pts(2 / 30, Fraction(1, 1000), start=1.4)
     1467
     """
-    return round((Fraction(seconds) + Fraction(start)) / time_base)
+    tolerance = min(Fraction(1, 2), Fraction(6, 10_000) / time_base)
+    return math.floor((Fraction(seconds) + Fraction(start)) / time_base + tolerance)
 
 
 class MovieSource(Source):
@@ -74,29 +76,34 @@ def _frames_at(video: OpenVideo, seconds: list[float], name: str) -> list[av.Vid
         raise VideoError(f"{name}: the video stream has no clock; extract its frames instead")
     start = (video.container.start_time or 0) / av.time_base
     targets = [seconds_to_pts(second, base, start) for second in seconds]
+    first = seconds_to_pts(0, base, start)
     for earlier in _RETRY:
-        begin = max(targets[0] - seconds_to_pts(earlier, base), seconds_to_pts(0, base, start))
+        begin = targets[0] - seconds_to_pts(earlier, base)
+        if begin <= first:
+            break
+        video.container.seek(begin, stream=video.stream, backward=True)
         # An index may lead past the moment: then the jump is tried again from further before.
-        frames = _decode_from(video, begin, targets, name, exact=earlier < _RETRY[-1])
-        if frames:
+        if frames := _decode(video, targets, name, from_start=False):
+            return frames
+    # Not a jump to the beginning: in some formats it ends at the second keyframe.
+    with open_video(video.file, name) as again:
+        if frames := _decode(again, targets, name, from_start=True):
             return frames
     raise VideoError(f"{name}: no frame can be decoded around {seconds[0]:.1f} s")
 
 
-def _decode_from(
-    video: OpenVideo, begin: int, targets: list[int], name: str, exact: bool
+def _decode(
+    video: OpenVideo, targets: list[int], name: str, from_start: bool
 ) -> list[av.VideoFrame]:
-    """The frames on display at `targets`, decoding from the keyframe before `begin`.
+    """The frames on display at `targets`, decoding from where the container stands.
 
-    Empty where that keyframe comes after the first target (unless not `exact`) or nothing comes.
+    Empty where nothing comes, or, unless `from_start`, where that is after the first target.
     """
     context = video.stream.codec_context
     assert video.stream.time_base is not None
     margin = seconds_to_pts(_SKIP_BEFORE, video.stream.time_base)
-    video.container.seek(begin, stream=video.stream, backward=True)
     found: list[av.VideoFrame] = []
     shown: av.VideoFrame | None = None
-    at_start = begin <= (video.stream.start_time or 0)
     for packet in video.demux():
         if context.name in _SKIPS_EXACTLY:
             skip = packet.pts is not None and packet.pts < targets[0] - margin
@@ -104,7 +111,7 @@ def _decode_from(
         for frame in context.decode(packet):
             if frame.pts is None:
                 raise VideoError(f"{name}: its frames have no time; extract its frames instead")
-            if shown is None and frame.pts > targets[0] and exact and not at_start:
+            if shown is None and frame.pts > targets[0] and not from_start:
                 return []
             while len(found) < len(targets) and frame.pts > targets[len(found)]:
                 found.append(shown or frame)

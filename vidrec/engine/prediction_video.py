@@ -24,7 +24,11 @@ def write_predictions(samples: Sequence[Sample], path: Path, columns: int = 4) -
     """
     if not samples:
         raise ValueError(f"there is no sample to show in {path}")
-    clips = [_clip(sample) for sample in samples]
+    write_grid([_clip(sample) for sample in samples], path, columns)
+
+
+def write_grid(clips: Sequence[np.ndarray], path: Path, columns: int) -> None:
+    """Write clips (T, H, W, 3) of one height as a grid; the longest is shown once or more."""
     length = max(len(clip) for clip in clips)
     length *= math.ceil(LEAST_SECONDS * FRAME_RATE / length)
     columns = min(columns, len(clips))

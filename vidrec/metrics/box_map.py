@@ -174,12 +174,8 @@ class BoxMap:
             kept &= among_best(rows, detections.scores, kept, self.max_per_frame)
         found = BoxedActions(rows[kept], detections.boxes[kept], detections.actions[kept])
         scores = detections.scores[kept]
-        return Judged(
-            found.rows,
-            found.actions,
-            scores,
-            true_positives(found, scores, truth, self.iou_threshold),
-        )
+        right = true_positives(found, scores, truth, self.iou_threshold)
+        return Judged(found.rows, found.actions, scores, right)
 
     def summary(self, precisions: Mapping[int, float]) -> dict[str, float]:
         """The means over the classes that occur."""

@@ -9,9 +9,9 @@ class MaxIoUAssigner:
     """Gives each box the true one that it overlaps most (Girshick, ICCV 2015, section 2.3).
 
     pos_iou_thr: overlap from which on a box counts as the true one. neg_iou_thr: overlap below
-    which it counts as background; in between it is left out. min_pos_iou: a true box also gets the boxes
-    that overlap it most, from this overlap on (`match_low_quality`): all that tie, or, without
-    `gt_max_assign_all`, the first.
+    which it counts as background; in between it is left out.
+    min_pos_iou: a true box also gets the boxes that overlap it most, from this overlap on
+    (`match_low_quality`): all that tie, or, without `gt_max_assign_all`, the first.
     """
 
     def __init__(

@@ -1,0 +1,78 @@
+"""Proposal files of every format hold the same; nothing in a pickle is run."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from vidrec.data.box_proposals import SUFFIXES, read_proposals, write_proposals
+
+PERSONS = {
+    "video,0902": np.array([[0.1, 0.2, 0.3, 0.4, 0.9], [0.5, 0.5, 0.75, 1.0, 0.25]], np.float32),
+    "video,0903": np.array([[0, 0, 1, 1, 0.5]], np.float32),
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_written_is_read(tmp_path, suffix):
+    path = str(tmp_path / "deep" / f"persons{suffix}")
+    write_proposals(path, PERSONS)
+    found = read_proposals(path)
+    assert list(found) == list(PERSONS)
+    for name, boxes in PERSONS.items():
+        np.testing.assert_allclose(found[name], boxes, rtol=1e-6)
+    assert os.listdir(tmp_path / "deep") == [f"persons{suffix}"]
+
+
+def test_a_published_pickle_is_read(tmp_path):
+    """As numpy wrote them: float64, protocol 2."""
+    doubled = {name: boxes.astype(np.float64) for name, boxes in PERSONS.items()}
+    path = tmp_path / "ava_dense_proposals_val.FAIR.recall_93.9.pkl"
+    path.write_bytes(pickle.dumps(doubled, protocol=2))
+    np.testing.assert_array_equal(read_proposals(str(path))["video,0902"], PERSONS["video,0902"])
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, (f"{os.environ['PYTEST_EVIL']}",)
+
+
+def test_a_pickle_that_would_run_something_is_refused(tmp_path, monkeypatch):
+    trace = tmp_path / "was_here"
+    monkeypatch.setenv("PYTEST_EVIL", str(trace))
+    (tmp_path / "p.pkl").write_bytes(pickle.dumps({"video,0902": Evil()}))
+    with pytest.raises(ValueError, match=r"p\.pkl holds \w+\.mkdir, which is not data"):
+        read_proposals(str(tmp_path / "p.pkl"))
+    assert not trace.exists()
+
+
+def test_keys_of_a_csv_have_four_digits_and_a_missing_score_is_one(tmp_path):
+    (tmp_path / "p.csv").write_text("v,7,0,0,0.5,0.5\nv,0007,0.5,0.5,1,1,0.25\nv,7.5,0,0,1,1,1\n")
+    found = read_proposals(str(tmp_path / "p.csv"))
+    assert list(found) == ["v,0007", "v,7.5"]
+    np.testing.assert_array_equal(found["v,0007"], [[0, 0, 0.5, 0.5, 1], [0.5, 0.5, 1, 1, 0.25]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("p.txt", b"", r"p\.txt does not end with one of \.pkl"),
+        ("p.json", b"{", r"p\.json is not JSON"),
+        ("p.json", b"[1]", r"holds a list, not a dictionary"),
+        ("p.json", b'{"v,0902": [[1, 2, 3]]}', r"key 'v,0902': boxes of shape \(1, 3\)"),
+        ("p.json", b'{"v,0902": ["a"]}', r"key 'v,0902': boxes of shape"),
+        ("p.csv", b"v,0902,1,2\n", r"line 1: 'v,0902,1,2' is not video,timestamp"),
+        ("p.pkl", b"nothing", r"p\.pkl is not a pickle"),
+        ("p.npz", b"nothing", r"does not have the arrays keys, boxes and ends"),
+    ],
+)
+def test_what_is_no_proposal_file_is_told(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_proposals(str(tmp_path / name))
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"file .*gone\.pkl does not exist"):
+        read_proposals(str(tmp_path / "gone.pkl"))

@@ -188,6 +188,7 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
     from vidrec.engine.prediction_video import write_predictions
     from vidrec.engine.timelines import draw_segments
     from vidrec.metrics.accuracy import confusion_matrix
+    from vidrec.metrics.box_map import BoxMap
 
     try:
         path = run.folder / "curves.png"
@@ -206,7 +207,7 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
             draw_segments(rows, dataset.records, path)
             run.picture("segments", path)
             return
-        if "boxes" in rows:
+        if isinstance(metric, BoxMap):
             for path in draw_boxes(metric, rows, dataset, run.folder):
                 show = run.video if path.suffix == ".mp4" else run.picture
                 show(path.stem, path)

@@ -106,18 +106,19 @@ class BoxDataset(Dataset):
             "proposal_sample": np.zeros(len(record.proposals), dtype=np.int64),
             "truth": truth,
             "truth_sample": np.zeros(len(truth), dtype=np.int64),
-            "truth_labels": self._labels(record)[which],
+            "truth_labels": self._labels(record, plan)[which],
             "index": np.array([index], dtype=np.int64),
         }
         if self.bank is not None:
             sample["bank"] = self.bank.features(record.video, record.timestamp, rng)[None]
         return sample
 
-    def _labels(self, record: KeyFrame) -> np.ndarray:
-        """(G, K) float32."""
+    def _labels(self, record: KeyFrame, plan: Plan) -> np.ndarray:
+        """(G, K) float32, after mirroring."""
         rows = np.zeros((len(record.labels), self.records.num_classes), dtype=np.float32)
-        for row, columns in zip(rows, record.labels, strict=True):
-            row[list(columns)] = 1
+        for i, columns in enumerate(record.labels):
+            rows[i, list(columns)] = 1
+            rows[i] = self.transforms.label(rows[i], plan)
         return rows
 
 

@@ -17,7 +17,7 @@ class ActionLoss:
     multilabel: several actions at once, each by itself; else one of them.
     background_class: column 0 is the background and is not learned.
     topk, threshold: recall and precision of the k best actions, and of those that are likelier than
-        the threshold, are logged.
+        the threshold (of one action among several: of the likeliest), are logged.
     """
 
     def __init__(
@@ -54,11 +54,9 @@ class ActionLoss:
         loss = (entries * acts).sum() / count
         logged = {"loss": loss, "loss_action_cls": loss.detach()}
         with torch.no_grad():
-            shown = logits.sigmoid() if self.multilabel else logits.softmax(dim=1)
-            found = {f"thr={self.threshold:g}": shown > self.threshold}
-            for k in self.topk:
-                best = shown.topk(min(k, shown.shape[1]), dim=1).indices
-                found[f"top{k}"] = torch.zeros_like(shown, dtype=torch.bool).scatter(1, best, True)
+            likely = logits.sigmoid() > self.threshold if self.multilabel else _best(logits, 1)
+            found = {f"thr={self.threshold:g}": likely}
+            found |= {f"top{k}": _best(logits, k) for k in self.topk}
             for name, chosen in found.items():
                 right = (chosen & (labels > 0)).sum(dim=1)
                 recall = right / labels.sum(dim=1).clamp(min=1)
@@ -70,3 +68,9 @@ class ActionLoss:
     def _focal(self, entries: Tensor) -> Tensor:
         probability = torch.exp(-entries)
         return self.focal_alpha * (1 - probability) ** self.focal_gamma * entries
+
+
+def _best(logits: Tensor, k: int) -> Tensor:
+    """Which entries of a row are its k largest, (S, K) bool."""
+    best = logits.topk(min(k, logits.shape[1]), dim=1).indices
+    return torch.zeros_like(logits, dtype=torch.bool).scatter(1, best, True)

@@ -1,0 +1,64 @@
+"""tests/golden/detection.json.gz: computed with MMAction2 1.2.0."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import tensor
+
+from vidrec.losses.boxes import ActionLoss
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "detection.json.gz"
+SETTINGS = {
+    "multilabel": {},
+    "focal": {"focal_gamma": 1.0, "focal_alpha": 3.0},
+    "single": {"multilabel": False},
+    "single_nobg": {"multilabel": False, "background_class": False},
+}
+
+
+def case(name):
+    with gzip.open(GOLDEN, "rt") as file:
+        golden = json.load(file)["bbox_head"]["cases"][name]
+    scores = torch.randn(5, 8, generator=torch.Generator().manual_seed(20)).double()
+    return {"logits": scores, "labels": tensor(golden["bbox_targets_labels"])}, golden["losses"]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_losses_and_figures_of_the_reference(name):
+    outputs, losses = case(name)
+    ours = ActionLoss(**SETTINGS[name])(outputs, {})
+    for key, value in losses.items():
+        assert ours[key].item() == pytest.approx(value, rel=2e-6), key
+    assert ours["loss"] == ours["loss_action_cls"]
+
+
+def test_boxes_without_an_action_do_not_count():
+    outputs, _ = case("multilabel")
+    alone = {name: value[:3] for name, value in outputs.items()}
+    for key, value in ActionLoss()(outputs, {}).items():
+        assert value.item() == pytest.approx(ActionLoss()(alone, {})[key].item(), abs=1e-12)
+
+
+def test_a_step_without_any_action_is_zero_and_stays_connected():
+    logits = torch.randn(2, 6, requires_grad=True)
+    losses = ActionLoss()({"logits": logits, "labels": torch.zeros(2, 6)}, {})
+    losses["loss"].backward()
+    assert losses["loss"] == 0
+    assert logits.grad.abs().max() == 0
+    assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_focal_loss_is_cross_entropy_at_gamma_zero():
+    outputs, _ = case("multilabel")
+    plain = ActionLoss()(outputs, {})["loss"]
+    assert ActionLoss(focal_alpha=2.0)(outputs, {})["loss"] == pytest.approx(2 * plain.item())
+    assert ActionLoss(focal_gamma=2.0)(outputs, {})["loss"] < plain
+
+
+def test_more_best_actions_than_there_are():
+    outputs, _ = case("multilabel")
+    losses = ActionLoss(topk=(50,))(outputs, {})
+    assert losses["recall@top50"] == 1

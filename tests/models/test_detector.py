@@ -1,0 +1,186 @@
+"""A detector as a whole, on a tiny network: batches, views, sizes, ranks without boxes."""
+
+import pytest
+import torch
+from torch import nn
+
+from vidrec.data.batch import collate
+from vidrec.losses.boxes import ActionLoss
+from vidrec.models.assigner import MaxIoUAssigner, RandomSampler
+from vidrec.models.detector import FastRCNN
+from vidrec.models.heads.bbox_head import BBoxHead, pool_box
+from vidrec.models.heads.roi_extractor import SingleRoIExtractor3D
+from vidrec.models.heads.roi_head import RoIHead
+
+NUM_CLASSES, STRIDE = 5, 8
+
+
+class Backbone(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv3d(3, 6, (3, 9, 9), (1, STRIDE, STRIDE), (1, 4, 4))
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(tuple(x.shape))
+        return self.conv(x).relu()
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    head = RoIHead(
+        SingleRoIExtractor3D(3, STRIDE),
+        BBoxHead(6, NUM_CLASSES, background_class=True),
+    )
+    nn.init.normal_(head.bbox_head.fc_cls.weight)
+    sampler = RandomSampler(32, 1.0)
+    net = FastRCNN(Backbone(), head, MaxIoUAssigner(0.9, 0.9, 0.9), sampler, [114.0], [58.0])
+    return net.eval()
+
+
+def sample(seed, size=(48, 64), views=1, boxes=2, truth=1):
+    """A sample as the dataset gives it; every box is shown by every view."""
+    g = torch.Generator().manual_seed(seed)
+
+    def rectangles(count):
+        corner = torch.rand(count, 2, generator=g) * 20
+        return torch.cat([corner, corner + 8 + 12 * torch.rand(count, 2, generator=g)], dim=1)
+
+    proposals, true = rectangles(boxes), rectangles(truth)
+    labels = (torch.rand(truth, NUM_CLASSES, generator=g) < 0.6).float()
+    if truth:
+        labels[:, 0], labels[:, 1] = 0, 1
+    video = torch.randint(0, 256, (1, views, 4, *size, 3), generator=g, dtype=torch.uint8)
+    return {
+        "video": video.numpy(),
+        "size": torch.tensor([size]).numpy(),
+        "boxes": proposals.repeat(views, 1).numpy(),
+        "box_view": torch.arange(views).repeat_interleave(boxes).numpy(),
+        "box_proposal": torch.arange(boxes).repeat(views).numpy(),
+        "proposals": (proposals / 64).numpy(),
+        "proposal_sample": torch.zeros(boxes).long().numpy(),
+        "truth": true.numpy(),
+        "truth_sample": torch.zeros(truth).long().numpy(),
+        "truth_labels": labels.numpy(),
+        "index": torch.tensor([seed]).numpy(),
+    }
+
+
+def test_a_batch_of_several_sizes_scores_as_each_clip_alone(net):
+    samples = [sample(i, size) for i, size in enumerate([(48, 64), (40, 80), (48, 64), (64, 40)])]
+    together = net.predict(collate(samples))
+    assert together["sample"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    # Those of one size ran at once.
+    assert sorted(shape[0] for shape in net.backbone.seen) == [1, 1, 2]
+    alone = [net.predict(collate([one])) for one in samples]
+    for name in ("scores", "proposals"):
+        torch.testing.assert_close(together[name], torch.cat([one[name] for one in alone]))
+
+
+def test_clips_are_run_in_parts_that_fit(net):
+    batch = collate([sample(i) for i in range(5)])
+    whole = net.predict(batch)["scores"]
+    net.max_test_images = 8  # two clips of four frames
+    net.backbone.seen.clear()
+    torch.testing.assert_close(net.predict(batch)["scores"], whole)
+    assert [shape[0] for shape in net.backbone.seen] == [2, 2, 1]
+
+
+def test_views_of_a_proposal_are_averaged_and_unseen_ones_left_out(net):
+    views = collate([sample(0, views=3)])
+    apart = []
+    for view in range(3):
+        one = sample(0, views=3)
+        part = {"video": one["video"][:, view : view + 1]}
+        for name in ("boxes", "box_proposal"):
+            part[name] = one[name][one["box_view"] == view]
+        part["box_view"] = one["box_view"][one["box_view"] == view] * 0
+        apart.append(net.predict(collate([one | part]))["scores"])
+    torch.testing.assert_close(net.predict(views)["scores"], torch.stack(apart).mean(dim=0))
+    hidden = sample(0)
+    hidden |= {name: hidden[name][1:] for name in ("boxes", "box_view", "box_proposal")}
+    found = net.predict(collate([hidden]))
+    assert found["scores"].shape == (1, NUM_CLASSES)
+    torch.testing.assert_close(found["proposals"][0], torch.tensor(hidden["proposals"][1]))
+
+
+def test_what_is_learned_are_the_true_boxes_and_what_fits_them(net):
+    one = sample(3, boxes=3, truth=2)
+    one["boxes"][1] = one["truth"][0] + 0.1
+    batch = collate([sample(1, boxes=0, truth=1), one])
+    out = net.train()(batch)
+    labels = batch["truth_labels"]
+    # By clip: its true boxes, the proposals that fit, then background without any label.
+    expected = [labels[0], labels[1], labels[2], labels[1], labels[0] * 0, labels[0] * 0]
+    torch.testing.assert_close(out["labels"], torch.stack(expected))
+    assert out["logits"].shape == (6, NUM_CLASSES)
+    again = net.roi_head(
+        net.backbone(net._clips(batch["video"])),
+        torch.cat([batch["truth"][:1], batch["truth"][1:], batch["boxes"][1:2]]),
+        torch.tensor([0, 1, 1, 1]),
+    )
+    torch.testing.assert_close(out["logits"][:4], again)
+
+
+def test_clips_without_any_box_train_without_nan_on_all_parameters(net):
+    """Other ranks wait for the gradients of every parameter."""
+    batch = collate([sample(0, boxes=0, truth=0), sample(1, boxes=0, truth=0)])
+    net.train()
+    loss = ActionLoss()(net(batch), batch)["loss"]
+    loss.backward()
+    assert loss == 0
+    assert all(p.grad is not None and not p.grad.any() for p in net.parameters())
+    assert len(net.eval().predict(batch)["scores"]) == 0
+
+
+def test_the_order_of_the_samples_does_not_matter_to_the_loss(net):
+    samples = [sample(i, boxes=i, truth=2) for i in range(3)]
+    net.train()
+    losses = []
+    for order in ([0, 1, 2], [2, 0, 1]):
+        batch = collate([samples[i] for i in order])
+        losses.append(ActionLoss()(net(batch), batch)["loss"])
+    torch.testing.assert_close(losses[0], losses[1])
+
+
+def test_features_for_a_bank_are_those_of_the_boxes(net):
+    batch = collate([sample(0), sample(1, (40, 80))])
+    rows = net.features(batch)
+    one = collate([sample(1, (40, 80))])
+    cut, _ = net.roi_head.bbox_roi_extractor(
+        net.backbone(net._clips(one["video"])), one["boxes"], one["box_view"]
+    )
+    torch.testing.assert_close(rows[2:], pool_box(cut))
+
+
+def test_a_shared_head_sees_the_bank_of_its_clip(net):
+    class Adds(nn.Module):
+        def forward(self, x, joined, views, bank):
+            return x + bank.mean(dim=(1, 2))[views, None, None, None, None]
+
+    net.roi_head.shared_head = Adds()
+    batch = collate([sample(0), sample(1, (40, 80)), sample(2)])
+    bank = torch.arange(3.0)[:, None, None].expand(3, 4, 2)
+    with_bank = net.predict(batch | {"bank": bank})["scores"]
+    same = net.predict(batch | {"bank": bank * 0})["scores"]
+    torch.testing.assert_close(with_bank[:2], same[:2])
+    assert not torch.allclose(with_bank[2:], same[2:])
+
+
+def test_bf16(net):
+    batch = collate([sample(0), sample(1)])
+    with torch.autocast("cpu", torch.bfloat16):
+        out = net.train()(batch)
+        loss = ActionLoss()(out, batch)["loss"]
+    assert loss.dtype == torch.float32
+    loss.backward()
+    assert torch.isfinite(loss)
+    scores = net.eval().predict(batch)["scores"]
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(net.predict(batch)["scores"], scores, rtol=0.05, atol=0.05)
+
+
+def test_a_limit_below_one_frame_is_told(net):
+    with pytest.raises(ValueError, match="max_test_images=0 is less than 1"):
+        FastRCNN(net.backbone, net.roi_head, net.assigner, net.sampler, [1.0], [1.0], 0)

@@ -1,0 +1,175 @@
+"""What stands between feature maps and actions; RoIAlign's figures computed with mmcv 2.1.0."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from vidrec.models.heads.acrn import ACRNHead
+from vidrec.models.heads.bbox_head import BBoxHead, pool_box
+from vidrec.models.heads.fbo import FBOAvg, FBOHead, FBOMax, FBONonLocal
+from vidrec.models.heads.roi_extractor import SingleRoIExtractor3D
+
+with gzip.open(Path(__file__).parents[1] / "golden" / "detection.json.gz", "rt") as file:
+    ALIGN = json.load(file)["roi_align"]
+
+
+def drawn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize("case", ALIGN["cases"], ids=lambda c: f"{c['pool_mode']}{c['aligned']}")
+def test_roi_align_is_that_of_the_reference(case):
+    feature = drawn(2, 3, 9, 11).requires_grad_()
+    extractor = SingleRoIExtractor3D(
+        case["output_size"],
+        round(1 / case["spatial_scale"]),
+        case["sampling_ratio"],
+        case["pool_mode"],
+        case["aligned"],
+    )
+    out = extractor.align(feature, torch.tensor(ALIGN["rois"], dtype=torch.float64))
+    assert list(out.shape) == case["shape"]
+    means = torch.tensor(case["out_roi_mean"], dtype=torch.float64)
+    torch.testing.assert_close(out.mean(dim=(1, 2, 3)), means, rtol=1e-9, atol=1e-12)
+    first = torch.tensor(case["first_channel_roi1"], dtype=torch.float64)
+    torch.testing.assert_close(out[1, 0], first, rtol=1e-9, atol=1e-12)
+    assert out.norm().item() == pytest.approx(case["out_l2"], rel=1e-9)
+
+
+def test_pathways_are_pooled_along_time_then_joined():
+    """The reference repeats the slow map to the length of the fast one first: the same mean."""
+    slow, fast = drawn(2, 6, 2, 5, 5), drawn(2, 4, 8, 5, 5, seed=1)
+    boxes = torch.tensor([[0.0, 0.0, 79.0, 60.0], [16.0, 8.0, 50.0, 70.0]]).double()
+    views = torch.tensor([1, 0])
+    for mode, pool in (("avg", torch.mean), ("max", torch.amax)):
+        extractor = SingleRoIExtractor3D(3, temporal_pool_mode=mode)
+        got, joined = extractor((slow, fast), boxes, views)
+        repeated = slow.repeat_interleave(4, dim=2)
+        whole = pool(torch.cat([repeated, fast], dim=1), dim=2, keepdim=True)
+        torch.testing.assert_close(joined, whole)
+        torch.testing.assert_close(
+            got[:, :, 0],
+            extractor.align(whole[:, :, 0], torch.cat([views[:, None].double(), boxes], dim=1)),
+        )
+
+
+def test_frames_can_stay_apart_and_the_whole_frame_join():
+    x = drawn(2, 3, 4, 6, 6)
+    boxes, views = torch.tensor([[0.0, 0.0, 95.0, 95.0]]).double(), torch.tensor([1])
+    extractor = SingleRoIExtractor3D(2, with_temporal_pool=False, with_global=True)
+    got, joined = extractor(x, boxes, views)
+    assert got.shape == (1, 6, 4, 2, 2)
+    assert torch.equal(joined, x)
+    for t in range(4):
+        whole = F.adaptive_avg_pool2d(x[1, :, t], 2)
+        torch.testing.assert_close(got[0, 3:, t], whole)
+
+
+def test_pooling_is_time_first_then_space():
+    x = drawn(2, 3, 4, 5, 5)
+    expected = torch.tensor(
+        [
+            [max(x[i, c, :, h, w].mean() for h in range(5) for w in range(5)) for c in range(3)]
+            for i in range(2)
+        ]
+    ).double()
+    torch.testing.assert_close(pool_box(x), expected)
+    torch.testing.assert_close(pool_box(x, "max", "avg"), x.amax(dim=2).mean(dim=(2, 3)))
+
+
+def test_scores_are_for_several_actions_or_for_one():
+    logits = drawn(3, 5)
+    several = BBoxHead(4, 5, background_class=True).scores(logits)
+    one = BBoxHead(4, 5, background_class=True, multilabel=False).scores(logits)
+    torch.testing.assert_close(several, logits.sigmoid())
+    torch.testing.assert_close(one.sum(dim=1), torch.ones(3).double())
+
+
+def test_dropout_before_or_after_pooling():
+    head = BBoxHead(4, 5, True, dropout_ratio=0.999, dropout_before_pool=False).train()
+    x = torch.ones(1, 4, 1, 3, 3)
+    torch.manual_seed(0)
+    assert torch.equal(head(x), head.fc_cls(torch.zeros(1, 4)))
+
+
+def test_actors_meet_every_place_of_the_scene():
+    """Oracle: the actor's features repeated over the map, then one convolution over both."""
+    head = ACRNHead(6, 4, num_convs=2).double()
+    x, joined, views = drawn(3, 3, 1, 2, 2), drawn(2, 3, 1, 5, 4, seed=1), torch.tensor([1, 0, 1])
+    actor = x.amax(dim=(2, 3, 4), keepdim=True).expand(-1, -1, 1, 5, 4)
+    both = torch.cat([actor, joined[views]], dim=1)
+    for train in (False, True):
+        head.train(train)
+        expected = head.convs[0](head.conv2(head.conv1(both)))
+        torch.testing.assert_close(head(x, joined, views, None), expected)
+
+
+def test_attention_to_the_bank_is_that_of_a_loop():
+    torch.manual_seed(0)
+    fbo = (
+        FBONonLocal(5, 7, 4, 1, 6, num_non_local_layers=1, zero_out_out_conv=False).double().eval()
+    )
+    head = FBOHead(fbo)
+    x, bank = drawn(2, 5, 1, 3, 3), drawn(3, 6, 7, seed=1)
+    views = torch.tensor([2, 0])
+    out = head(x, x, views, bank)
+    pooled = pool_box(x)
+    torch.testing.assert_close(out[:, :5, 0, 0, 0], pooled)
+    layer = fbo.non_local_layer_1
+
+    def linear(convolution, vector):
+        return convolution.weight[:, :, 0, 0, 0] @ vector + convolution.bias
+
+    for row, view in enumerate(views.tolist()):
+        short = linear(fbo.st_feat_conv, pooled[row])
+        long = [linear(fbo.lt_feat_conv, entry) for entry in bank[view]]
+        query = linear(layer.st_feat_conv.conv, short)
+        keys = torch.stack([linear(layer.lt_feat_conv.conv, entry) for entry in long])
+        values = torch.stack([linear(layer.global_conv.conv, entry) for entry in long])
+        weights = (keys @ query / 2).softmax(dim=0)
+        mixed = F.layer_norm((weights[:, None] * values).sum(dim=0), (4,)).relu()
+        expected = short + linear(layer.out_conv.conv, mixed)
+        torch.testing.assert_close(out[row, 5:, 0, 0, 0], expected)
+
+
+def test_mean_and_maximum_of_the_bank():
+    x, bank, views = drawn(2, 5, 1, 3, 3), drawn(3, 6, 7, seed=1), torch.tensor([2, 0])
+    for fbo, pool in ((FBOAvg(), torch.mean), (FBOMax(), torch.amax)):
+        out = FBOHead(fbo)(x, x, views, bank)
+        torch.testing.assert_close(out[:, 5:, 0, 0, 0], pool(bank[views], dim=1))
+
+
+def test_a_missing_or_misfitting_bank_is_told():
+    x, views = drawn(2, 5, 1, 3, 3), torch.tensor([0, 0])
+    with pytest.raises(ValueError, match=r"bank of long-term features.*vidrec bank"):
+        FBOHead(FBOMax())(x, x, views, None)
+    head = FBOHead(FBONonLocal(5, 7, 4, 1, 300).double())
+    with pytest.raises(ValueError, match=r"the bank gives 6 .* num_lt_feat=300"):
+        head(x, x, views, drawn(1, 6, 7))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SingleRoIExtractor3D(temporal_pool_mode="mean"), r"temporal_pool_mode='mean'"),
+        (lambda: BBoxHead(4, 5, True, spatial_pool_type="sum"), r"spatial_pool_type='sum'"),
+        (lambda: ACRNHead(5, 4), r"in_channels=5 is odd"),
+        (lambda: FBONonLocal(5, 7, 4, 1, 6, num_non_local_layers=0), r"num_non_local_layers=0"),
+    ],
+)
+def test_bad_settings_are_told(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_new_non_local_layers_change_nothing():
+    """Their last convolution begins with zeros (section 3.3)."""
+    fbo = FBONonLocal(5, 7, 4, 1, 6, pre_activate=True).double().eval()
+    assert isinstance(fbo.st_feat_conv, nn.Conv3d)
+    x = drawn(2, 5, 1, 1, 1)
+    torch.testing.assert_close(fbo(x, drawn(2, 7, 6, 1, 1)), fbo.st_feat_conv(x))

@@ -36,6 +36,7 @@ from benchmarks.parity_detection import evaluated, prepare, training_batch
 from benchmarks.parity_localization import DROPPED, compare_localizer
 from vidrec.build import build_loss, build_net
 from vidrec.config import conf_dir, register
+from vidrec.models.detector import FastRCNN
 from vidrec.models.recognizer import average_views
 from vidrec.overrides import lenient
 from vidrec.validation import ConfigError, check
@@ -246,6 +247,7 @@ def compare_gradients(net: nn.Module, train: dict[str, Any]) -> Differences:
 
 def compare_detector(net: nn.Module, loss_fn: Any, golden: dict[str, Any]) -> Differences:
     """Logits and scores of boxes; losses and gradients of a step."""
+    assert isinstance(net, FastRCNN)
     prepare(net)
     with recorded(net, golden.get("modules", {})) as first:
         pairs = evaluated(net, golden)

@@ -3,8 +3,9 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from vidrec.models.detector import FastRCNN
 from vidrec.models.heads.fbo import FBOHead
 
 # Of a bank: seconds, features of each, their channels.
@@ -30,7 +31,7 @@ def batch_of(clips: Tensor, proposals: Tensor, num_classes: int) -> dict[str, Te
     }
 
 
-def with_bank(net: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def with_bank(net: FastRCNN, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """The figures are of a bank that has s % 4 features in second s, around the second 902."""
     if not isinstance(net.roi_head.shared_head, FBOHead):
         return batch
@@ -44,13 +45,13 @@ def with_bank(net: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return batch | {"bank": bank.flatten(1, 2)}
 
 
-def prepare(net: nn.Module) -> None:
+def prepare(net: FastRCNN) -> None:
     """The figures begin behind the normalisation."""
     net.scale.fill_(1)
     net.shift.fill_(0)
 
 
-def evaluated(net: nn.Module, golden: dict[str, Any]) -> dict[str, tuple[Tensor, Any]]:
+def evaluated(net: FastRCNN, golden: dict[str, Any]) -> dict[str, tuple[Tensor, Any]]:
     """Ours and the reference's: logits, scores and boxes of the golden proposals."""
     generator = torch.Generator().manual_seed(golden["input"]["seed"])
     clips = torch.randn(golden["input"]["shape"], generator=generator).double()
@@ -67,7 +68,7 @@ def evaluated(net: nn.Module, golden: dict[str, Any]) -> dict[str, tuple[Tensor,
     }
 
 
-def training_batch(net: nn.Module, golden: dict[str, Any]) -> dict[str, Tensor]:
+def training_batch(net: FastRCNN, golden: dict[str, Any]) -> dict[str, Tensor]:
     """The step of the reference: its second and third proposal are the truth as well."""
     train = golden["train"]
     generator = torch.Generator().manual_seed(train["seed"])

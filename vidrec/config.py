@@ -178,8 +178,8 @@ class TrainConf:
 class EvaluateConf(TrainConf):
     checkpoint: str | None = None  # weights to evaluate
     split: str = "test"  # val or test
-    dump: str | None = None  # write predictions to this .npz, segments to this .json
-    pictures: str | None = None  # write a picture of each video's segments into this folder
+    dump: str | None = None  # write predictions to this .npz, segments to .json, boxes to .csv
+    pictures: str | None = None  # write pictures of segments or boxes into this folder
     # Score these dumps instead of running a net; several are fused.
     score: list[str] = field(default_factory=list)
     score_weights: list[float] = field(default_factory=list)
@@ -214,6 +214,13 @@ class ExtractConf(TrainConf):
     stride: int | None = None  # frames from one feature to the next; null: half a window
     crops: str = "val"  # of each window: those of validation (the centre) or of the test, averaged
     chunk: int = 8  # windows of one forward pass
+
+
+@dataclass
+class BankConf(TrainConf):
+    checkpoint: str | None = None  # weights of the detector whose features are kept
+    split: str = "train"  # whose boxes: train, val or test
+    out: str = "bank.npy"  # the file; FILE.json beside it lists what it holds
 
 
 @dataclass
@@ -302,6 +309,7 @@ def register() -> None:
     store.store(name="export_schema", node=ExportConf)
     store.store(name="proposals_schema", node=ProposalsConf)
     store.store(name="extract_schema", node=ExtractConf)
+    store.store(name="bank_schema", node=BankConf)
     OmegaConf.register_new_resolver("run_name", _current_run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_group", _sweep_group, replace=True)
     OmegaConf.register_new_resolver("num_folders", _num_folders, replace=True)

@@ -395,7 +395,7 @@ def _evaluation(conf: TrainConf) -> Iterator[str]:
     if conf.split not in ("val", "test"):
         yield f"split='{conf.split}': choose val or test"
     if conf.pictures and conf.data.sample == "clip":
-        yield "pictures is for segments; a clip model has none"
+        yield "pictures is for segments and boxes; a clip model has none"
     if conf.score_weights and len(conf.score_weights) != len(conf.score):
         yield (
             f"score_weights has {len(conf.score_weights)} values for the {len(conf.score)} "

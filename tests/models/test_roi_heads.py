@@ -112,7 +112,7 @@ def test_actors_meet_every_place_of_the_scene():
 def test_attention_to_the_bank_is_that_of_a_loop():
     torch.manual_seed(0)
     fbo = (
-        FBONonLocal(5, 7, 4, 1, 6, num_non_local_layers=1, zero_out_out_conv=False).double().eval()
+        FBONonLocal(5, 7, 4, 1, 6, num_non_local_layers=1, zero_init_out_conv=False).double().eval()
     )
     head = FBOHead(fbo)
     x, bank = drawn(2, 5, 1, 3, 3), drawn(3, 6, 7, seed=1)
@@ -167,9 +167,8 @@ def test_bad_settings_are_told(make, message):
         make()
 
 
-def test_new_non_local_layers_change_nothing():
-    """Their last convolution begins with zeros (section 3.3)."""
-    fbo = FBONonLocal(5, 7, 4, 1, 6, pre_activate=True).double().eval()
+def test_new_non_local_layers_can_begin_as_the_identity():
+    fbo = FBONonLocal(5, 7, 4, 1, 6, zero_init_out_conv=True).double().eval()
     assert isinstance(fbo.st_feat_conv, nn.Conv3d)
     x = drawn(2, 5, 1, 1, 1)
     torch.testing.assert_close(fbo(x, drawn(2, 7, 6, 1, 1)), fbo.st_feat_conv(x))

@@ -31,7 +31,7 @@ def read_proposals(path: str) -> dict[str, np.ndarray]:
 
     Raises ValueError for a file that is none, naming the key or the line.
     """
-    suffix = _suffix(path)
+    suffix = format_of(path)
     if not os.path.exists(path):
         raise FileNotFoundError(f"the proposal file {path} does not exist")
     if suffix == ".csv":
@@ -64,7 +64,7 @@ def read_proposals(path: str) -> dict[str, np.ndarray]:
 
 def write_proposals(path: str, proposals: Mapping[str, np.ndarray]) -> None:
     """Write `VIDEO,0902` -> (P, 5) in the format that the file's name ends with, all or nothing."""
-    suffix = _suffix(path)
+    suffix = format_of(path)
     arrays = {
         name: np.asarray(boxes, np.float32).reshape(-1, 5) for name, boxes in proposals.items()
     }
@@ -97,7 +97,8 @@ def write_proposals(path: str, proposals: Mapping[str, np.ndarray]) -> None:
         Path(partial).unlink(missing_ok=True)
 
 
-def _suffix(path: str) -> str:
+def format_of(path: str) -> str:
+    """How the name of a proposal file ends; ValueError where that says no format."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"the proposal file {path} does not end with one of {', '.join(SUFFIXES)}")

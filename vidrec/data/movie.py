@@ -122,3 +122,16 @@ def _decode(
                 return found
             shown = frame
     return found + [shown] * (len(targets) - len(found)) if shown is not None else []
+
+
+def length_of(path: str) -> float:
+    """Seconds that a file lasts, as its header says, or else up to its last packet."""
+    file_version(path)
+    with open_video(path, path) as video:
+        stream = video.stream
+        if video.container.duration:
+            return video.container.duration / av.time_base
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        last = max((packet.pts or 0 for packet in video.demux()), default=0)
+        return float(last * stream.time_base) if stream.time_base else 0.0

@@ -23,7 +23,7 @@ from vidrec.data.synthetic import (
 )
 
 # Raised when what is drawn changes: older copies on disk are then written again.
-VERSION = "1"
+VERSION = "2"
 # Movements that a mirrored clip keeps.
 MOVEMENTS = ("still", "rise", "fall", "sway")
 ACTIONS = (*MOVEMENTS, "flicker")
@@ -84,7 +84,7 @@ def draw_movie(
     frame, and the actions of each box, ids from 1.
     """
     size = max(WIDTH, HEIGHT)
-    background = texture(rng, size, colourful=0.5)[:HEIGHT]
+    background = np.round(texture(rng, size, colourful=0.5)[:HEIGHT]).astype(np.uint8)
     num_shapes = int(rng.integers(2, 4))
     places = WIDTH * (np.arange(num_shapes) + 0.5) / num_shapes
     names = rng.choice(SHAPES, num_shapes, replace=False)
@@ -106,15 +106,25 @@ def draw_movie(
         )
         for frame in range(PERIOD * FRAME_RATE):
             seconds = frame / FRAME_RATE - PERIOD / 2  # from the key frame
-            picture = background
+            picture = background.copy()
             for i, (x, y) in enumerate(homes):
                 dx, dy = _displacement(MOVEMENTS[movements[i]], seconds)
                 bright = 1.0 if not flickers[i] or round(seconds * 5) % 2 else 0.45
-                u, v = coordinates(size, x + dx, y + dy, 0.0, radii[i])
-                coverage = cover(names[i], u, v, radii[i])[:HEIGHT]
-                picture = blend(picture, colours[i] * bright, coverage)
+                _draw(picture, names[i], x + dx, y + dy, radii[i], colours[i] * bright)
             frames.append(picture)
     return np.stack(frames), boxes, actions
+
+
+def _draw(
+    picture: np.ndarray, name: str, x: float, y: float, radius: float, colour: np.ndarray
+) -> None:
+    """Draw a shape at (x, y) into `picture`, touching only the square around it."""
+    reach = int(1.5 * radius) + 2  # no shape extends further
+    left, top, edge = int(x) - reach, int(y) - reach, 2 * reach + 1
+    u, v = coordinates(edge, x - left, y - top, 0.0, radius)
+    coverage = cover(name, u, v, radius)[max(-top, 0) :, max(-left, 0) :]
+    part = picture[max(top, 0) : top + edge, max(left, 0) : left + edge]
+    part[:] = blend(part, colour, coverage[: part.shape[0], : part.shape[1]])
 
 
 def _displacement(movement: str, seconds: float) -> tuple[float, float]:

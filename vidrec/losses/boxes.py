@@ -29,6 +29,8 @@ class ActionLoss:
         topk: Sequence[int] = (3, 5),
         threshold: float = 0.5,
     ) -> None:
+        if any(k < 1 for k in topk):
+            raise ValueError(f"topk={list(topk)}: there are no best {min(topk)} actions")
         self.multilabel = multilabel
         self.first = int(background_class)
         self.focal_gamma = focal_gamma
@@ -48,7 +50,10 @@ class ActionLoss:
             entries = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
             entries = self._focal(entries).mean(dim=1)
         else:
-            entries = self._focal(F.cross_entropy(logits, labels, reduction="none"))
+            # As published: of a box with several actions each is an equal share of the truth where
+            # there is a background column, and the whole of it elsewhere.
+            shares = labels / labels.sum(dim=1, keepdim=True).clamp(min=1) if self.first else labels
+            entries = self._focal(F.cross_entropy(logits, shares, reduction="none"))
         # Without masks of varying length: boxes that have no action weigh nothing.
         count = acts.sum().clamp(min=1)
         loss = (entries * acts).sum() / count

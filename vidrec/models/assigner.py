@@ -90,9 +90,8 @@ class RandomSampler:
         """
         positive, negative = given >= 0, given == -1
         chance = torch.rand(len(given), device=given.device)
-        num_positive = torch.full((num_samples,), int(self.num * self.pos_fraction))
-        positive = _choose(positive, chance, samples, num_positive.to(given.device))
         taken = torch.zeros(num_samples, dtype=torch.int64, device=given.device)
+        positive = _choose(positive, chance, samples, taken + int(self.num * self.pos_fraction))
         taken = taken.index_add(0, samples, positive.long())
         num_negative = self.num - taken
         if self.neg_pos_ub >= 0:

@@ -1,6 +1,6 @@
 """Spatio-temporal action detection: the only module of it that sees a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +44,15 @@ class FastRCNN(Normalised):
     def forward(self, batch: BoxBatch) -> dict[str, Tensor]:
         """`logits` (S, K) of the boxes that are learned from and their `labels` (S, K), 0 or 1.
 
-        Background boxes have no label at all.
+        Background boxes have no label at all. Raises ValueError on clips with several views.
         """
+        num_views = batch["video"].shape[1]
+        if num_views != 1:
+            raise ValueError(
+                f"the clips to learn from have {num_views} views, their true boxes are those of "
+                "the first: leave steps that cut views, such as ThreeCrop, out of "
+                "data.transforms.train"
+            )
         boxes, samples, given = self._boxes_to_learn(batch)
         features = self.backbone(self._clips(batch["video"]))
         logits = self.roi_head(features, boxes, samples, batch.get("bank"))
@@ -108,12 +115,11 @@ class FastRCNN(Normalised):
 
         return self._in_groups(batch, pooled)
 
-    def _in_groups(self, batch: BoxBatch, head: nn.Module | object) -> Tensor:
+    def _in_groups(self, batch: BoxBatch, head: Callable[..., Tensor]) -> Tensor:
         """What `head` makes of every box (R, ...), clip by clip as if each were alone.
 
         Clips of one size run together, without the padding that a batch of several sizes has.
         """
-        assert callable(head)
         num_samples, num_views, num_frames = batch["video"].shape[:3]
         box_samples = batch["box_view"] // num_views
         box_views = batch["box_view"] % num_views

@@ -26,12 +26,17 @@ class ACRNHead(nn.Module):
         super().__init__()
         if in_channels % 2:
             raise ValueError(f"in_channels={in_channels} is odd: they are those of actor and map")
+        if num_convs < 1:
+            raise ValueError(f"num_convs={num_convs} is less than 1")
         self.conv1 = ConvBN3d(in_channels, out_channels)
         size, step = (1, kernel_size, kernel_size), (1, stride, stride)
         self.conv2 = ConvBN3d(out_channels, out_channels, size, step)
         self.convs = nn.ModuleList(
             ConvBN3d(out_channels, out_channels, size) for _ in range(num_convs - 1)
         )
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor, joined: Tensor, views: Tensor, bank: Tensor | None) -> Tensor:
         """Features (R, C, t, s, s) of boxes in the maps `joined` (B, C, 1, h, w) of their `views`.

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class BBoxHead(nn.Module):
@@ -40,12 +41,10 @@ class BBoxHead(nn.Module):
         self.dropout_before_pool = dropout_before_pool
         self.multilabel = multilabel
         self.dropout = nn.Dropout(dropout_ratio)
-        classifier = nn.Linear(in_channels, num_classes)
-        nn.init.normal_(classifier.weight, std=0.01)
-        nn.init.zeros_(classifier.bias)
-        self.fc_cls: nn.Module = classifier
+        self.fc_cls: nn.Module = _linear(in_channels, num_classes)
         if mlp_head:
-            self.fc_cls = nn.Sequential(nn.Linear(in_channels, in_channels), nn.ReLU(), classifier)
+            hidden = _linear(in_channels, in_channels)
+            self.fc_cls = nn.Sequential(hidden, nn.ReLU(), self.fc_cls)
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, in_channels, t, s, s) -> logits (R, num_classes)."""
@@ -57,8 +56,18 @@ class BBoxHead(nn.Module):
         return self.fc_cls(x)
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Probabilities (R, num_classes)."""
-        return logits.sigmoid() if self.multilabel else logits.softmax(dim=-1)
+        """Probabilities (R, num_classes). The background, which is not learned, takes no share."""
+        if self.multilabel:
+            return logits.sigmoid()
+        first = int(self.background_class)
+        return F.pad(logits[:, first:].softmax(dim=-1), (first, 0))
+
+
+def _linear(in_channels: int, out_channels: int) -> nn.Linear:
+    layer = nn.Linear(in_channels, out_channels)
+    nn.init.xavier_normal_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def pool_box(x: Tensor, temporal: str = "avg", spatial: str = "max") -> Tensor:

@@ -46,6 +46,7 @@ class FBONonLocal(nn.Module):
     st_feat_channels, lt_feat_channels: of the short-term and the long-term features.
     latent_channels: inside. num_st_feat, num_lt_feat: how many of each there are.
     pre_activate: norm and ReLU come before the last convolution of a layer, not after.
+    zero_init_out_conv: that convolution begins with zeros, so that a new layer changes nothing.
     """
 
     def __init__(
@@ -59,25 +60,21 @@ class FBONonLocal(nn.Module):
         st_feat_dropout_ratio: float = 0.2,
         lt_feat_dropout_ratio: float = 0.2,
         pre_activate: bool = True,
-        zero_out_out_conv: bool = True,
+        zero_init_out_conv: bool = False,
     ) -> None:
         super().__init__()
         if num_non_local_layers < 1:
             raise ValueError(f"num_non_local_layers={num_non_local_layers} is less than 1")
         self.num_lt_feat = num_lt_feat
         self.pre_activate = pre_activate
-        self.st_feat_conv = nn.Conv3d(st_feat_channels, latent_channels, 1)
-        self.lt_feat_conv = nn.Conv3d(lt_feat_channels, latent_channels, 1)
-        for convolution in (self.st_feat_conv, self.lt_feat_conv):
-            nn.init.kaiming_normal_(convolution.weight)
-            assert convolution.bias is not None
-            nn.init.zeros_(convolution.bias)
+        self.st_feat_conv = _pointwise(st_feat_channels, latent_channels)
+        self.lt_feat_conv = _pointwise(lt_feat_channels, latent_channels)
         self.st_feat_dropout = nn.Dropout(st_feat_dropout_ratio)
         self.lt_feat_dropout = nn.Dropout(lt_feat_dropout_ratio)
         self.layer_names = [f"non_local_layer_{i}" for i in range(1, num_non_local_layers + 1)]
         for name in self.layer_names:
             layer = NonLocalLayer(
-                latent_channels, num_st_feat, pre_activate, zero_out_out_conv=zero_out_out_conv
+                latent_channels, num_st_feat, pre_activate, zero_init_out_conv=zero_init_out_conv
             )
             self.add_module(name, layer)
 
@@ -105,7 +102,7 @@ class NonLocalLayer(nn.Module):
         num_st_feat: int,
         pre_activate: bool,
         dropout_ratio: float = 0.2,
-        zero_out_out_conv: bool = True,
+        zero_init_out_conv: bool = False,
     ) -> None:
         super().__init__()
         self.pre_activate = pre_activate
@@ -114,7 +111,7 @@ class NonLocalLayer(nn.Module):
         self.global_conv = Pointwise(channels)
         self.ln = nn.LayerNorm([channels, num_st_feat, 1, 1])
         self.out_conv = Pointwise(channels)
-        if zero_out_out_conv:
+        if zero_init_out_conv:
             nn.init.zeros_(self.out_conv.conv.weight)
         self.dropout = nn.Dropout(dropout_ratio)
 
@@ -135,13 +132,18 @@ class Pointwise(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(channels, channels, 1)
-        nn.init.kaiming_normal_(self.conv.weight)
-        assert self.conv.bias is not None
-        nn.init.zeros_(self.conv.bias)
+        self.conv = _pointwise(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(x)
+
+
+def _pointwise(in_channels: int, out_channels: int) -> nn.Conv3d:
+    convolution = nn.Conv3d(in_channels, out_channels, 1)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)
+    return convolution
 
 
 class FBOAvg(nn.Module):

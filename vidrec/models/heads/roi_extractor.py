@@ -75,10 +75,13 @@ class SingleRoIExtractor3D(nn.Module):
 
     def align(self, frame: Tensor, rois: Tensor) -> Tensor:
         """A map (B, C, h, w) and boxes (R, 5) of clip, x1, y1, x2, y2 -> (R, C, s, s)."""
-        rois, scale, size = rois.to(frame.dtype), 1 / self.featmap_stride, self.output_size
+        # In half precision a box at pixel 300 would move by a pixel.
+        kind, exact = frame.dtype, torch.promote_types(frame.dtype, torch.float32)
+        frame, rois = frame.to(exact), rois.to(exact)
+        scale, size = 1 / self.featmap_stride, self.output_size
         if self.pool_mode == "avg":
             ratio = self.sampling_ratio or -1
-            return roi_align(frame, rois, size, scale, ratio, self.aligned)
+            return roi_align(frame, rois, size, scale, ratio, self.aligned).to(kind)
         points = torch.full_like(rois[:, :2], self.sampling_ratio).long()
         if self.sampling_ratio == 0:
             edges = (rois[:, 3:] - rois[:, 1:3]) * scale
@@ -92,4 +95,4 @@ class SingleRoIExtractor3D(nn.Module):
                 frame, rois[rows], (size * down, size * across), scale, 1, self.aligned
             )
             out = out.index_copy(0, rows, F.max_pool2d(fine, (down, across)))
-        return out
+        return out.to(kind)

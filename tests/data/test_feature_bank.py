@@ -1,0 +1,53 @@
+"""A bank gives what was put into it, second by second, zeros elsewhere (Wu et al., section 3.2)."""
+
+import numpy as np
+import pytest
+
+from vidrec.data.feature_bank import FeatureBank, write_bank
+
+
+def rows(count, start):
+    return np.arange(start, start + count)[:, None] * np.ones(3)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = str(tmp_path / "deep" / "bank.npy")
+    write_bank(path, {"a": {10: rows(2, 1), 12: rows(7, 10)}, "b": {11: rows(1, 100)}})
+    return path
+
+
+def test_features_lie_at_their_seconds(path):
+    bank = FeatureBank(path, window_size=6, max_num_sampled_feat=3)
+    found = bank.features("a", 11.0, np.random.default_rng(0)).reshape(6, 3, 3)
+    assert found.dtype == np.float32
+    # Seconds 8 to 13.
+    np.testing.assert_array_equal(found[2], [*rows(2, 1), [0, 0, 0]])
+    assert not found[[0, 1, 3, 5]].any()
+    assert set(found[4, :, 0]) <= set(range(10, 17))
+    assert len(set(found[4, :, 0])) == 3
+
+
+def test_what_is_too_much_is_drawn_anew(path):
+    bank = FeatureBank(path, window_size=2, max_num_sampled_feat=5)
+    seen = {
+        tuple(sorted(bank.features("a", 13, np.random.default_rng(seed))[:5, 0].tolist()))
+        for seed in range(40)
+    }
+    assert len(seen) > 5
+    assert {value for draw in seen for value in draw} == set(range(10, 17))
+    same = [bank.features("a", 13, np.random.default_rng(3)) for _ in range(2)]
+    np.testing.assert_array_equal(*same)
+
+
+def test_videos_that_are_not_in_it_have_zeros(path):
+    bank = FeatureBank(path, window_size=4, max_num_sampled_feat=2)
+    assert bank.features("c", 11, np.random.default_rng(0)).shape == (8, 3)
+    assert not bank.features("c", 11, np.random.default_rng(0)).any()
+
+
+def test_a_missing_bank_and_bad_settings_are_told(tmp_path, path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.npy does not exist; `vidrec bank` writes"):
+        FeatureBank(str(tmp_path / "gone.npy"))
+    with pytest.raises(ValueError, match=r"window_size=0"):
+        FeatureBank(path, window_size=0)

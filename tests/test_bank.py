@@ -1,0 +1,106 @@
+"""`vidrec bank`: features of boxes by video and second, whatever the parts and the ranks."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from vidrec import bank, build, validation
+from vidrec.config import BankConf, conf_dir, register
+from vidrec.data.batch import collate
+from vidrec.data.feature_bank import FeatureBank
+from vidrec.data.synthetic_ava import write_shapes_ava
+
+SMALL = [
+    "model=slowonly_ava_tiny", "model.clip.size=48", "model.clip.short_side=48",
+    "model.clip.frames=4", "runtime.num_workers=0", "runtime.device=cpu",
+    "runtime.progress=false", "schedule.val_batch_size=3",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "shapes_ava"
+    write_shapes_ava(str(root), num_train=2, num_val=1)
+    return root
+
+
+def configured(root, *overrides):
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        overrides = [*SMALL, f"data.root={root}", "data.prepare=null", *overrides]
+        return validation.check(compose("bank", overrides=overrides), BankConf)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(root, tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "net.pt"
+    torch.save(build.build_net(configured(root).model).state_dict(), path)
+    return path
+
+
+def write(root, checkpoint, out, *overrides):
+    bank.bank_run(configured(root, f"checkpoint={checkpoint}", f"out={out}", *overrides))
+    return np.load(out), json.loads(out.with_suffix(".json").read_text())
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_bank_holds_the_features_of_every_box(root, checkpoint, tmp_path, split):
+    features, index = write(root, checkpoint, tmp_path / "b.npy", f"split={split}")
+    conf = configured(root)
+    conf.data.val = conf.data.val | {"records": getattr(conf.data, split)["records"]}
+    dataset = build.build_dataset(conf.data, "val")
+    net = build.build_net(conf.model)
+    net.load_state_dict(torch.load(checkpoint))
+    net.eval()
+    assert sum(len(seconds) for seconds in index.values()) == len(dataset)
+    for row, frame in enumerate(dataset.records):
+        start, stop = index[frame.video][str(int(frame.timestamp))]
+        expected = net.features(collate([dataset[row]])).numpy()
+        assert stop - start == len(frame.proposals)
+        np.testing.assert_allclose(features[start:stop], expected, rtol=2e-3, atol=1e-3)
+    read = FeatureBank(str(tmp_path / "b.npy"), window_size=4, max_num_sampled_feat=3)
+    assert read.features(frame.video, frame.timestamp, np.random.default_rng(0)).any()
+
+
+def test_an_interrupted_run_goes_on_where_it_was(root, checkpoint, tmp_path, monkeypatch):
+    whole, index = write(root, checkpoint, tmp_path / "whole.npy")
+    monkeypatch.setattr(bank, "PART", 3)
+    monkeypatch.setattr(bank, "join_parts", lambda *_: 1 / 0)  # stopped before the end
+    out = tmp_path / "parts.npy"
+    with pytest.raises(ZeroDivisionError):
+        write(root, checkpoint, out)
+    parts = sorted((tmp_path / "parts.npy.parts").glob("*.npz"))
+    assert len(parts) == 3
+    parts[1].unlink()
+    kept = parts[0].stat().st_mtime_ns
+    monkeypatch.undo()
+    monkeypatch.setattr(bank, "PART", 3)
+    seen = []
+    plain = bank.join_parts
+    monkeypatch.setattr(
+        bank, "join_parts", lambda *a: seen.append(parts[0].stat().st_mtime_ns) or plain(*a)
+    )
+    again, same_index = write(root, checkpoint, out)
+    assert seen == [kept]
+    np.testing.assert_array_equal(again, whole)
+    assert same_index == index
+    assert sorted(path.name for path in tmp_path.glob("parts*")) == ["parts.json", "parts.npy"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["split=all"], r"split=all: choose train, val or test"),
+        (["out=bank.npz"], r"out=bank\.npz does not end with \.npy"),
+        (["checkpoint=null"], r"there are no weights"),
+    ],
+)
+def test_bad_requests_are_told(root, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        bank.bank_run(configured(root, "checkpoint=x", *overrides))

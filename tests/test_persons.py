@@ -1,0 +1,161 @@
+"""`vidrec persons`: a detector of torchvision on key frames, written as proposals."""
+
+import numpy as np
+import pytest
+import torch
+
+from vidrec import persons
+from vidrec.commands.persons import main
+from vidrec.data.box_proposals import read_proposals
+from vidrec.data.synthetic import write_video
+from vidrec.persons import Clock, PersonDetector, load_detector
+
+NAME = "fasterrcnn_mobilenet_v3_large_320_fpn"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    from torchvision.models import get_model
+
+    torch.manual_seed(0)
+    net = get_model(NAME, weights=None, weights_backbone=None, num_classes=3)
+    # Persons are likely everywhere, so that random weights find some.
+    torch.nn.init.zeros_(net.roi_heads.box_predictor.cls_score.weight)
+    net.roi_heads.box_predictor.cls_score.bias.data = torch.tensor([0.0, 2.0, 1.0])
+    path = tmp_path_factory.mktemp("weights") / "detector.pth"
+    torch.save(net.state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Two movies of four seconds; a white square moves to the right, 16 pixels a second."""
+    (tmp_path / "videos" / "deep").mkdir(parents=True)
+    frames = np.zeros((48, 64, 96, 3), np.uint8)
+    for number, frame in enumerate(frames):
+        left = 8 + 16 * number // 12
+        frame[16:48, left : left + 16] = 255
+    for name in ("a.mp4", "deep/b_000900_000904.mp4"):
+        write_video(tmp_path / "videos" / name, frames, 12)
+    return tmp_path / "videos"
+
+
+class Bright:
+    """Finds what is bright: one box a frame."""
+
+    threshold, person = 0.5, 1
+
+    def __init__(self):
+        self.num_frames = 0
+
+    def __call__(self, frames):
+        self.num_frames += len(frames)
+        found = []
+        for frame in frames:
+            rows, columns = np.nonzero(frame[..., 0] > 127)
+            height, width = frame.shape[:2]
+            x1, x2 = columns.min() / width, (columns.max() + 1) / width
+            y1, y2 = rows.min() / height, (rows.max() + 1) / height
+            found.append(np.array([[x1, y1, x2, y2, 0.9]]))
+        return found
+
+
+def test_boxes_are_those_of_the_second_that_the_key_names(videos, tmp_path):
+    out = str(tmp_path / "p.npz")
+    persons.find_persons(str(videos), out, Bright(), Clock(begin=None), 3, progress=False)
+    found = read_proposals(out)
+    # A name without a clock begins at AVA's second.
+    for begin, name in ((900, "a"), (900, "deep/b_000900_000904")):
+        for second in range(4):
+            box = found[f"{name},{begin + second:04d}"][0]
+            left = (8 + 16 * second) / 96
+            np.testing.assert_allclose(box, [left, 0.25, left + 16 / 96, 0.75, 0.9], atol=0.02)
+    assert len(found) == 8
+
+
+def test_key_frames_may_be_numbers_of_frames(videos, tmp_path):
+    out = str(tmp_path / "p.json")
+    clock = Clock(every=20, frames=True)
+    persons.find_persons(str(videos / "a.mp4"), out, Bright(), clock, 2, progress=False)
+    found = read_proposals(out)
+    assert list(found) == ["a,0000", "a,0020", "a,0040"]
+    np.testing.assert_allclose(found["a,0040"][0, 0], (8 + 16 * 40 // 12) / 96, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("clock", "expected"),
+    [
+        (Clock(), [10, 11, 12, 13]),
+        (Clock(every=0.5, start=11.2, end=12.0), [11.5, 12]),
+        (Clock(every=2.0), [10, 12]),
+        (Clock(start=0, end=99), [10, 11, 12, 13]),
+        (Clock(start=50), []),
+    ],
+)
+def test_key_frames_are_whole_multiples_within_the_file(clock, expected):
+    assert clock.moments(10, 4).tolist() == expected
+
+
+def test_an_interrupted_run_goes_on_with_the_next_video(videos, tmp_path, capsys):
+    class Stops(Bright):
+        def __call__(self, frames):
+            if self.num_frames >= 4:
+                raise KeyboardInterrupt
+            return super().__call__(frames)
+
+    out = str(tmp_path / "p.csv")
+    with pytest.raises(KeyboardInterrupt):
+        persons.find_persons(str(videos), out, Stops(), Clock(), 4, progress=False)
+    second = Bright()
+    assert persons.find_persons(str(videos), out, second, Clock(), 4, progress=False) == 8
+    assert second.num_frames == 4
+    assert not (tmp_path / "p.csv.parts").exists()
+
+
+def test_an_unreadable_video_is_named_and_left_out(videos, tmp_path, capsys):
+    (videos / "broken.mp4").write_text("nothing")
+    out = str(tmp_path / "p.pkl")
+    assert persons.find_persons(str(videos), out, Bright(), Clock(), 4, progress=False) == 8
+    assert "left out: " in capsys.readouterr().out
+
+
+def test_the_detector_gives_boxes_of_persons_alone(weights):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype(np.uint8)
+    persons_found = PersonDetector(NAME, weights, 3, 1, 0.0)(frames)
+    for rows in persons_found:
+        assert len(rows)
+        assert rows.shape[1] == 5
+        assert rows[:, :4].min() >= 0
+        assert rows[:, :4].max() <= 1
+    # torchvision itself, in pixels.
+    net = load_detector(NAME, weights, 3).eval()
+    image = torch.from_numpy(frames[0]).permute(2, 0, 1) / 255
+    with torch.no_grad():
+        (raw,) = net([image])
+    own = raw["boxes"][raw["labels"] == 1] / torch.tensor([96, 64, 96, 64])
+    np.testing.assert_allclose(persons_found[0][:, :4], own.numpy(), atol=1e-4)
+
+
+def test_the_command_writes_the_file(videos, weights, tmp_path, capsys):
+    out = tmp_path / "p.csv"
+    options = f"--detector {NAME} --num-classes 3 --every 2 --threshold 0 --device cpu".split()
+    main([str(videos / "a.mp4"), "--weights", weights, "--out", str(out), *options])
+    assert set(read_proposals(str(out))) == {"a,0000", "a,0002"}
+    assert "persons in 2 key frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--detector", "yolo"], r"error: there is no detector 'yolo' in torchvision"),
+        (["--num-classes", "7"], r"error: .*detector\.pth does not fit .* of 7 classes"),
+        (["--weights", "gone.pth"], r"error: the weights gone\.pth do not exist"),
+        (["--every", "0"], r"error: every=0.0 must be above 0"),
+        (["--every", "1.5", "--frames"], r"error: every=1.5 is not a whole number of frames"),
+        (["--out", "p.txt"], r"error: the proposal file .*p\.txt does not end with"),
+    ],
+)
+def test_bad_requests_are_told_in_a_sentence(videos, weights, options, message):
+    base = [str(videos), "--weights", weights, "--detector", NAME, "--num-classes", "3"]
+    with pytest.raises(SystemExit, match=message):
+        main([*base, "--device", "cpu", "--threshold", "0", *options])

@@ -1,0 +1,34 @@
+"""Write the bank of long-term features of a detector's boxes; the arguments are overrides."""
+
+import hydra
+from omegaconf import DictConfig
+
+from vidrec.commands.evaluate import with_run
+from vidrec.config import BankConf, conf_dir, register
+from vidrec.errors import told_in_a_sentence
+from vidrec.overrides import hand_to_hydra
+
+register()
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of `vidrec bank`.
+
+    `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
+    """
+    hand_to_hydra(with_run(arguments))
+    run()
+
+
+@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="bank")
+def run(cfg: DictConfig) -> None:
+    """Write the bank as `cfg` says."""
+    # Imported here so that `--help` and `--cfg job` answer at once.
+    from vidrec import validation
+
+    with told_in_a_sentence():
+        conf = validation.check(cfg, BankConf)
+        assert isinstance(conf, BankConf)
+        from vidrec.bank import bank_run
+
+        bank_run(conf)

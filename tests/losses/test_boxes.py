@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,23 @@ def test_focal_loss_is_cross_entropy_at_gamma_zero():
     plain = ActionLoss()(outputs, {})["loss"]
     assert ActionLoss(focal_alpha=2.0)(outputs, {})["loss"] == pytest.approx(2 * plain.item())
     assert ActionLoss(focal_gamma=2.0)(outputs, {})["loss"] < plain
+
+
+def test_one_of_several_actions_is_an_equal_share_of_the_truth():
+    """With a background column; without one each is the whole of it, as published."""
+    logits, labels = torch.tensor([[9.0, 2.0, 1.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0, 1.0]])
+    outputs = {"logits": logits.double(), "labels": labels.double()}
+    normaliser = math.log(math.exp(2) + math.exp(1) + 1)
+    share = ActionLoss(multilabel=False)(outputs, {})["loss"]
+    assert share.item() == pytest.approx(normaliser - (2 + 0) / 2)
+    outputs = {name: value[:, 1:] for name, value in outputs.items()}
+    whole = ActionLoss(multilabel=False, background_class=False)(outputs, {})["loss"]
+    assert whole.item() == pytest.approx(2 * normaliser - (2 + 0))
+
+
+def test_no_best_actions_are_told():
+    with pytest.raises(ValueError, match=r"topk=\[3, 0\]"):
+        ActionLoss(topk=(3, 0))
 
 
 def test_more_best_actions_than_there_are():

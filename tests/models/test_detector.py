@@ -181,6 +181,12 @@ def test_bf16(net):
         torch.testing.assert_close(net.predict(batch)["scores"], scores, rtol=0.05, atol=0.05)
 
 
+def test_several_views_to_learn_from_are_told(net):
+    batch = collate([sample(0, views=3)])
+    with pytest.raises(ValueError, match=r"3 views.*ThreeCrop.*data\.transforms\.train"):
+        net.train()(batch)
+
+
 def test_a_limit_below_one_frame_is_told(net):
     with pytest.raises(ValueError, match="max_test_images=0 is less than 1"):
         FastRCNN(net.backbone, net.roi_head, net.assigner, net.sampler, [1.0], [1.0], 0)

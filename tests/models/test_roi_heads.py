@@ -41,6 +41,19 @@ def test_roi_align_is_that_of_the_reference(case):
     assert out.norm().item() == pytest.approx(case["out_l2"], rel=1e-9)
 
 
+@pytest.mark.parametrize("mode", ["avg", "max"])
+def test_boxes_keep_their_place_in_half_precision(mode):
+    """The map is its own column number, exact in bfloat16; 317 pixels are not."""
+    ramp = torch.arange(24.0).expand(1, 1, 1, 24, 24)
+    boxes, views = torch.tensor([[197.0, 32.0, 317.0, 320.0]]), torch.tensor([0])
+    extractor = SingleRoIExtractor3D(1, 16, 1, mode)
+    got, _ = extractor(ramp.bfloat16(), boxes, views)
+    assert got.dtype == torch.bfloat16
+    # Half a cell less, as the ramp counts the middles of cells; then one rounding to 8 bits.
+    expected = (197 + 317) / 2 / 16 - 0.5
+    assert got.item() == torch.tensor(expected).bfloat16().item()
+
+
 def test_pathways_are_pooled_along_time_then_joined():
     """The reference repeats the slow map to the length of the fast one first: the same mean."""
     slow, fast = drawn(2, 6, 2, 5, 5), drawn(2, 4, 8, 5, 5, seed=1)
@@ -87,7 +100,26 @@ def test_scores_are_for_several_actions_or_for_one():
     several = BBoxHead(4, 5, background_class=True).scores(logits)
     one = BBoxHead(4, 5, background_class=True, multilabel=False).scores(logits)
     torch.testing.assert_close(several, logits.sigmoid())
-    torch.testing.assert_close(one.sum(dim=1), torch.ones(3).double())
+    # The background is not learned: whatever its logit, the others share all of it.
+    torch.testing.assert_close(one[:, 1:], logits[:, 1:].softmax(dim=1))
+    assert not one[:, 0].any()
+    all_actions = BBoxHead(4, 5, background_class=False, multilabel=False).scores(logits)
+    torch.testing.assert_close(all_actions, logits.softmax(dim=1))
+
+
+def test_new_classifiers_have_the_spread_of_glorot():
+    """The published ones begin so, those of the shared heads as He et al. say."""
+    head = BBoxHead(400, 80, background_class=True, mlp_head=True)
+    for layer, size in ((head.fc_cls[0], 800), (head.fc_cls[2], 480)):
+        assert layer.weight.std().item() == pytest.approx((2 / size) ** 0.5, rel=0.05)
+        assert not layer.bias.any()
+    convolutions = (
+        ACRNHead(60, 300).conv1.conv,
+        FBONonLocal(60, 300, 300, 1, 6).st_feat_conv,
+        FBONonLocal(60, 300, 300, 1, 6).non_local_layer_2.out_conv.conv,
+    )
+    for convolution in convolutions:
+        assert convolution.weight.std().item() == pytest.approx((2 / 300) ** 0.5, rel=0.05)
 
 
 def test_dropout_before_or_after_pooling():
@@ -159,6 +191,7 @@ def test_a_missing_or_misfitting_bank_is_told():
         (lambda: SingleRoIExtractor3D(temporal_pool_mode="mean"), r"temporal_pool_mode='mean'"),
         (lambda: BBoxHead(4, 5, True, spatial_pool_type="sum"), r"spatial_pool_type='sum'"),
         (lambda: ACRNHead(5, 4), r"in_channels=5 is odd"),
+        (lambda: ACRNHead(6, 4, num_convs=0), r"num_convs=0"),
         (lambda: FBONonLocal(5, 7, 4, 1, 6, num_non_local_layers=0), r"num_non_local_layers=0"),
     ],
 )

@@ -8,6 +8,7 @@ from vidrec.data.batch import collate
 from vidrec.losses.boxes import ActionLoss
 from vidrec.models.assigner import MaxIoUAssigner, RandomSampler
 from vidrec.models.detector import FastRCNN
+from vidrec.models.heads.acrn import ACRNHead
 from vidrec.models.heads.bbox_head import BBoxHead, pool_box
 from vidrec.models.heads.roi_extractor import SingleRoIExtractor3D
 from vidrec.models.heads.roi_head import RoIHead
@@ -68,7 +69,10 @@ def sample(seed, size=(48, 64), views=1, boxes=2, truth=1):
 
 
 def test_a_batch_of_several_sizes_scores_as_each_clip_alone(net):
-    samples = [sample(i, size) for i, size in enumerate([(48, 64), (40, 80), (48, 64), (64, 40)])]
+    sizes = [(48, 64), (40, 80), (48, 64), (64, 40)]
+    samples = [sample(i, size) for i, size in enumerate(sizes)]
+    for one, (height, width) in zip(samples, sizes, strict=True):
+        one["boxes"][0] = [0, 0, width, height]  # reaches where the padding begins
     together = net.predict(collate(samples))
     assert together["sample"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     # Those of one size ran at once.
@@ -134,6 +138,14 @@ def test_clips_without_any_box_train_without_nan_on_all_parameters(net):
     assert len(net.eval().predict(batch)["scores"]) == 0
 
 
+def test_clips_without_any_box_leave_the_statistics_of_a_shared_head_finite(net):
+    net.roi_head.shared_head = ACRNHead(12, 6)
+    batch = collate([sample(0, boxes=0, truth=0)])
+    ActionLoss()(net.train()(batch), batch)["loss"].backward()
+    assert all(torch.isfinite(buffer).all() for buffer in net.buffers())
+    assert all(p.grad is not None and not p.grad.any() for p in net.parameters())
+
+
 def test_the_order_of_the_samples_does_not_matter_to_the_loss(net):
     samples = [sample(i, boxes=i, truth=2) for i in range(3)]
     net.train()
@@ -161,11 +173,31 @@ def test_a_shared_head_sees_the_bank_of_its_clip(net):
 
     net.roi_head.shared_head = Adds()
     batch = collate([sample(0), sample(1, (40, 80)), sample(2)])
-    bank = torch.arange(3.0)[:, None, None].expand(3, 4, 2)
-    with_bank = net.predict(batch | {"bank": bank})["scores"]
-    same = net.predict(batch | {"bank": bank * 0})["scores"]
-    torch.testing.assert_close(with_bank[:2], same[:2])
-    assert not torch.allclose(with_bank[2:], same[2:])
+    bank = torch.arange(3.0)[:, None, None].expand(3, 4, 2) / 2
+    scores = net.predict(batch | {"bank": bank})["scores"]
+    net.roi_head.shared_head = None
+    # What is added to all features of a box moves its logits by so many rows of the classifier.
+    moved = net.predict(batch)["scores"].logit() + (
+        torch.tensor([0, 0.5, 1]).repeat_interleave(2)[:, None]
+        * net.roi_head.bbox_head.fc_cls.weight.sum(dim=1)
+    )
+    torch.testing.assert_close(scores.logit(), moved, rtol=1e-3, atol=1e-3)
+
+
+def test_every_view_and_every_learned_box_sees_the_bank_of_its_clip(net):
+    class Bank(nn.Module):
+        def forward(self, x, joined, views, bank):
+            return bank[views].mean(dim=1)[:, :, None, None, None].expand_as(x)
+
+    net.roi_head.shared_head = Bank()
+    bank = torch.arange(2.0)[:, None, None].expand(2, 4, 6)
+    expected = net.roi_head.bbox_head.fc_cls(torch.arange(2.0)[:, None].expand(2, 6))
+    batch = collate([sample(0, views=3), sample(1, views=3)]) | {"bank": bank}
+    scores = net.predict(batch)["scores"]
+    torch.testing.assert_close(scores, expected.sigmoid().repeat_interleave(2, dim=0))
+    batch = collate([sample(0), sample(1)]) | {"bank": bank}
+    logits = net.train()(batch)["logits"]
+    torch.testing.assert_close(logits, expected.repeat_interleave(3, dim=0))
 
 
 def test_bf16(net):

@@ -83,6 +83,15 @@ def test_frames_can_stay_apart_and_the_whole_frame_join():
         torch.testing.assert_close(got[0, 3:, t], whole)
 
 
+def test_pathways_whose_frames_stay_apart_have_those_of_the_longest():
+    slow, fast = drawn(1, 2, 2, 5, 5), drawn(1, 1, 8, 5, 5, seed=1)
+    boxes, views = torch.tensor([[0.0, 0.0, 79.0, 60.0]]).double(), torch.tensor([0])
+    got, joined = SingleRoIExtractor3D(3, with_temporal_pool=False)((slow, fast), boxes, views)
+    assert got.shape == (1, 3, 8, 3, 3)
+    assert torch.equal(joined[:, :2], slow.repeat_interleave(4, dim=2))
+    assert torch.equal(joined[:, 2:], fast)
+
+
 def test_pooling_is_time_first_then_space():
     x = drawn(2, 3, 4, 5, 5)
     expected = torch.tensor(
@@ -127,6 +136,11 @@ def test_dropout_before_or_after_pooling():
     x = torch.ones(1, 4, 1, 3, 3)
     torch.manual_seed(0)
     assert torch.equal(head(x), head.fc_cls(torch.zeros(1, 4)))
+    # Before: some cell of a channel survives, three times as large, and is its maximum.
+    early = BBoxHead(4, 5, True, dropout_ratio=2 / 3).train()
+    torch.testing.assert_close(
+        early(torch.ones(1, 4, 1, 20, 20)), early.fc_cls(3 * torch.ones(4))[None]
+    )
 
 
 def test_actors_meet_every_place_of_the_scene():
@@ -141,12 +155,11 @@ def test_actors_meet_every_place_of_the_scene():
         torch.testing.assert_close(head(x, joined, views, None), expected)
 
 
-def test_attention_to_the_bank_is_that_of_a_loop():
+@pytest.mark.parametrize("pre_activate", [True, False])
+def test_attention_to_the_bank_is_that_of_a_loop(pre_activate):
     torch.manual_seed(0)
-    fbo = (
-        FBONonLocal(5, 7, 4, 1, 6, num_non_local_layers=1, zero_init_out_conv=False).double().eval()
-    )
-    head = FBOHead(fbo)
+    fbo = FBONonLocal(5, 7, 4, 1, 6, num_non_local_layers=1, pre_activate=pre_activate)
+    head = FBOHead(fbo.double().eval())
     x, bank = drawn(2, 5, 1, 3, 3), drawn(3, 6, 7, seed=1)
     views = torch.tensor([2, 0])
     out = head(x, x, views, bank)
@@ -164,8 +177,11 @@ def test_attention_to_the_bank_is_that_of_a_loop():
         keys = torch.stack([linear(layer.lt_feat_conv.conv, entry) for entry in long])
         values = torch.stack([linear(layer.global_conv.conv, entry) for entry in long])
         weights = (keys @ query / 2).softmax(dim=0)
-        mixed = F.layer_norm((weights[:, None] * values).sum(dim=0), (4,)).relu()
-        expected = short + linear(layer.out_conv.conv, mixed)
+        mixed = (weights[:, None] * values).sum(dim=0)
+        if pre_activate:
+            expected = short + linear(layer.out_conv.conv, F.layer_norm(mixed, (4,)).relu())
+        else:
+            expected = (short + F.layer_norm(linear(layer.out_conv.conv, mixed), (4,))).relu()
         torch.testing.assert_close(out[row, 5:, 0, 0, 0], expected)
 
 

@@ -85,7 +85,6 @@ class SingleRoIExtractor3D(nn.Module):
         points = torch.full_like(rois[:, :2], self.sampling_ratio).long()
         if self.sampling_ratio == 0:
             edges = (rois[:, 3:] - rois[:, 1:3]) * scale
-            edges = edges if self.aligned else edges.clamp(min=1)
             points = (edges / size).ceil().long().clamp(min=1)
         out = frame.new_zeros(len(rois), frame.shape[1], size, size)
         # The points themselves are the cells of a finer grid with one point each.

@@ -6,16 +6,20 @@ delimiter, but must not end in a number set off by it. A line that cannot be rea
 ValueError that names the file, the line and what belongs there.
 """
 
-import difflib
 import json
 import os
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from vidrec.data.records import Record, Records
+from vidrec.data.text_files import (
+    nearest,
+    numbered_lines,
+    read_json_file,
+    what_is_there,
+)
 
 __all__ = [
     "VIDEO_EXTENSIONS",
@@ -95,7 +99,7 @@ def read_json(
     classes: label map that turns class names into labels. The name is `template` without brackets
         (Something-Something), else `label`, which may be a number too, or a list if `multi_label`.
     """
-    content = _read_json(path)
+    content = read_json_file(path)
     entries = content.get("data_list") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path} has no samples; expected a list of objects, or `data_list`")
@@ -125,7 +129,7 @@ def scan_folders(
     if unknown:
         raise ValueError(
             f"{os.path.join(root, unknown[0])} is a folder of no known class; the classes are "
-            + ", ".join(repr(name) for name in _nearest(unknown[0], names))
+            + ", ".join(repr(name) for name in nearest(unknown[0], names))
             + (f" and {len(names) - 3} others" if len(names) > 3 else "")
         )
     endings = tuple(extension.lower() for extension in extensions)
@@ -174,7 +178,7 @@ def read_ucf101_list(path: str, classes: str) -> Records:
     numbers = {name: i for i, name in enumerate(read_label_map(classes))}
     paths: list[str] = []
     labels: list[int] = []
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         name, _, given = line.partition(" ")
         label = numbers.get(name.split("/")[0])
         if label is None or (given and given.strip() != str(label + 1)):
@@ -196,7 +200,7 @@ def read_label_map(path: str) -> list[str]:
     a list of names or an object from names to labels. A header (`id,name`; `name`) is left out.
     """
     if path.endswith(".json"):
-        content = _read_json(path)
+        content = read_json_file(path)
         if isinstance(content, list) and content:
             return [str(name) for name in content]
         if not isinstance(content, dict) or not content:
@@ -205,7 +209,7 @@ def read_label_map(path: str) -> list[str]:
         if wrong:
             raise ValueError(f"{path}: class {wrong[0]!r} has the label {content[wrong[0]]!r}")
         return _in_order(path, [(int(label), name) for name, label in content.items()])
-    lines = [line for _, line in _lines(path, comments=False)]
+    lines = [line for _, line in numbered_lines(path, comments=False)]
     header = lines[0].lower().replace(" ", "")
     headers = ("id,name", "name", "action", "class") if path.endswith(".csv") else ("id,name",)
     if header in headers and len(lines) > 1:
@@ -236,7 +240,7 @@ def _read_lists(
     labels: Any = [] if multi_label else array("q")
 
     def names() -> Iterator[str]:
-        rows = ((path, *row) for path in lists for row in _lines(path))
+        rows = ((path, *row) for path in lists for row in numbered_lines(path))
         for path, number, line in rows:
             try:
                 name, numbers = _split(line, separator, len(counts) + 1, multi_label)
@@ -334,7 +338,7 @@ def _json_label(label: Any, numbers: Mapping[str, int]) -> int:
         return int(label)
     if not numbers:
         raise ValueError(f"label {label!r} is not a number; give `classes`, the label map")
-    near = ", ".join(repr(name) for name in _nearest(str(label), list(numbers)))
+    near = ", ".join(repr(name) for name in nearest(str(label), list(numbers)))
     raise ValueError(f"label {label!r} is not in the label map, which has {near}")
 
 
@@ -350,59 +354,9 @@ def _in_order(path: str, pairs: list[tuple[int, str]]) -> list[str]:
     return [by_number.get(number, "") for number in range(max(by_number) + 1)]
 
 
-def _lines(path: str, comments: bool = True) -> Iterator[tuple[int, str]]:
-    """(number from 1, text) of the lines that say something; raises where there are none."""
-    _check_file(path)
-    number = found = 0
-    # Line by line, so that a broken character is found where it is.
-    with open(path, "rb") as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}:{number}: {raw!r} is not UTF-8: {error.reason}") from None
-            if line and not (comments and line.startswith("#")):
-                found += 1
-                yield number, line
-    if not found:
-        raise ValueError(f"{path} has no samples: {number} lines, all blank or comments")
-
-
-def _read_json(path: str) -> Any:
-    _check_file(path)
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8: {error}") from None
-
-
-def _check_file(path: str) -> None:
-    if os.path.isfile(path):
-        return
-    if os.path.isdir(path):
-        raise FileNotFoundError(f"{path} is a folder, expected a file")
-    raise FileNotFoundError(f"{path} does not exist; {_what_is_there(path)}")
-
-
-def _what_is_there(path: str) -> str:
-    """The names nearest to a missing path, or the part of it that exists."""
-    folder = Path(path).absolute().parent
-    if not folder.is_dir():
-        folder = next(parent for parent in folder.parents if parent.is_dir())
-        return f"of its folders only {folder} does"
-    near = _nearest(Path(path).name, sorted(os.listdir(folder)))
-    return f"{folder} has {', '.join(near)}" if near else f"{folder} is empty"
-
-
-def _nearest(name: str, names: Sequence[str]) -> list[str]:
-    return difflib.get_close_matches(name, names, n=3, cutoff=0.5) or list(names[:3])
-
-
 def _folder_names(root: str) -> list[str]:
     if not os.path.isdir(root):
-        raise FileNotFoundError(f"{root} is not a folder; {_what_is_there(root)}")
+        raise FileNotFoundError(f"{root} is not a folder; {what_is_there(root)}")
     names = sorted(e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith("."))
     if not names:
         raise ValueError(f"{root} has no folders; expected one a class, with its videos")

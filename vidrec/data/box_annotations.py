@@ -5,18 +5,19 @@ AVA's own files are read (Gu et al., CVPR 2018): a csv with a line for each box 
 count, and person boxes of a detector.
 """
 
-import csv
 import logging
+import math
 import re
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from vidrec.data.box_proposals import read_proposals
 from vidrec.data.box_records import BoxRecords, key, parse_key
+from vidrec.data.text_files import csv_rows, read_text
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def read_ava(
     background: column 0 means no action, so that ids count from 1; else ids count from 0.
     custom_classes: ids to learn and evaluate; the others are left out, columns are in this order.
     person_det_score_thr: proposals with a lower score are left out, but not the best of a frame.
-    num_max_proposals: of a key frame, best first.
+    num_max_proposals: of those of a key frame that are left, the first in the file.
     timestamp_start, timestamp_end: clock of the part of the videos that is annotated.
     unannotated: also visit key frames that have proposals and no box (in evaluation).
     """
@@ -86,41 +87,38 @@ def read_ava(
 
 def read_csv(path: str) -> BoxTable:
     """The lines of an AVA csv. ValueError names a line that is none."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if row]
-    lines = np.arange(1, len(rows) + 1)
-    lengths = np.array([len(row) for row in rows])
-    # AVA's lists of what is to be predicted have key frames without a box.
-    empty = np.array([len(row) == 2 or not any(row[2:]) for row in rows], dtype=bool)
-    if bad := np.flatnonzero(~empty & (lengths < 7)).tolist():
-        raise ValueError(
-            f"{path}, line {lines[bad[0]]}: {','.join(rows[bad[0]])!r} is not "
-            "video,timestamp,x1,y1,x2,y2,action,person"
-        )
-    blank = ["", "", "0", "0", "0", "0", "-1"]
-    rows = [row[:7] if len(row) > 2 and any(row[2:]) else row[:2] + blank[2:] for row in rows]
-    columns: list[tuple[str, ...]] = list(zip(*rows, strict=True)) or [() for _ in range(7)]
-    try:
-        timestamps = np.array(columns[1], dtype=np.float64)
-        boxes = np.array(columns[2:6], dtype=np.float32).reshape(4, -1).T
-        actions = np.array(columns[6], dtype=np.int64)
-    except ValueError:
-        line = next(i for i, row in enumerate(rows) if not _is_numeric(row[1:]))
-        raise ValueError(
-            f"{path}, line {lines[line]}: {','.join(rows[line])!r} is not "
-            "video,timestamp,x1,y1,x2,y2,action,person"
-        ) from None
-    table = BoxTable(np.array(columns[0], dtype=str), timestamps, boxes, actions, lines)
-    check_boxes(table.boxes[~empty], lambda i: f"{path}, line {lines[~empty][i]}")
+    videos: list[str] = []
+    timestamps, corners = array("d"), array("f")
+    actions, lines = array("q"), array("q")
+    for line, row in csv_rows(path):
+        try:
+            timestamp = float(row[1])
+            # AVA's lists of what is to be predicted have key frames without a box.
+            empty = not any(row[2:])
+            box = (0.0,) * 4 if empty else tuple(map(float, row[2:6]))
+            action = -1 if empty else int(row[6])
+            if not (math.isfinite(timestamp) and row[0] and (empty or action >= 0)):
+                raise ValueError
+        except (IndexError, ValueError):
+            raise ValueError(
+                f"{path}, line {line}: {','.join(row)!r} is not "
+                "video,timestamp,x1,y1,x2,y2,action,person with numbers after the video"
+            ) from None
+        videos.append(row[0])
+        timestamps.append(timestamp)
+        corners.extend(box)
+        actions.append(action)
+        lines.append(line)
+    table = BoxTable(
+        np.array(videos, dtype=str),
+        np.array(timestamps, dtype=np.float64),
+        np.array(corners, dtype=np.float32).reshape(-1, 4),
+        np.array(actions, dtype=np.int64),
+        np.array(lines, dtype=np.int64),
+    )
+    boxed = np.flatnonzero(table.actions >= 0)
+    check_boxes(table.boxes[boxed], lambda i: f"{path}, line {table.lines[boxed[i]]}")
     return table
-
-
-def _is_numeric(values: Iterable[str]) -> bool:
-    try:
-        *_, action = [float(value) for value in values]
-    except ValueError:
-        return False
-    return action == int(action)
 
 
 def check_boxes(boxes: np.ndarray, where: Callable[[int], str]) -> None:
@@ -158,8 +156,7 @@ def _text(box: np.ndarray) -> str:
 
 def read_label_map(path: str) -> dict[int, str]:
     """id -> name of a label map in AVA's text form (`item {name: "..." id: 1}`)."""
-    text = Path(path).read_text(encoding="utf-8")
-    items = re.findall(r"\{([^{}]*)\}", text)
+    items = re.findall(r"\{([^{}]*)\}", read_text(path))
     classes: dict[int, str] = {}
     for item in items:
         name = re.search(r'name\s*:\s*"((?:[^"\\]|\\.)*)"', item)
@@ -179,16 +176,11 @@ def read_label_map(path: str) -> dict[int, str]:
 def read_excluded(path: str) -> frozenset[tuple[str, float]]:
     """(video, timestamp) of a csv of key frames that do not count."""
     excluded = set()
-    with open(path, newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            if not row:
-                continue
-            try:
-                excluded.add((row[0], float(row[1])))
-            except (IndexError, ValueError):
-                raise ValueError(
-                    f"{path}, line {number}: {','.join(row)!r} is not video,timestamp"
-                ) from None
+    for line, row in csv_rows(path):
+        moment = parse_key(",".join(row[:2]))
+        if moment is None:
+            raise ValueError(f"{path}, line {line}: {','.join(row)!r} is not video,timestamp")
+        excluded.add(moment)
     return frozenset(excluded)
 
 
@@ -211,6 +203,10 @@ def _columns(
     unknown = sorted(set(custom_classes) - set(classes or custom_classes))
     if unknown:
         raise ValueError(f"custom_classes={list(custom_classes)}: {label_file} has no id {unknown}")
+    if len(set(custom_classes)) < len(custom_classes) or min(custom_classes, default=-1) < first:
+        raise ValueError(
+            f"custom_classes={list(custom_classes)} are not different ids from {first} on"
+        )
     if len(custom_classes) + first != num_classes:
         raise ValueError(
             f"custom_classes={list(custom_classes)} are {len(custom_classes)} classes"
@@ -258,7 +254,7 @@ def pack(
 ) -> BoxRecords:
     """Lines of annotations and proposals by key frame -> records.
 
-    proposals: `VIDEO,0902` -> (P, 4 or 5): x1, y1, x2, y2 as shares of the frame, perhaps a score.
+    proposals: `VIDEO,0902` -> (P, 5) float32: x1, y1, x2, y2 as shares of the frame, a score.
         A key frame without them gets the whole frame as its one proposal.
     files: of annotations and proposals, for messages.
     """
@@ -330,13 +326,15 @@ def _pack_proposals(
     names = [key(*frame) for frame in frames]
     found = [proposals.get(name) for name in names]
     num_missing = sum(part is None or len(part) == 0 for part in found)
-    if proposals and num_missing == len(frames):
+    if files[1] is not None and num_missing == len(frames):
+        if any(part is not None for part in found) or not proposals:
+            raise ValueError(f"{files[1]} has no box for any key frame of {files[0]}")
         raise ValueError(
             f"none of the {len(proposals):,} keys of {files[1]} is a key frame of {files[0]}: the "
             f"first are {next(iter(proposals))!r} and {names[0]!r}; keys are VIDEO,TIMESTAMP with "
             "the video's name as annotated"
         )
-    if proposals and num_missing:
+    if files[1] is not None and num_missing:
         log.warning(
             "%s has no proposal for %s of %s key frames, e.g. %s: there the whole frame is taken",
             files[1],
@@ -347,15 +345,14 @@ def _pack_proposals(
     parts = [WHOLE_FRAME if part is None or len(part) == 0 else part for part in found]
     counts = np.array([len(part) for part in parts], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
-    together = np.concatenate(
-        [
-            part if part.shape[1] == 5 else np.pad(part, ((0, 0), (0, 1)), constant_values=1)
-            for part in parts
-        ]
-    ).astype(np.float32)
+    together = np.concatenate(parts)
     row = np.repeat(np.arange(len(parts)), counts)
     boxes, scores = together[:, :4], together[:, 4]
     check_boxes(boxes, lambda i: f"{files[1]}, key {names[row[i]]!r}")
+    if bad := np.flatnonzero(~np.isfinite(scores)).tolist():
+        raise ValueError(
+            f"{files[1]}, key {names[row[bad[0]]]!r}: the score {scores[bad[0]]} is not a number"
+        )
     # The best one stays, however unsure the detector is.
     best = np.maximum.reduceat(scores, starts)
     kept = scores >= np.minimum(np.float32(score_threshold), best)[row]

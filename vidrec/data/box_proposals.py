@@ -12,38 +12,45 @@ Boxes are shares of the frame.
 import csv
 import itertools
 import json
+import math
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
-from vidrec.data.box_records import key
+from vidrec.data.box_records import key, parse_key
+from vidrec.data.text_files import check_file, csv_rows, read_json_file
 from vidrec.models import unpickle
 
 SUFFIXES = (".pkl", ".pickle", ".csv", ".json", ".npz")
+BROKEN_PICKLE = (  # what reading bytes that are none may raise
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 
 def read_proposals(path: str) -> dict[str, np.ndarray]:
-    """`VIDEO,0902` -> (P, 4 or 5) float32: x1, y1, x2, y2 and perhaps a score.
+    """`VIDEO,0902` -> (P, 5) float32: x1, y1, x2, y2 and a score, 1 where the file has none.
 
     Raises ValueError for a file that is none, naming the key or the line.
     """
     suffix = format_of(path)
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"the proposal file {path} does not exist")
+    check_file(path)
     if suffix == ".csv":
         return _read_csv(path)
     if suffix == ".npz":
         return _read_npz(path)
     if suffix == ".json":
-        with open(path, encoding="utf-8") as text:
-            try:
-                content = json.load(text)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path} is not JSON: {error}") from None
+        content = read_json_file(path)
     else:
         with open(path, "rb") as file:
             try:
@@ -53,21 +60,19 @@ def read_proposals(path: str) -> dict[str, np.ndarray]:
                     f"{path} holds {error}, which is not data, and is not read; a proposal file is "
                     "a dictionary of arrays"
                 ) from None
-            except (pickle.UnpicklingError, EOFError) as error:
+            except BROKEN_PICKLE as error:
                 raise ValueError(f"{path} is not a pickle: {error}") from None
     if not isinstance(content, Mapping):
         raise ValueError(
             f"{path} holds a {type(content).__name__}, not a dictionary {{'VIDEO,0902': boxes}}"
         )
-    return {str(name): _boxes(path, str(name), boxes) for name, boxes in content.items()}
+    return _by_key(path, content.items())
 
 
 def write_proposals(path: str, proposals: Mapping[str, np.ndarray]) -> None:
     """Write `VIDEO,0902` -> (P, 5) in the format that the file's name ends with, all or nothing."""
     suffix = format_of(path)
-    arrays = {
-        name: np.asarray(boxes, np.float32).reshape(-1, 5) for name, boxes in proposals.items()
-    }
+    arrays = _by_key(path, proposals.items())
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     partial = f"{path}.{os.getpid()}.partial{suffix}"
     try:
@@ -105,6 +110,18 @@ def format_of(path: str) -> str:
     return suffix
 
 
+def _by_key(path: str, items: Iterable[tuple[Any, Any]]) -> dict[str, np.ndarray]:
+    """The boxes by keys whose times have as many digits as those of `key`."""
+    found: dict[str, np.ndarray] = {}
+    for name, boxes in items:
+        moment = parse_key(str(name))
+        written = str(name) if moment is None else key(*moment)
+        if written in found:
+            raise ValueError(f"{path} has the key {name!r} twice")
+        found[written] = _boxes(path, str(name), boxes)
+    return found
+
+
 def _boxes(path: str, name: str, boxes: Any) -> np.ndarray:
     try:
         array = np.asarray(boxes, dtype=np.float32)
@@ -117,37 +134,34 @@ def _boxes(path: str, name: str, boxes: Any) -> np.ndarray:
             f"{path}, key {name!r}: boxes of shape {array.shape} are not (P, 5), x1, y1, x2, y2 "
             "and a score"
         )
-    return array
+    return array if array.shape[1] == 5 else np.pad(array, ((0, 0), (0, 1)), constant_values=1)
 
 
 def _read_csv(path: str) -> dict[str, np.ndarray]:
     found: dict[str, list[list[float]]] = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            if not row:
-                continue
-            try:
-                timestamp, *box = [float(value) for value in row[1:]]
-                if len(box) not in (4, 5):
-                    raise ValueError
-            except ValueError:
-                raise ValueError(
-                    f"{path}, line {number}: {','.join(row)!r} is not "
-                    "video,timestamp,x1,y1,x2,y2,score"
-                ) from None
-            found.setdefault(key(row[0], timestamp), []).append([*box, 1.0][:5])
+    for line, row in csv_rows(path):
+        try:
+            timestamp, *box = [float(value) for value in row[1:]]
+            if len(box) not in (4, 5) or not math.isfinite(timestamp):
+                raise ValueError
+        except ValueError:
+            raise ValueError(
+                f"{path}, line {line}: {','.join(row)!r} is not "
+                "video,timestamp,x1,y1,x2,y2,score with numbers after the video"
+            ) from None
+        found.setdefault(key(row[0], timestamp), []).append([*box, 1.0][:5])
     return {name: np.array(boxes, np.float32) for name, boxes in found.items()}
 
 
 def _read_npz(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            keys, boxes, ends = arrays["keys"].tolist(), arrays["boxes"], arrays["ends"].tolist()
-    except (KeyError, ValueError, OSError) as error:
+            keys, ends = (arrays[name].reshape(-1).tolist() for name in ("keys", "ends"))
+            boxes = arrays["boxes"]
+    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path} does not have the arrays keys, boxes and ends: {error}") from None
-    if len(ends) != len(keys) + 1 or (ends and ends[-1] != len(boxes)):
+    fits = len(ends) == len(keys) + 1 and (ends[0], ends[-1]) == (0, len(boxes))
+    if not fits or ends != sorted(ends):
         raise ValueError(f"{path}: {len(keys)} keys, {len(boxes)} boxes and their ends do not fit")
-    return {
-        str(name): _boxes(path, str(name), boxes[start:stop])
-        for name, (start, stop) in zip(keys, itertools.pairwise(ends), strict=True)
-    }
+    parts = (boxes[start:stop] for start, stop in itertools.pairwise(ends))
+    return _by_key(path, zip(keys, parts, strict=True))

@@ -1,6 +1,7 @@
 """Key frames with labelled boxes and proposals, packed into a few arrays that workers share."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -105,13 +106,14 @@ def key(video: str, timestamp: float) -> str:
 
 
 def parse_key(name: str) -> tuple[str, float] | None:
-    """(video, timestamp) of `VIDEO,0902`; None where it is none.
+    """(video, timestamp) of `VIDEO,0902`, however many digits it has; None where it is none.
 
     >>> parse_key("1j20qq1JyX4,0902")
     ('1j20qq1JyX4', 902.0)
     """
     video, comma, timestamp = name.rpartition(",")
     try:
-        return (video, float(timestamp)) if comma else None
+        moment = float(timestamp)
     except ValueError:
         return None
+    return (video, moment) if comma and math.isfinite(moment) else None

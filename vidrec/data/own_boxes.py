@@ -1,8 +1,7 @@
 """Boxes with actions of one's own, in a csv or JSON -> `BoxRecords`. Opens no video."""
 
-import csv
 import difflib
-import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from vidrec.data.box_annotations import (
 )
 from vidrec.data.box_proposals import read_proposals
 from vidrec.data.box_records import BoxRecords
+from vidrec.data.text_files import csv_rows, read_json_file, read_text
 
 
 def read_boxes(
@@ -76,43 +76,46 @@ def read_classes(path: str, first: int) -> dict[int, str]:
     """id -> name, of a label map or of a text file of one name a line, counted from `first`."""
     if Path(path).suffix.lower() == ".pbtxt":
         return read_label_map(path)
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    names = [line.strip() for line in lines if line.strip()]
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if len(set(names)) != len(names) or not names:
         raise ValueError(f"{path} does not hold different names of classes, one a line")
     return dict(enumerate(names, start=first))
 
 
 def _read_own_csv(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        needed = ("video", "timestamp", "x1", "y1", "x2", "y2", "action")
-        missing = [name for name in needed if name not in (reader.fieldnames or ())]
-        if missing:
+    lines = csv_rows(path)
+    _, header = next(lines, (0, []))
+    place = {name.strip(): i for i, name in enumerate(header)}
+    needed = ("video", "timestamp", "x1", "y1", "x2", "y2", "action")
+    missing = [name for name in needed if name not in place]
+    if missing:
+        raise ValueError(
+            f"{path}: the first line names the columns and has no {', '.join(missing)}; it is "
+            f"{','.join(needed)}, with width,height for boxes in pixels"
+        )
+    rows = []
+    for line, row in lines:
+        if len(row) < len(header):
             raise ValueError(
-                f"{path}: the first line names the columns and has no {', '.join(missing)}; it is "
-                f"{','.join(needed)}, with width,height for boxes in pixels"
+                f"{path}, line {line}: {','.join(row)!r} has {len(row)} fields, the first line "
+                f"has {len(header)}"
             )
-        rows = [
+        value = {name: row[i].strip() for name, i in place.items()}
+        rows.append(
             (
-                f"{path}, line {reader.line_num}",
-                row["video"],
-                row["timestamp"],
-                [row[name] for name in ("x1", "y1", "x2", "y2")],
-                row["action"],
-                (row.get("width"), row.get("height")),
+                f"{path}, line {line}",
+                value["video"],
+                value["timestamp"],
+                [value[name] for name in ("x1", "y1", "x2", "y2")],
+                value["action"],
+                (value.get("width"), value.get("height")),
             )
-            for row in reader
-        ]
+        )
     return _own_table(rows, ids, classes)
 
 
 def _read_own_json(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
-    with open(path, encoding="utf-8") as file:
-        try:
-            frames = json.load(file)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not JSON: {error}") from None
+    frames = read_json_file(path)
     rows = []
     for place, frame in enumerate(frames if isinstance(frames, list) else [frames]):
         where = f"{path}, key frame {place}"
@@ -140,19 +143,22 @@ def _own_table(
     """rows: place in the file, video, timestamp, box, action, (width, height)."""
     boxes = np.zeros((len(rows), 4), np.float32)
     timestamps, actions = np.zeros(len(rows)), np.zeros(len(rows), np.int64)
-    for i, (where, _, timestamp, box, action, (width, height)) in enumerate(rows):
+    for i, (where, video, timestamp, box, action, (width, height)) in enumerate(rows):
         try:
             corners = np.array([float(value) for value in box])
-            if corners.shape != (4,):
-                raise ValueError
             timestamps[i] = float(timestamp)
-            if width and height:
-                corners /= [float(width), float(height)] * 2
+            # Boxes are in pixels where a size is given: half of one is a mistake.
+            size = [float(width), float(height)] if width or height else [1.0, 1.0]
+            if corners.shape != (4,) or min(size) <= 0 or not math.isfinite(timestamps[i]):
+                raise ValueError
         except (TypeError, ValueError):
+            pixels = f" and width x height {width!r} x {height!r}" if width or height else ""
             raise ValueError(
-                f"{where}: timestamp {timestamp!r}, box {box!r} and size {width!r} x {height!r} "
-                "are not numbers"
+                f"{where}: timestamp {timestamp!r}, box {box!r}{pixels} are not numbers"
             ) from None
+        if not str(video or "").strip():
+            raise ValueError(f"{where}: there is no name of a video")
+        corners /= size * 2
         boxes[i] = corners
         actions[i] = _id_of(action, ids, where, classes)
     check_boxes(boxes, lambda i: rows[i][0])

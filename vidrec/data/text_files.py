@@ -1,0 +1,81 @@
+"""Text that people write: what is missing, broken or misspelt is named with its place."""
+
+import csv
+import difflib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def numbered_lines(path: str, comments: bool = True) -> Iterator[tuple[int, str]]:
+    """(number from 1, text) of the lines that say something; raises where there are none."""
+    check_file(path)
+    number = found = 0
+    # Line by line, so that a broken character is found where it is.
+    with open(path, "rb") as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}:{number}: {raw!r} is not UTF-8: {error.reason}") from None
+            if line and not (comments and line.startswith("#")):
+                found += 1
+                yield number, line
+    if not found:
+        raise ValueError(f"{path} has no samples: {number} lines, all blank or comments")
+
+
+def csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:
+    """(number of the line from 1, fields) of the lines of a csv that are not empty."""
+    check_file(path)
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        try:
+            for row in rows:
+                if any(row):
+                    yield rows.line_num, row
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} is not a csv in UTF-8: {error}") from None
+
+
+def read_text(path: str) -> str:
+    """The whole file."""
+    check_file(path)
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error}") from None
+
+
+def read_json_file(path: str) -> Any:
+    """What a JSON file holds."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+
+
+def check_file(path: str) -> None:
+    """FileNotFoundError where `path` is no file; it says what is there instead."""
+    if os.path.isfile(path):
+        return
+    if os.path.isdir(path):
+        raise FileNotFoundError(f"{path} is a folder, expected a file")
+    raise FileNotFoundError(f"{path} does not exist; {what_is_there(path)}")
+
+
+def what_is_there(path: str) -> str:
+    """The names nearest to a missing path, or the part of it that exists."""
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        folder = next(parent for parent in folder.parents if parent.is_dir())
+        return f"of its folders only {folder} does"
+    near = nearest(Path(path).name, sorted(os.listdir(folder)))
+    return f"{folder} has {', '.join(near)}" if near else f"{folder} is empty"
+
+
+def nearest(name: str, names: Sequence[str]) -> list[str]:
+    """Up to three of `names`, the most similar ones where some are similar."""
+    return difflib.get_close_matches(name, names, n=3, cutoff=0.5) or list(names[:3])

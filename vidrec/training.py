@@ -169,6 +169,11 @@ def describe(
         f"{effective} samples a step on {dist.world} x {dist.device.type}, "
         f"{conf.runtime.precision.value}"
     )
+    if conf.data.sample == "boxes":
+        records = loaders.val.dataset.records  # type: ignore[attr-defined]
+        run.info(
+            f"{len(records.columns)} actions are learned, {len(records.classes)} of them evaluated"
+        )
     run.info(f"everything goes to {run.folder}")
     if schedule.base_batch_size and effective != schedule.base_batch_size:
         scaled = "was scaled to it" if schedule.scale_lr else "is not scaled to it"

@@ -17,11 +17,10 @@ from vidrec import build
 sys.path.insert(0, str(Path(__file__).parent))
 from test_experiments import (
     CLASSES,
-    PHASES,
     assert_same_arguments,
+    assert_same_phases,
     composed,
     published_multipliers,
-    with_defaults,
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "detection_recipes.json.gz"
@@ -105,16 +104,7 @@ def test_experiment_has_the_published_schedule(stem):
     assert schedule.batch_size == batch_size
     # Eight GPUs, as the names say.
     assert schedule.base_batch_size == (published["base_batch_size"] or 8 * batch_size)
-    for phase, expected in zip(schedule.lr.values(), published["schedule"], strict=True):
-        ours, theirs = dict(phase), dict(expected)
-        target = ours.pop("_target_")
-        assert target == f"vidrec.engine.lr.{PHASES[theirs.pop('type')]}"
-        theirs["convert_to_steps"] = theirs.pop("convert_to_iter_based", False)
-        ours, theirs = with_defaults(target, ours), with_defaults(target, theirs)
-        for arguments in (ours, theirs):
-            end = arguments["end"]
-            arguments["end"] = min(schedule.epochs if end is None else end, schedule.epochs)
-        assert ours == theirs
+    assert_same_phases(conf, published["schedule"])
 
 
 @pytest.mark.parametrize("stem", TRAINED)

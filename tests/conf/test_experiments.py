@@ -123,8 +123,13 @@ def test_experiment_has_the_published_schedule(stem):
     assert schedule.val_interval == train["val_interval"]
     if published["base_batch_size"]:
         assert schedule.base_batch_size == published["base_batch_size"]
-    assert len(schedule.lr) == len(published["schedule"])
-    for phase, expected in zip(schedule.lr.values(), published["schedule"], strict=True):
+    assert_same_phases(conf, published["schedule"])
+
+
+def assert_same_phases(conf: TrainConf, published: list[dict[str, Any]]) -> None:
+    """The chained phases of the learning rate."""
+    schedule = conf.schedule
+    for phase, expected in zip(schedule.lr.values(), published, strict=True):
         ours, theirs = dict(phase), dict(expected)
         target = ours.pop("_target_")
         assert target == f"vidrec.engine.lr.{PHASES[theirs.pop('type')]}"

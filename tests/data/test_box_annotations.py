@@ -98,6 +98,28 @@ def test_two_people_with_boxes_of_their_own_stay_apart(ava):
     np.testing.assert_array_equal(frame.proposals, [[0, 0, 1, 1]])
 
 
+def test_boxes_stay_in_the_order_of_the_file(ava):
+    lines = "v,0902,0.5,0.1,0.7,0.2,2,0\nw,0903,0,0,1,1,9,0\nv,0902,0.1,0.1,0.2,0.2,1,1\n"
+    records = ava(csv=lines, exclude_file=None, proposal_file=None, label_file=None)
+    assert [frame.labels for frame in records] == [((2,), (1,)), ((9,),)]
+    np.testing.assert_allclose(records[0].boxes[:, 0], [0.5, 0.1])
+
+
+def test_boxes_a_little_outside_are_cut_to_the_frame(ava):
+    """Detectors and annotators end boxes a pixel beyond the edge."""
+    records = ava(
+        csv="v,0902,-0.004,0,0.5,1.004,12,0\n",
+        proposals={"v,0902": [[0.25, -0.004, 1.004, 0.5, 1]]},
+    )
+    np.testing.assert_allclose(records[0].boxes, [[0, 0, 0.5, 1]])
+    np.testing.assert_allclose(records[0].proposals, [[0.25, 0, 1, 0.5]])
+
+
+def test_actions_of_other_classes_do_not_count_as_excluded(ava):
+    records = ava(custom_classes=[12, 79], num_classes=3)
+    assert records.excluded_actions == {12: 2}
+
+
 def test_key_frames_with_proposals_alone_can_be_visited(ava):
     records = ava(unannotated=True)
     names = [records.name(row) for row in range(len(records))]
@@ -116,7 +138,7 @@ def test_published_lists_may_name_key_frames_without_boxes(ava):
     ("options", "message"),
     [
         ({"csv": "v,0902,10,20,300,400,12,0\n"}, r"line 1: .*\[10, 20, 300, 400\].*in pixels\?"),
-        ({"csv": "v,0902,0.1,0.2,1.3,0.4,12,0\n"}, r"line 1: .*outside \[0, 1\] \(1 of 1 are\)"),
+        ({"csv": "v,0902,0.1,0.2,1.3,0.4,12,0\n"}, r"line 1: .*\(1 of 1 are\): boxes are"),
         ({"csv": "v,0902,0.5,0.5,0.2,0.1,12,0\n"}, r"no area \(1 of 1 have none\).*not a corner"),
         ({"csv": CSV + "v,0902,0.1,0.2\n"}, r"line 9: 'v,0902,0.1,0.2' is not video,timestamp"),
         ({"csv": CSV + "v,0902,0.1,0.2,x,0.4,12,0\n"}, r"line 9: .* is not video,timestamp"),
@@ -128,9 +150,35 @@ def test_published_lists_may_name_key_frames_without_boxes(ava):
             {"csv": CSV + "v,0100,0.1,0.2,0.3,0.4,12,0\n"},
             r"timestamp 100 is outside",
         ),
+        ({"csv": "v,0902,-0.1,0.2,0.3,0.4,12,0\n"}, r"line 1: .*\(1 of 1 are\): boxes are"),
+        ({"csv": "v,0902,0.1,0.2,0.3,0.2,12,0\n"}, r"line 1: .* has no area"),
+        ({"csv": CSV + "v,1801,0.1,0.2,0.3,0.4,12,0\n"}, r"line 9: the timestamp 1801 is outside"),
+        ({"num_classes": 79}, r"has the id 79, but num_classes=79.*use num_classes=80"),
         ({"num_classes": 60}, r"has the id 79, but num_classes=60.*use num_classes=80"),
         ({"custom_classes": [17, 5], "num_classes": 3}, r"a.pbtxt has no id \[5\]"),
         ({"custom_classes": [17, 79]}, r"are 2 classes, with the background one more.*=3 instead"),
+        ({"custom_classes": [17, 17], "num_classes": 3}, r"are not different ids from 1 on"),
+        (
+            {"custom_classes": [0, 17], "num_classes": 3, "label_file": None},
+            r"\[0, 17\] are not different ids from 1 on",
+        ),
+        ({"labels": 'item { name: "x" id: 5 }'}, r"none of the actions of .*a.pbtxt.*first is 5"),
+        ({"csv": CSV + "\n\nv,0902,0.1\n"}, r"line 11: 'v,0902,0.1' is not video"),
+        ({"csv": CSV + "v,0902,0.1,0.2,0.3,0.4,12.5,0\n"}, r"line 9: .* is not video"),
+        ({"csv": CSV + "v,0902,0.1,0.2,0.3,0.4,inf,0\n"}, r"line 9: .* is not video"),
+        ({"csv": CSV + "v,0902,0.1,0.2,0.3,0.4,-1,0\n"}, r"line 9: .* is not video"),
+        ({"csv": CSV + "v,nan,0.1,0.2,0.3,0.4,12,0\n"}, r"line 9: .* is not video"),
+        ({"csv": CSV + "v,0902,nan,0.2,0.3,0.4,12,0\n"}, r"line 9: .* is not four numbers"),
+        ({"csv": CSV + "v\n"}, r"line 9: 'v' is not video"),
+        ({"csv": "video,timestamp,x1,y1,x2,y2,action,person\n" + CSV}, r"line 1: .* numbers after"),
+        ({"csv": "\n"}, r"a.csv has no box that counts"),
+        ({"excluded": "v,nan\n"}, r"out.csv, line 1: 'v,nan' is not video,timestamp"),
+        ({"proposals": {}}, r"p.pkl has no box for any key frame of"),
+        ({"proposals": {"0f39OWEqJ24,0902": []}}, r"p.pkl has no box for any key frame of"),
+        (
+            {"proposals": {"0f39OWEqJ24,0902": [[0, 0, 1, 1, float("nan")]]}},
+            r"p.pkl, key '0f39OWEqJ24,0902': the score nan is not a number",
+        ),
         ({"labels": "item { name: 12 }"}, r"an item is not"),
         ({"labels": "stand\nsit\n"}, r"has no class; a label map is made of"),
         ({"excluded": "v;0902\n"}, r"out.csv, line 1: 'v;0902' is not video,timestamp"),
@@ -144,6 +192,14 @@ def test_published_lists_may_name_key_frames_without_boxes(ava):
 def test_bad_input_is_named_with_its_place_and_the_way_out(ava, options, message):
     with pytest.raises(ValueError, match=message):
         ava(**options)
+
+
+@pytest.mark.parametrize("key", ["label_file", "exclude_file", "proposal_file"])
+def test_a_missing_file_is_told_with_what_is_there(ava, tmp_path, key):
+    with pytest.raises(FileNotFoundError, match=r"gone\.pkl does not exist; .* has p\.pkl"):
+        ava(**{key: str(tmp_path / "gone.pkl")})
+    with pytest.raises(FileNotFoundError, match=r"is a folder, expected a file"):
+        read_csv(str(tmp_path))
 
 
 def test_some_missing_proposals_are_only_told(ava, caplog):

@@ -15,6 +15,13 @@ PERSONS = {
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_comma_in_the_name_of_a_video_is_kept(tmp_path, suffix):
+    path = str(tmp_path / f"p{suffix}")
+    write_proposals(path, {"one, two,0007": np.ones((1, 5))})
+    assert list(read_proposals(path)) == ["one, two,0007"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_is_written_is_read(tmp_path, suffix):
     path = str(tmp_path / "deep" / f"persons{suffix}")
     write_proposals(path, PERSONS)
@@ -54,17 +61,52 @@ def test_keys_of_a_csv_have_four_digits_and_a_missing_score_is_one(tmp_path):
     np.testing.assert_array_equal(found["v,0007"], [[0, 0, 0.5, 0.5, 1], [0.5, 0.5, 1, 1, 0.25]])
 
 
+@pytest.mark.parametrize("ends", [[1], [0, 1], [0, 2, 1], [1, 1, 2], [0, 1, 3]])
+def test_an_npz_whose_ends_do_not_fit_is_told(tmp_path, ends):
+    """Two keys and two boxes want the ends 0, i, 2."""
+    path = str(tmp_path / "p.npz")
+    np.savez(path, keys=np.array(["v,0001", "v,0002"]), boxes=np.zeros((2, 5)), ends=ends)
+    with pytest.raises(ValueError, match="2 keys, 2 boxes and their ends do not fit"):
+        read_proposals(path)
+
+
+def test_times_of_keys_match_however_many_digits_they_have(tmp_path):
+    (tmp_path / "p.json").write_text('{"v,902": [[0, 0, 1, 1]], "w,0903.0": [], "w,12.5": []}')
+    found = read_proposals(str(tmp_path / "p.json"))
+    assert {name: boxes.shape for name, boxes in found.items()} == {
+        "v,0902": (1, 5),
+        "w,0903": (0, 5),
+        "w,12.5": (0, 5),
+    }
+    np.testing.assert_array_equal(found["v,0902"], [[0, 0, 1, 1, 1]])
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"boxes of shape \(1, 3\)"):
+        write_proposals(str(path), {"v,0902": np.zeros((1, 3))})
+    assert path.read_text() == "{}"
+    assert os.listdir(tmp_path) == ["p.json"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("p.txt", b"", r"p\.txt does not end with one of \.pkl"),
-        ("p.json", b"{", r"p\.json is not JSON"),
+        ("p.json", b"{", r"p\.json:1: not JSON"),
         ("p.json", b"[1]", r"holds a list, not a dictionary"),
         ("p.json", b'{"v,0902": [[1, 2, 3]]}', r"key 'v,0902': boxes of shape \(1, 3\)"),
         ("p.json", b'{"v,0902": ["a"]}', r"key 'v,0902': boxes of shape"),
         ("p.csv", b"v,0902,1,2\n", r"line 1: 'v,0902,1,2' is not video,timestamp"),
         ("p.pkl", b"nothing", r"p\.pkl is not a pickle"),
+        ("p.csv", b"v,nan,0,0,1,1,1\n", r"line 1: .* is not video,timestamp"),
+        ("p.csv", b"\n\nv,x,0,0,1,1,1\n", r"line 3: .* is not video,timestamp"),
+        ("p.csv", b"\xff\xfe", r"p\.csv is not a csv in UTF-8"),
+        ("p.json", b'{"v,1": [[0, 0, 1, 1]], "v,0001": []}', r"has the key 'v,0001' twice"),
+        ("p.pkl", pickle.dumps(PERSONS)[:-30], r"p\.pkl is not a pickle"),
         ("p.npz", b"nothing", r"does not have the arrays keys, boxes and ends"),
+        ("p.npz", b"PK\x03\x04 cut off", r"does not have the arrays keys, boxes and ends"),
     ],
 )
 def test_what_is_no_proposal_file_is_told(tmp_path, name, content, message):
@@ -74,5 +116,6 @@ def test_what_is_no_proposal_file_is_told(tmp_path, name, content, message):
 
 
 def test_a_missing_file_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"file .*gone\.pkl does not exist"):
+    (tmp_path / "near.pkl").touch()
+    with pytest.raises(FileNotFoundError, match=r"gone\.pkl does not exist; .* has near\.pkl"):
         read_proposals(str(tmp_path / "gone.pkl"))

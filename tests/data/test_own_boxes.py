@@ -14,6 +14,9 @@ ROWS = [
 ]
 
 
+HEADER = "video,timestamp,x1,y1,x2,y2,action"
+
+
 def own(tmp_path, text, suffix=".csv", classes="run\njump\nfall\n", **options):
     (tmp_path / f"a{suffix}").write_text(text)
     (tmp_path / "classes.txt").write_text(classes)
@@ -60,6 +63,22 @@ def test_ids_stand_for_names_and_count_from_zero_without_background(tmp_path):
     assert own(tmp_path, text, background=False).classes == {0: "run", 1: "jump", 2: "fall"}
 
 
+def test_a_table_of_a_spreadsheet_is_read(tmp_path):
+    """With a byte order mark, blanks after the commas and a column of its own."""
+    text = "\ufeff" + HEADER.replace(",", ", ") + ", who\nv, 3, 0, 0, 1, 1, jump, Ann\n\n"
+    (frame,) = own(tmp_path, text)
+    assert (frame.video, frame.timestamp, frame.labels) == ("v", 3.0, ((2,),))
+
+
+def test_a_label_map_with_the_id_0_needs_no_background(tmp_path):
+    (tmp_path / "a.csv").write_text(f"{HEADER}\nv,3,0,0,1,1,sit\n")
+    (tmp_path / "a.pbtxt").write_text('item { name: "sit" id: 0 } item { name: "lie" id: 1 }')
+    paths = str(tmp_path / "a.csv"), str(tmp_path / "a.pbtxt")
+    with pytest.raises(ValueError, match="the id 0, which is the background"):
+        read_boxes(*paths)
+    assert read_boxes(*paths, background=False)[0].labels == ((0,),)
+
+
 @pytest.mark.parametrize(
     ("text", "suffix", "message"),
     [
@@ -79,13 +98,61 @@ def test_ids_stand_for_names_and_count_from_zero_without_background(tmp_path):
             ".csv",
             r"line 2: timestamp 'now'",
         ),
+        (f"{HEADER}\nv,nan,0,0,1,1,run\n", ".csv", r"line 2: timestamp 'nan'"),
+        (f"{HEADER}\nv,1,0,0,1,1,4\n", ".csv", r"line 2: the action '4' is not in"),
+        (f"{HEADER}\n\nv,1,0,0,1\n", ".csv", r"line 3: 'v,1,0,0,1' has 5 fields.* has 7"),
+        (f"{HEADER}\n,1,0,0,1,1,run\n", ".csv", r"line 2: there is no name of a video"),
+        (
+            f"{HEADER},width,height\nv,1,0,0,9,9,run,640,\n",
+            ".csv",
+            r"line 2: .* width x height '640' x '' are not numbers",
+        ),
+        (
+            f"{HEADER},width,height\nv,1,0,0,9,9,run,640,0\n",
+            ".csv",
+            r"line 2: .* width x height '640' x '0' are not numbers",
+        ),
+        (
+            '[{"video": "v", "timestamp": 1, "boxes": [{"box": [0, 1], "actions": ["run"]}]}]',
+            ".json",
+            r"key frame 0: .*box \[0, 1\] are not numbers",
+        ),
         ('[{"video": "v"}]', ".json", r"key frame 0 is not"),
-        ("{", ".json", r"is not JSON"),
+        ("{", ".json", r"a\.json:1: not JSON"),
     ],
 )
 def test_bad_input_is_named_with_its_place(tmp_path, text, suffix, message):
     with pytest.raises(ValueError, match=message):
         own(tmp_path, text, suffix)
+
+
+def test_proposals_exclusions_and_their_options_are_passed_on(tmp_path):
+    (tmp_path / "out.csv").write_text("b,2\n")
+    persons = {"a.mp4,1.5": [[0, 0, 0.5, 1, 0.8], [0.5, 0, 1, 1, 0.6]], "c,3": [[0, 0, 1, 1, 1]]}
+    (tmp_path / "p.json").write_text(json.dumps(persons))
+    paths = {"proposal_file": str(tmp_path / "p.json"), "exclude_file": str(tmp_path / "out.csv")}
+
+    def counts(**options):
+        records = own(tmp_path, as_csv(False), **paths, **options)
+        return {frame.video: len(frame.proposals) for frame in records}
+
+    assert counts() == {"a.mp4": 1}
+    assert counts(person_det_score_thr=0.5) == {"a.mp4": 2}
+    assert counts(person_det_score_thr=0.5, num_max_proposals=1) == {"a.mp4": 1}
+    assert counts(unannotated=True) == {"a.mp4": 1, "c": 1}
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ("run\njump\nrun\n", "does not hold different names"),
+        ("\n", "does not hold different names"),
+        ("run\njump\n", "the action 'fall' is not in"),
+    ],
+)
+def test_a_list_of_classes_that_does_not_fit_is_told(tmp_path, classes, message):
+    with pytest.raises(ValueError, match=message):
+        own(tmp_path, as_csv(False), classes=classes)
 
 
 def test_more_classes_than_columns_is_told(tmp_path):

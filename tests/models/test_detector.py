@@ -10,6 +10,7 @@ from vidrec.models.assigner import MaxIoUAssigner, RandomSampler
 from vidrec.models.detector import FastRCNN
 from vidrec.models.heads.acrn import ACRNHead
 from vidrec.models.heads.bbox_head import BBoxHead, pool_box
+from vidrec.models.heads.fbo import FBOHead, FBONonLocal
 from vidrec.models.heads.roi_extractor import SingleRoIExtractor3D
 from vidrec.models.heads.roi_head import RoIHead
 
@@ -138,9 +139,14 @@ def test_clips_without_any_box_train_without_nan_on_all_parameters(net):
     assert len(net.eval().predict(batch)["scores"]) == 0
 
 
-def test_clips_without_any_box_leave_the_statistics_of_a_shared_head_finite(net):
-    net.roi_head.shared_head = ACRNHead(12, 6)
-    batch = collate([sample(0, boxes=0, truth=0)])
+@pytest.mark.parametrize(
+    "shared", [ACRNHead(12, 6), FBOHead(FBONonLocal(6, 2, 3, 1, 4))], ids=["acrn", "fbo"]
+)
+def test_clips_without_any_box_pass_every_shared_head(net, shared):
+    net.roi_head.shared_head = shared
+    if isinstance(shared, FBOHead):
+        net.roi_head.bbox_head = BBoxHead(9, NUM_CLASSES, background_class=True)
+    batch = collate([sample(0, boxes=0, truth=0)]) | {"bank": torch.rand(1, 4, 2)}
     ActionLoss()(net.train()(batch), batch)["loss"].backward()
     assert all(torch.isfinite(buffer).all() for buffer in net.buffers())
     assert all(p.grad is not None and not p.grad.any() for p in net.parameters())

@@ -202,6 +202,20 @@ def test_a_missing_or_misfitting_bank_is_told():
 
 
 @pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (lambda x: BBoxHead(5, 3, True)(x), r"bbox_head\.in_channels=4 \(it is 5\)"),
+        (lambda x: ACRNHead(8, 3)(x, x[:, :3], x, None), r"4 and 3 channels.*in_channels=8 is"),
+        (lambda x: FBONonLocal(5, 4, 3, 1, 1)(x, x), r"fbo\.st_feat_channels=5.* 4 channels"),
+        (lambda x: FBONonLocal(4, 7, 3, 1, 1)(x, x), r"fbo\.lt_feat_channels=7.* 4 channels"),
+    ],
+)
+def test_features_of_other_channels_are_told(run, message):
+    with pytest.raises(ValueError, match=message):
+        run(torch.zeros(2, 4, 1, 1, 1))
+
+
+@pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: SingleRoIExtractor3D(temporal_pool_mode="mean"), r"temporal_pool_mode='mean'"),

@@ -6,12 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 from torch.utils.data import Dataset
 
+from vidrec.data.bad_videos import read_or_replace
 from vidrec.data.box_records import BoxRecords, KeyFrame
 from vidrec.data.key_frames import MomentReader, check_videos, find_videos
 from vidrec.data.plan import Plan
-from vidrec.data.source import VideoError
 from vidrec.data.transforms import Pipeline
-from vidrec.data.video import MAX_REPLACEMENTS
 
 
 class Sampling(Protocol):
@@ -69,22 +68,10 @@ class BoxDataset(Dataset):
         """
         epoch, index = key if isinstance(key, tuple) else (0, key)
         rng = np.random.default_rng((self.seed, epoch, index))
-        bad: list[tuple[str, str]] = []
-        while True:
-            try:
-                sample = self._load(index, rng)
-                break
-            except VideoError as error:
-                if self.on_bad_video == "raise" or len(bad) >= MAX_REPLACEMENTS:
-                    raise
-                path = self.path(index)
-                bad.append((path, str(error).removeprefix(f"{path}: ")))
-                if self.on_bad_video == "skip":
-                    return {"bad_videos": bad}
-                index = int(rng.integers(len(self)))
-        return sample | ({"bad_videos": bad} if bad else {})
+        return read_or_replace(self, index, rng)
 
-    def _load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """The sample of row `index`; VideoError where its file cannot be read."""
         record = self.records[index]
         moments = self.sampling(record.timestamp, rng)
         source, indices = self.reader.open(self.path(index), record, moments)

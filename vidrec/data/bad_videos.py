@@ -1,6 +1,14 @@
-"""Counting the videos that could not be read, so that none is lost silently."""
+"""Videos that cannot be read: replaced or left out, and counted, so that none is lost silently."""
 
 from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+
+from vidrec.data.source import VideoError
+
+# As many unreadable videos in a row mean that the storage is gone, not that a file is broken.
+MAX_REPLACEMENTS = 100
 
 
 class BadVideos:
@@ -30,3 +38,34 @@ class BadVideos:
                 "Repair the files, take them out of the list, or raise data.max_bad_fraction"
             )
         return [f"unreadable video {path}: {reason}" for path, reason in new.items()]
+
+
+class Readable(Protocol):
+    """A dataset whose samples are read from files."""
+
+    on_bad_video: str  # raise, skip or replace
+
+    def __len__(self) -> int: ...
+    def path(self, index: int) -> str: ...
+    def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]: ...
+
+
+def read_or_replace(dataset: Readable, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    """The sample of `index`, or what `on_bad_video` says where its file cannot be read.
+
+    `bad_videos` of the sample lists (path, reason) of every file that was tried in vain.
+    """
+    bad: list[tuple[str, str]] = []
+    while True:
+        try:
+            sample = dataset.load(index, rng)
+            break
+        except VideoError as error:
+            if dataset.on_bad_video == "raise" or len(bad) >= MAX_REPLACEMENTS:
+                raise
+            path = dataset.path(index)
+            bad.append((path, str(error).removeprefix(f"{path}: ")))
+            if dataset.on_bad_video == "skip":
+                return {"bad_videos": bad}
+            index = int(rng.integers(len(dataset)))
+    return sample | ({"bad_videos": bad} if bad else {})

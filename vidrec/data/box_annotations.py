@@ -69,6 +69,12 @@ def read_ava(
     _check_range(table, timestamp_start, timestamp_end, ann_file)
     if custom_classes is None:
         _check_ids(table, columns, ann_file, num_classes, background)
+    boxed = table.actions >= 0
+    if classes is not None and boxed.any() and not np.isin(table.actions, list(classes)).any():
+        raise ValueError(
+            f"none of the actions of {ann_file} has an id of {label_file}, whose first is "
+            f"{min(classes)}: is it the label map of other annotations?"
+        )
     excluded = read_excluded(exclude_file) if exclude_file is not None else frozenset()
     proposals = read_proposals(proposal_file) if proposal_file is not None else {}
     return pack(

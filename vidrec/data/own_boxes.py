@@ -48,6 +48,8 @@ def read_boxes(
     columns = {number: number for number in names}
     if num_classes is None:
         num_classes = max(names) + 1
+    if min(names) < int(background):
+        raise ValueError(f"{classes} has the id 0, which is the background: set background=False")
     if max(names) >= num_classes:
         raise ValueError(
             f"{classes} has the id {max(names)}, but num_classes={num_classes} columns end at "

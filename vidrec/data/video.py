@@ -8,11 +8,9 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from vidrec.data.annotations import Record, Records
-from vidrec.data.decode import Source, VideoError
+from vidrec.data.bad_videos import read_or_replace
+from vidrec.data.decode import Source
 from vidrec.data.transforms import Pipeline, Plan
-
-# As many unreadable videos in a row mean that the storage is gone, not that a file is broken.
-MAX_REPLACEMENTS = 100
 
 
 class Reader(Protocol):
@@ -81,22 +79,10 @@ class VideoDataset(Dataset):
         """
         epoch, index = key if isinstance(key, tuple) else (0, key)
         rng = np.random.default_rng((self.seed, epoch, index))
-        bad: list[tuple[str, str]] = []
-        while True:
-            try:
-                sample = self._load(index, rng)
-                break
-            except VideoError as error:
-                if self.on_bad_video == "raise" or len(bad) >= MAX_REPLACEMENTS:
-                    raise
-                path = self.path(index)
-                bad.append((path, str(error).removeprefix(f"{path}: ")))
-                if self.on_bad_video == "skip":
-                    return {"bad_videos": bad}
-                index = int(rng.integers(len(self)))
-        return sample | ({"bad_videos": bad} if bad else {})
+        return read_or_replace(self, index, rng)
 
-    def _load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """The sample of row `index`; VideoError where its file cannot be read."""
         record = self.records[index]
         with self.reader.open(record, self.path(index)) as source:
             clips = [

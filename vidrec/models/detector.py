@@ -72,10 +72,7 @@ class FastRCNN(Normalised):
             own = torch.arange(len(truth), device=given.device)
             given = torch.cat([own, given])
         rows = self.sampler(given, samples, len(batch["video"]))
-        if len(rows) == 0:
-            # Every rank goes through the head, whatever boxes its clips have: one of no label.
-            boxes = boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]])
-            return boxes, samples.new_zeros(1), given.new_full((1,), -1)
+        # There may be none at all: then the head runs on no rows, and its gradients are zeros.
         return boxes[rows], samples[rows], given[rows]
 
     def _clips(self, video: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ class ACRNHead(nn.Module):
             raise ValueError(f"in_channels={in_channels} is odd: they are those of actor and map")
         if num_convs < 1:
             raise ValueError(f"num_convs={num_convs} is less than 1")
+        self.in_channels = in_channels
         self.conv1 = ConvBN3d(in_channels, out_channels)
         size, step = (1, kernel_size, kernel_size), (1, stride, stride)
         self.conv2 = ConvBN3d(out_channels, out_channels, size, step)
@@ -41,8 +42,16 @@ class ACRNHead(nn.Module):
     def forward(self, x: Tensor, joined: Tensor, views: Tensor, bank: Tensor | None) -> Tensor:
         """Features (R, C, t, s, s) of boxes in the maps `joined` (B, C, 1, h, w) of their `views`.
 
-        Returns (R, out_channels, 1, h, w).
+        Returns (R, out_channels, 1, h, w). Raises ValueError where actor and map together do not
+        have in_channels.
         """
+        channels = [x.shape[1], joined.shape[1]]
+        if channels != [self.in_channels // 2] * 2:
+            raise ValueError(
+                f"actor and map have {channels[0]} and {channels[1]} channels, "
+                f"model.net.roi_head.shared_head.in_channels={self.in_channels} is for "
+                f"{self.in_channels // 2} each (with_global doubles the actor's)"
+            )
         # A convolution of one cell over joined channels is the sum of two: that of the actor is the
         # same at every place, that of the map for every actor of the clip.
         convolution = self.conv1.conv

@@ -35,6 +35,7 @@ class BBoxHead(nn.Module):
         ):
             if kind not in ("avg", "max"):
                 raise ValueError(f"{name}='{kind}' is neither avg nor max")
+        self.in_channels = in_channels
         self.background_class = background_class
         self.temporal_pool_type = temporal_pool_type
         self.spatial_pool_type = spatial_pool_type
@@ -47,7 +48,15 @@ class BBoxHead(nn.Module):
             self.fc_cls = nn.Sequential(hidden, nn.ReLU(), self.fc_cls)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(R, in_channels, t, s, s) -> logits (R, num_classes)."""
+        """(R, in_channels, t, s, s) -> logits (R, num_classes).
+
+        Raises ValueError on features of other channels.
+        """
+        if x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"the features of a box have {x.shape[1]} channels: set "
+                f"model.net.roi_head.bbox_head.in_channels={x.shape[1]} (it is {self.in_channels})"
+            )
         if self.dropout_before_pool:
             x = self.dropout(x)
         x = pool_box(x, self.temporal_pool_type, self.spatial_pool_type)

@@ -85,6 +85,15 @@ class FBONonLocal(nn.Module):
                 f"the bank gives {lt_feat.shape[2]} long-term features (window_size x "
                 f"max_num_sampled_feat), the model has num_lt_feat={self.num_lt_feat}"
             )
+        for name, feature, convolution in (
+            ("st_feat_channels", st_feat, self.st_feat_conv),
+            ("lt_feat_channels", lt_feat, self.lt_feat_conv),
+        ):
+            if feature.shape[1] != convolution.in_channels:
+                raise ValueError(
+                    f"model.net.roi_head.shared_head.fbo.{name}={convolution.in_channels}, but the "
+                    f"features have {feature.shape[1]} channels"
+                )
         x = self.st_feat_dropout(self.st_feat_conv(st_feat))
         bank = self.lt_feat_dropout(self.lt_feat_conv(lt_feat))
         for name in self.layer_names:

@@ -170,6 +170,7 @@ def test_published_lists_may_name_key_frames_without_boxes(ava):
         ({"csv": CSV + "v,nan,0.1,0.2,0.3,0.4,12,0\n"}, r"line 9: .* is not video"),
         ({"csv": CSV + "v,0902,nan,0.2,0.3,0.4,12,0\n"}, r"line 9: .* is not four numbers"),
         ({"csv": CSV + "v\n"}, r"line 9: 'v' is not video"),
+        ({"csv": CSV + ",0902,0.1,0.2,0.3,0.4,12,0\n"}, r"line 9: .* is not video"),
         ({"csv": "video,timestamp,x1,y1,x2,y2,action,person\n" + CSV}, r"line 1: .* numbers after"),
         ({"csv": "\n"}, r"a.csv has no box that counts"),
         ({"excluded": "v,nan\n"}, r"out.csv, line 1: 'v,nan' is not video,timestamp"),

@@ -21,7 +21,7 @@ from vidrec.data.text_files import csv_rows, read_text
 
 log = logging.getLogger(__name__)
 
-TOLERANCE = 0.01  # by which boxes may lie outside the frame; they are clipped
+TOLERANCE = 0.05  # by which boxes may lie outside the frame; they are clipped
 MAX_EMPTY = 0.01  # share of boxes without area above which a file means something else
 WHOLE_FRAME = np.array([[0, 0, 1, 1, 1]], np.float32)
 

@@ -450,3 +450,13 @@ def test_what_cannot_be_scored_is_said(tmp_path):
         BoxMap(records, iou_threshold=1.5)
     with pytest.raises(ValueError, match="max_per_frame=0 leaves nothing"):
         BoxMap(records, max_per_frame=0)
+
+
+@pytest.mark.parametrize("proposals", [False, True])
+def test_an_evaluation_without_proposals_is_told(tmp_path, caplog, proposals):
+    """Whole frames fit no person: the score would be a riddle."""
+    (tmp_path / "a.csv").write_text("v,0902,0.1,0.1,0.4,0.4,3,0\n")
+    (tmp_path / "p.csv").write_text("v,0902,0.1,0.1,0.4,0.4,0.9\n")
+    file = str(tmp_path / "p.csv") if proposals else None
+    BoxMap(read_ava(str(tmp_path / "a.csv"), proposal_file=file))
+    assert ("no key frame has a proposal" in caplog.text) != proposals

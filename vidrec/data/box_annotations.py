@@ -75,19 +75,17 @@ def read_ava(
             f"none of the actions of {ann_file} has an id of {label_file}, whose first is "
             f"{min(classes)}: is it the label map of other annotations?"
         )
-    excluded = read_excluded(exclude_file) if exclude_file is not None else frozenset()
-    proposals = read_proposals(proposal_file) if proposal_file is not None else {}
     return pack(
         table,
-        proposals,
         columns=columns,
         classes={i: name for i, name in names.items() if i in columns},
         num_classes=num_classes,
-        excluded=excluded,
         score_threshold=person_det_score_thr,
         num_max_proposals=num_max_proposals,
         unannotated=unannotated,
-        files=(ann_file, proposal_file),
+        ann_file=ann_file,
+        exclude_file=exclude_file,
+        proposal_file=proposal_file,
     )
 
 
@@ -247,23 +245,24 @@ def _check_range(table: BoxTable, start: float, end: float, path: str) -> None:
 
 def pack(
     table: BoxTable,
-    proposals: Mapping[str, np.ndarray],
     *,
     columns: Mapping[int, int],
     classes: Mapping[int, str],
     num_classes: int,
-    excluded: frozenset[tuple[str, float]] = frozenset(),
-    score_threshold: float = 0.9,
-    num_max_proposals: int = 1000,
-    unannotated: bool = False,
-    files: tuple[str, str | None],
+    score_threshold: float,
+    num_max_proposals: int,
+    unannotated: bool,
+    ann_file: str,
+    exclude_file: str | None,
+    proposal_file: str | None,
 ) -> BoxRecords:
-    """Lines of annotations and proposals by key frame -> records.
+    """Lines of the annotations `ann_file`, with the proposals of a file -> records.
 
-    proposals: `VIDEO,0902` -> (P, 5) float32: x1, y1, x2, y2 as shares of the frame, a score.
-        A key frame without them gets the whole frame as its one proposal.
-    files: of annotations and proposals, for messages.
+    A key frame without proposals gets the whole frame as its one.
     """
+    excluded = read_excluded(exclude_file) if exclude_file is not None else frozenset()
+    proposals = read_proposals(proposal_file) if proposal_file is not None else {}
+    files = ann_file, proposal_file
     keep = np.isin(table.actions, [-1, *columns])
     pairs = list(zip(table.videos.tolist(), table.timestamps.tolist(), strict=True))
     out = np.array([pair in excluded for pair in pairs], dtype=bool)
@@ -278,7 +277,7 @@ def pack(
         frames |= (known | set(pairs)) - excluded
     ordered = sorted(frames)
     if not ordered:
-        raise ValueError(f"{files[0]} has no box that counts")
+        raise ValueError(f"{ann_file} has no box that counts")
     row_of = {pair: row for row, pair in enumerate(ordered)}
     with_box = np.flatnonzero(actions >= 0)
     rows = np.array([row_of[pairs[i]] for i in with_box.tolist()], dtype=np.int64)

@@ -13,10 +13,8 @@ from vidrec.data.box_annotations import (
     BoxTable,
     check_boxes,
     pack,
-    read_excluded,
     read_label_map,
 )
-from vidrec.data.box_proposals import read_proposals
 from vidrec.data.box_records import BoxRecords
 from vidrec.data.text_files import csv_rows, read_json_file, read_text
 
@@ -58,19 +56,17 @@ def read_boxes(
     ids = {name: number for number, name in names.items()}
     read = _read_own_json if Path(ann_file).suffix.lower() == ".json" else _read_own_csv
     table = read(ann_file, ids, classes)
-    excluded = read_excluded(exclude_file) if exclude_file is not None else frozenset()
-    proposals = read_proposals(proposal_file) if proposal_file is not None else {}
     return pack(
         table,
-        proposals,
         columns=columns,
         classes=names,
         num_classes=num_classes,
-        excluded=excluded,
         score_threshold=person_det_score_thr,
         num_max_proposals=num_max_proposals,
         unannotated=unannotated,
-        files=(ann_file, proposal_file),
+        ann_file=ann_file,
+        exclude_file=exclude_file,
+        proposal_file=proposal_file,
     )
 
 

@@ -5,6 +5,7 @@ frame: all classes of the label map count, a class that is never detected has 0,
 frames without any true box are wrong, and key frames that are excluded do not count.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from vidrec.data.box_records import BoxRecords, parse_key
 from vidrec.metrics.ava_csv import BoxDetections, read_detections, write_detections
 from vidrec.metrics.charts import Bars, Chart
 from vidrec.metrics.detection_map import interpolated_ap
+
+log = logging.getLogger(__name__)
 
 EXCLUDED = -1
 
@@ -71,6 +74,11 @@ class BoxMap:
             )
         if not records.classes:
             raise ValueError("no class is evaluated: the label map has none of the learned ones")
+        if len(records) and (records.proposals == [0, 0, 1, 1]).all():
+            log.warning(
+                "no key frame has a proposal, each is scored with the whole frame as its one box: "
+                "set data.val.records.proposal_file (`vidrec persons` writes such files)"
+            )
         self.records = records
         self.iou_threshold = iou_threshold
         self.score_threshold = score_threshold

@@ -29,12 +29,7 @@ class BBoxHead(nn.Module):
         multilabel: bool = True,
     ) -> None:
         super().__init__()
-        for name, kind in (
-            ("temporal_pool_type", temporal_pool_type),
-            ("spatial_pool_type", spatial_pool_type),
-        ):
-            if kind not in ("avg", "max"):
-                raise ValueError(f"{name}='{kind}' is neither avg nor max")
+        check_pooling(temporal_pool_type=temporal_pool_type, spatial_pool_type=spatial_pool_type)
         self.in_channels = in_channels
         self.background_class = background_class
         self.temporal_pool_type = temporal_pool_type
@@ -77,6 +72,13 @@ def _linear(in_channels: int, out_channels: int) -> nn.Linear:
     nn.init.xavier_normal_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def check_pooling(**modes: str) -> None:
+    """ValueError for an argument that is neither avg nor max."""
+    for name, mode in modes.items():
+        if mode not in ("avg", "max"):
+            raise ValueError(f"{name}='{mode}' is neither avg nor max")
 
 
 def pool_box(x: Tensor, temporal: str = "avg", spatial: str = "max") -> Tensor:

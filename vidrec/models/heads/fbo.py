@@ -7,7 +7,7 @@ term: the features of a box. Long term: those of the boxes before and after, fro
 import torch
 from torch import Tensor, nn
 
-from vidrec.models.heads.bbox_head import pool_box
+from vidrec.models.heads.bbox_head import check_pooling, pool_box
 
 
 class FBOHead(nn.Module):
@@ -21,6 +21,7 @@ class FBOHead(nn.Module):
         self, fbo: nn.Module, temporal_pool_type: str = "avg", spatial_pool_type: str = "max"
     ) -> None:
         super().__init__()
+        check_pooling(temporal_pool_type=temporal_pool_type, spatial_pool_type=spatial_pool_type)
         self.fbo = fbo
         self.temporal_pool_type = temporal_pool_type
         self.spatial_pool_type = spatial_pool_type

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from vidrec.models.heads.bbox_head import check_pooling
+
 
 class SingleRoIExtractor3D(nn.Module):
     """RoIAlign (He et al., ICCV 2017, section 3) of every frame of a feature map.
@@ -31,9 +33,7 @@ class SingleRoIExtractor3D(nn.Module):
         with_global: bool = False,
     ) -> None:
         super().__init__()
-        for name, mode in (("pool_mode", pool_mode), ("temporal_pool_mode", temporal_pool_mode)):
-            if mode not in ("avg", "max"):
-                raise ValueError(f"{name}='{mode}' is neither avg nor max")
+        check_pooling(pool_mode=pool_mode, temporal_pool_mode=temporal_pool_mode)
         self.output_size = output_size
         self.featmap_stride = featmap_stride
         self.sampling_ratio = sampling_ratio

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
@@ -77,6 +78,9 @@ class Distributed:
         """Leave the group. Its threads end here, not in the middle of the interpreter's end."""
         if td.is_initialized():
             gc.collect()  # a DistributedDataParallel that is still in a cycle holds the group
+            # One in the frames of an exception does too: then the threads stay, but have the moment
+            # that they need to let go of the last tensors.
+            time.sleep(0.05)
             td.destroy_process_group()
 
 

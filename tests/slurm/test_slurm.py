@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -115,6 +116,26 @@ def job_said(env, job):
     return slurm(env, "scontrol", "show", "job", job)
 
 
+def process_of(job, rank):
+    """The Python process that is this rank of the job: the one whose environment says so."""
+    wanted = {f"SLURM_PROCID={rank}".encode(), f"SLURM_JOB_ID={job}".encode()}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            program, *arguments = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it ended meanwhile
+            continue
+        is_python = os.path.basename(program).startswith(b"python")  # srun has the same arguments
+        if wanted <= set(environment) and is_python and b"submitit.core._submit" in arguments:
+            return int(folder.name)
+    raise AssertionError(f"job {job} has no rank {rank}")
+
+
+def hold(job):
+    """Stop the run in its middle until Slurm signals it, with a SIGCONT before."""
+    os.kill(process_of(job, rank=0), signal.SIGSTOP)
+
+
 def test_two_nodes_train_as_two_processes_of_one_machine_do(cluster, data, tmp_path):
     both = [*SMALL, data, "schedule.max_steps=5"]
     train(tmp_path, [*both, *SUBMIT, "hydra.launcher.nodes=2"], cluster)
@@ -158,7 +179,7 @@ def interrupted_after_some_steps(cluster, data, folder, how, *more):
         until(lambda: steps_done(folder) >= 4)
         job = job_of(cluster)
         how(job)
-        until(lambda: "Restarts=1" in job_said(cluster, job), 90)
+        until(lambda: "Restarts=1" in job_said(cluster, job))
         output, _ = process.communicate(timeout=300)
     finally:
         process.kill()
@@ -169,10 +190,10 @@ def interrupted_after_some_steps(cluster, data, folder, how, *more):
 def test_a_job_that_is_signalled_requeues_itself_and_loses_nothing(
     cluster, data, uninterrupted, tmp_path
 ):
-    def signal(job):
+    def send(job):
         slurm(cluster, "scancel", "--signal=USR2", job)
 
-    interrupted_after_some_steps(cluster, data, tmp_path, signal)
+    interrupted_after_some_steps(cluster, data, tmp_path, send)
     assert_same(outcome(tmp_path), uninterrupted)
 
 
@@ -180,6 +201,7 @@ def test_a_job_that_is_preempted_goes_on_later(cluster, data, uninterrupted, tmp
     urgent = []
 
     def preempt(job):
+        hold(job)
         command = ["srun", "-p", "urgent", "-N2", "-c2", "sleep", "5"]
         urgent.append(subprocess.Popen(command, env=cluster, stderr=subprocess.DEVNULL))
 
@@ -189,9 +211,9 @@ def test_a_job_that_is_preempted_goes_on_later(cluster, data, uninterrupted, tmp
 
 
 def test_a_job_that_reaches_its_time_limit_goes_on(cluster, data, uninterrupted, tmp_path):
-    # Slurm counts in whole minutes and signals up to a minute early: the limit comes within one.
-    limits = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=50"]
-    interrupted_after_some_steps(cluster, data, tmp_path, lambda job: None, *limits)
+    # Slurm looks every 30 s and signals up to 30 s early: here 60 to 90 s after the start.
+    limits = ["hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=30"]
+    interrupted_after_some_steps(cluster, data, tmp_path, hold, *limits)
     assert_same(outcome(tmp_path), uninterrupted)
 
 
@@ -218,16 +240,7 @@ def test_a_killed_rank_ends_the_job_with_the_reason(cluster, data, tmp_path):
     try:
         until(lambda: steps_done(tmp_path) >= 3)
         job = job_of(cluster)
-        # Rank 1's own process: the one whose environment says so.
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                environment = (folder / "environ").read_bytes().split(b"\0")
-                command = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            wanted = {b"SLURM_PROCID=1", f"SLURM_JOB_ID={job}".encode()}
-            if wanted <= set(environment) and b"submitit" in command:
-                os.kill(int(folder.name), 9)
+        os.kill(process_of(job, rank=1), signal.SIGKILL)
         started = time.monotonic()
         until(lambda: "JobState=FAILED" in job_said(cluster, job), 60)
         assert time.monotonic() - started < 60

@@ -43,7 +43,7 @@ def videos(tmp_path):
 class Bright:
     """Finds what is bright: one box a frame."""
 
-    threshold, person = 0.5, 1
+    made_of = "bright 0.5"
 
     def __init__(self):
         self.num_frames = 0
@@ -58,6 +58,15 @@ class Bright:
             y1, y2 = rows.min() / height, (rows.max() + 1) / height
             found.append(np.array([[x1, y1, x2, y2, 0.9]]))
         return found
+
+
+class Stops(Bright):
+    """Is interrupted after four frames."""
+
+    def __call__(self, frames):
+        if self.num_frames >= 4:
+            raise KeyboardInterrupt
+        return super().__call__(frames)
 
 
 def test_boxes_are_those_of_the_second_that_the_key_names(videos, tmp_path):
@@ -97,12 +106,6 @@ def test_key_frames_are_whole_multiples_within_the_file(clock, expected):
 
 
 def test_an_interrupted_run_goes_on_with_the_next_video(videos, tmp_path, capsys):
-    class Stops(Bright):
-        def __call__(self, frames):
-            if self.num_frames >= 4:
-                raise KeyboardInterrupt
-            return super().__call__(frames)
-
     out = str(tmp_path / "p.csv")
     with pytest.raises(KeyboardInterrupt):
         persons.find_persons(str(videos), out, Stops(), Clock(), 4, progress=False)
@@ -110,6 +113,16 @@ def test_an_interrupted_run_goes_on_with_the_next_video(videos, tmp_path, capsys
     assert persons.find_persons(str(videos), out, second, Clock(), 4, progress=False) == 8
     assert second.num_frames == 4
     assert not (tmp_path / "p.csv.parts").exists()
+
+
+def test_what_another_detector_found_is_not_taken(videos, tmp_path):
+    out = str(tmp_path / "p.csv")
+    first, second = Stops(), Bright()
+    first.made_of = "bright 0.4"
+    with pytest.raises(KeyboardInterrupt):
+        persons.find_persons(str(videos), out, first, Clock(), 4, progress=False)
+    persons.find_persons(str(videos), out, second, Clock(), 4, progress=False)
+    assert second.num_frames == 8
 
 
 def test_an_unreadable_video_is_named_and_left_out(videos, tmp_path, capsys):

@@ -19,8 +19,10 @@ from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import autocast
 from vidrec.models.detector import FastRCNN
 from vidrec.models.weights import load_weights
+from vidrec.parts import open_parts
 from vidrec.training import begin
 from vidrec.training import to_device as on_device
+from vidrec.whole_file import whole_file
 
 PART = 2000  # key frames that are kept together: what an interrupted run loses
 
@@ -59,12 +61,11 @@ def bank_run(conf: BankConf) -> None:
             raise ValueError("a bank holds features of boxes: choose a detector, e.g. slowonly_ava")
         loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
         on_device(net, conf, dist).eval()
-        folder = Path(f"{conf.out}.parts")
-        settings = f"{conf.checkpoint} {conf.split} {len(dataset)} {conf.data.val['sampling']}"
         if dist.rank == 0:
             print(loaded)
-            prepare_parts(folder, settings)
+            open_parts(conf.out, f"{conf.checkpoint} {len(dataset)} {conf.model} {conf.data.val}")
         dist.barrier()
+        folder = Path(f"{conf.out}.parts")
         write_parts(net, dataset, folder, conf, dist)
         dist.barrier()
         if dist.rank == 0:
@@ -72,15 +73,6 @@ def bank_run(conf: BankConf) -> None:
             print(f"{conf.out}: {count:,} features of {len(dataset):,} key frames")
     finally:
         dist.stop()
-
-
-def prepare_parts(folder: Path, settings: str) -> None:
-    """Keep the parts of the same bank, drop those of another."""
-    marker = folder / "settings"
-    if folder.exists() and not (marker.exists() and marker.read_text() == settings):
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    marker.write_text(settings)
 
 
 @torch.inference_mode()
@@ -109,10 +101,9 @@ def write_parts(
                 index.append(batch["index"][batch["box_view"]].numpy())
             title = f"part {number + 1} of {len(starts)}"
             status.show(done, len(loader), title)
-        temporary = file.with_suffix(".tmp.npz")
         together = np.concatenate(features) if features else np.zeros((0, 1), np.float16)
-        np.savez(temporary, index=np.concatenate(index), features=together)
-        temporary.replace(file)
+        with whole_file(file) as stream:
+            np.savez(stream, index=np.concatenate(index), features=together)
 
 
 def join_parts(folder: Path, records: Any, out: str) -> int:

@@ -1,7 +1,6 @@
 """Features of videos: what a recognition network sees in windows that slide over them."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from vidrec.engine.evaluate import autocast
 from vidrec.models.recognizer import Recognizer
 from vidrec.models.weights import load_weights
 from vidrec.training import channels_last, set_torch_options
+from vidrec.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -211,14 +211,15 @@ def write_features(
         features = inputs.taken().unflatten(0, (-1, crops)).mean(dim=1)
         parts.setdefault(number, []).append(features.half().cpu().numpy())
         if sum(map(len, parts[number])) == int(chunk["total"]):
-            save(
-                target(path, root, out),
-                feature=np.concatenate(parts.pop(number)),
-                num_frames=int(chunk["num_frames"]),
-                fps=float(chunk["fps"]),
-                stride=windows.stride,
-                settings=settings,
-            )
+            with whole_file(target(path, root, out)) as stream:
+                np.savez(
+                    stream,
+                    feature=np.concatenate(parts.pop(number)),
+                    num_frames=int(chunk["num_frames"]),
+                    fps=float(chunk["fps"]),
+                    stride=windows.stride,
+                    settings=settings,
+                )
             done += 1
             status.show(done, len(paths), "extracting")
     status.clear()
@@ -248,15 +249,6 @@ class Inputs:
         self._hook.remove()
 
 
-def save(path: Path, **arrays: Any) -> None:
-    """An .npz that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as stream:
-        np.savez(stream, **arrays)
-    os.replace(part, path)
-
-
 def write_index(paths: Sequence[Path], root: Path, out: Path) -> int:
     """features.json in the form of the ActivityNet annotations; how many videos are in it."""
     videos = {}
@@ -274,7 +266,6 @@ def write_index(paths: Sequence[Path], root: Path, out: Path) -> int:
                 "num_features": num_features,
                 "annotations": [],
             }
-    part = out / ".features.json.part"
-    part.write_text(json.dumps(videos, indent=1))
-    os.replace(part, out / "features.json")
+    with whole_file(out / "features.json", "w") as stream:
+        json.dump(videos, stream, indent=1)
     return len(videos)

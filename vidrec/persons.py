@@ -19,6 +19,7 @@ from vidrec.data.plan import Plan
 from vidrec.data.source import Source, VideoError
 from vidrec.engine.console import StatusLine
 from vidrec.extract import find_videos
+from vidrec.parts import open_parts
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class PersonDetector:
         self.person = person
         self.threshold = threshold
         self.device = device
+        # What its boxes depend on.
+        self.made_of = f"{name} {weights} {num_classes} {person} {threshold}"
 
     @torch.inference_mode()
     def __call__(self, frames: np.ndarray) -> list[np.ndarray]:
@@ -124,12 +127,7 @@ def find_persons(
     """
     format_of(out)  # before hours of work
     root, paths = find_videos(videos)
-    settings = f"{clock} {detector.threshold} {detector.person}"
-    folder = Path(f"{out}.parts")
-    if folder.exists() and not is_of(folder, settings):
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "settings").write_text(settings)
+    folder = open_parts(out, f"{clock} {detector.made_of}")
     status = StatusLine(progress)
     persons: dict[str, np.ndarray] = {}
     for number, path in enumerate(paths, start=1):
@@ -149,11 +147,6 @@ def find_persons(
     write_proposals(out, persons)
     shutil.rmtree(folder)
     return len(persons)
-
-
-def is_of(folder: Path, settings: str) -> bool:
-    marker = folder / "settings"
-    return marker.exists() and marker.read_text() == settings
 
 
 def in_video(

@@ -1,9 +1,11 @@
 """How a run ended, in one small file of its directory that a table of a sweep can read."""
 
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
+
+from vidrec.whole_file import whole_file
 
 State = Literal["running", "finished", "stopped", "failed"]
 FILE = "status.json"
@@ -14,15 +16,10 @@ def write(folder: Path, state: State, **facts: Any) -> None:
 
     A disk that is full keeps the old word.
     """
-    part = folder / f".{FILE}.part"
     said = {name: fact for name, fact in read(folder).items() if name != "error"}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({**said, "state": state, **facts})
-        part.write_text(text + "\n", encoding="utf-8")
-        os.replace(part, folder / FILE)
-    except OSError:
-        part.unlink(missing_ok=True)
+    text = json.dumps({**said, "state": state, **facts})
+    with suppress(OSError), whole_file(folder / FILE, "w") as stream:
+        stream.write(text + "\n")
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_rewinding_drops_the_rows_that_will_be_written_again(open_run):
     ]
     again.rewind(0)
     assert rows(run.folder) == []
-    assert not list(run.folder.glob("*.tmp"))
+    assert not list(run.folder.glob(".*.part"))
 
 
 def test_a_run_resumed_before_its_validation_forgets_the_row_of_it(open_run):

@@ -44,7 +44,7 @@ def test_written_results_are_read_again_and_score_the_same(tmp_path):
     assert content["results"]["a"][0] == {"score": 0.5, "segment": [5.0, 19.0]}
     assert set(content["results"]) == {"a", "b"}
     assert metric.score_file(path) == metric.compute(metric.rows)
-    assert not path.with_name("results.json.tmp").exists()
+    assert [file.name for file in path.parent.iterdir()] == ["results.json"]
 
 
 def test_results_of_others(tmp_path):

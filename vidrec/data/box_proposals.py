@@ -13,7 +13,6 @@ import csv
 import itertools
 import json
 import math
-import os
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ import numpy as np
 from vidrec.data.box_records import key, parse_key
 from vidrec.data.text_files import check_file, csv_rows, read_json_file
 from vidrec.models import unpickle
+from vidrec.whole_file import whole_file
 
 SUFFIXES = (".pkl", ".pickle", ".csv", ".json", ".npz")
 BROKEN_PICKLE = (  # what reading bytes that are none may raise
@@ -73,33 +73,28 @@ def write_proposals(path: str, proposals: Mapping[str, np.ndarray]) -> None:
     """Write `VIDEO,0902` -> (P, 5) in the format that the file's name ends with, all or nothing."""
     suffix = format_of(path)
     arrays = _by_key(path, proposals.items())
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    partial = f"{path}.{os.getpid()}.partial{suffix}"
-    try:
+    with whole_file(path, "w" if suffix in (".csv", ".json") else "wb") as stream:
         if suffix == ".npz":
             np.savez_compressed(
-                partial,
+                stream,
                 keys=np.array(list(arrays), dtype=str),
                 boxes=np.concatenate([np.zeros((0, 5), np.float32), *arrays.values()]),
                 ends=np.cumsum([0, *map(len, arrays.values())]),
             )
         elif suffix == ".csv":
-            with open(partial, "w", newline="", encoding="utf-8") as file:
-                for name, boxes in arrays.items():
-                    video, _, timestamp = name.rpartition(",")
-                    for box in boxes.tolist():
-                        csv.writer(file).writerow([video, timestamp, *(f"{v:.6g}" for v in box)])
+            lines = csv.writer(stream, lineterminator="\n")
+            for name, boxes in arrays.items():
+                video, _, timestamp = name.rpartition(",")
+                for box in boxes.tolist():
+                    lines.writerow([video, timestamp, *(f"{v:.6g}" for v in box)])
         elif suffix == ".json":
             rounded = {
                 name: [[round(value, 6) for value in box] for box in boxes.tolist()]
                 for name, boxes in arrays.items()
             }
-            Path(partial).write_text(json.dumps(rounded), encoding="utf-8")
+            json.dump(rounded, stream)
         else:
-            Path(partial).write_bytes(pickle.dumps(arrays, protocol=4))
-        os.replace(partial, path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+            pickle.dump(arrays, stream, protocol=4)
 
 
 def format_of(path: str) -> str:

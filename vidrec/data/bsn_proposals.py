@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from vidrec.data.boundary_labels import temporal_iou
 from vidrec.data.segments import SegmentRecords
 from vidrec.models.proposals import tem_candidates
+from vidrec.whole_file import whole_file
 
 
 class VideoProposals(NamedTuple):
@@ -116,13 +117,10 @@ def action_features(
 
 def write_proposals(made: VideoProposals, path: Path) -> None:
     """An .npz that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as stream:
+    with whole_file(path) as stream:
         np.savez(
             stream, **{name: values.astype(np.float32) for name, values in made._asdict().items()}
         )
-    temporary.replace(path)
 
 
 class ProposalDataset(Dataset):

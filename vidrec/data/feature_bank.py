@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vidrec.whole_file import whole_file
+
 
 class FeatureBank:
     """Features of boxes by second, in a file that `vidrec bank` wrote. Workers share its memory.
@@ -60,7 +62,6 @@ def index_of(path: str) -> str:
 
 def write_bank(path: str, features: Mapping[str, Mapping[int, np.ndarray]]) -> None:
     """Write video -> second -> (n, C), in half precision; the list of seconds comes last."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     index: dict[str, dict[str, list[int]]] = {}
     parts, end = [], 0
     for video, seconds in features.items():
@@ -68,9 +69,7 @@ def write_bank(path: str, features: Mapping[str, Mapping[int, np.ndarray]]) -> N
             index.setdefault(video, {})[str(second)] = [end, end + len(rows)]
             end += len(rows)
             parts.append(rows.astype(np.float16))
-    with open(f"{path}.tmp", "wb") as file:
-        np.save(file, np.concatenate(parts) if parts else np.zeros((0, 1), np.float16))
-    os.replace(f"{path}.tmp", path)
-    listing = Path(f"{index_of(path)}.tmp")
-    listing.write_text(json.dumps(index), encoding="utf-8")
-    listing.replace(index_of(path))
+    with whole_file(path) as stream:
+        np.save(stream, np.concatenate(parts) if parts else np.zeros((0, 1), np.float16))
+    with whole_file(index_of(path), "w") as stream:
+        json.dump(index, stream)

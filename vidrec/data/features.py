@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from vidrec.whole_file import whole_file
+
 FORMATS = ("npz", "npy", "pt", "csv")
 VERSION = 1
 
@@ -214,10 +216,8 @@ def _convert(file: Path, copy: Path) -> None:
         "sha256": _hash(file),
         "crc32": zlib.crc32(data),
     }
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    temporary = copy.with_name(f"{copy.name}.{os.getpid()}")
-    temporary.write_bytes(json.dumps(header).encode() + b"\n" + data)
-    temporary.replace(copy)
+    with whole_file(copy, sync=False) as stream:  # a damaged copy is made again
+        stream.write(json.dumps(header).encode() + b"\n" + data)
 
 
 def _read_header(copy: Path) -> dict[str, Any]:

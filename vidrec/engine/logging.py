@@ -22,6 +22,7 @@ from vidrec.config import DashboardName, RuntimeConf
 from vidrec.engine.console import StatusLine, console_line
 from vidrec.engine.dashboards import tensorboard, wandb
 from vidrec.engine.dashboards.sender import Dashboard, Sender
+from vidrec.whole_file import whole_file
 
 
 class RunLocked(RuntimeError):
@@ -211,12 +212,8 @@ class MetricsFile:
         kept = [line for line in lines if line.endswith("\n") and stays(line)]
         if len(kept) == len(lines):
             return kept
-        temporary = self.path.with_suffix(".jsonl.tmp")
-        with temporary.open("w", encoding="utf-8") as stream:
+        with whole_file(self.path, "w") as stream:
             stream.writelines(kept)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(self.path)
         return kept
 
 

@@ -1,6 +1,5 @@
 """Detections in AVA's csv: lines `video,timestamp,x1,y1,x2,y2,action,score`."""
 
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vidrec.data.box_records import key
+from vidrec.whole_file import whole_file
 
 
 class BoxDetections(NamedTuple):
@@ -101,14 +101,8 @@ def _is_detection(line: str) -> bool:
 
 def write_detections(detections: BoxDetections, path: str | Path) -> None:
     """Write the csv; it is there whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
+    with whole_file(path, "w") as stream:
         stream.writelines(_lines(detections))
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def _lines(detections: BoxDetections) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Predictions as files: written by one run, scored or fused with others without a network."""
 
 import csv
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 import vidrec
+from vidrec.whole_file import whole_file
 
 
 @dataclass
@@ -51,10 +51,7 @@ class RowMetric(Protocol):
 
 def dump(predictions: Predictions, path: str | Path) -> None:
     """Write an .npz that numpy opens without pickle; the file is there whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as stream:
+    with whole_file(path) as stream:
         np.savez_compressed(
             stream,
             scores=predictions.scores.astype(np.float32),
@@ -65,9 +62,6 @@ def dump(predictions: Predictions, path: str | Path) -> None:
             protocol=np.array(predictions.protocol),
             version=np.array(predictions.version),
         )
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def load(path: str | Path) -> Predictions:

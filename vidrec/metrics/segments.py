@@ -1,7 +1,6 @@
 """Detected segments of all videos: collected batch by batch, written to and read from JSON."""
 
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from vidrec.data.segments import SegmentRecords
 from vidrec.models.proposals import Candidates, soft_nms
+from vidrec.whole_file import whole_file
 
 
 class Detections(NamedTuple):
@@ -135,14 +135,8 @@ def write_results(detections: Detections, records: SegmentRecords, path: str | P
         if detections.labels is not None:
             entry["label"] = detections.labels[i]
         results[names[row]].append(entry)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
+    with whole_file(path, "w") as stream:
         json.dump({"version": "VERSION 1.3", "results": results, "external_data": {}}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def read_results(path: str | Path, records: SegmentRecords) -> Detections:

@@ -13,7 +13,6 @@ import pickle
 import re
 import urllib.parse
 import urllib.request
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +23,7 @@ from tqdm import tqdm
 
 from vidrec.models import torchscript, unpickle, zoo
 from vidrec.models.convert import BACKBONE, find_conversion, find_tensors, reshape
+from vidrec.whole_file import whole_file
 
 _FROM_SCRATCH = "give a file's path as model.weights, or model.weights=null to train from scratch"
 
@@ -250,19 +250,13 @@ def download(url: str) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{name}.{uuid.uuid4().hex}.part")  # several ranks may be at it
-    try:
-        with part.open("wb") as file:
-            found = _fetch(url, file, name)
+    with whole_file(path) as file:  # several ranks may be at it
+        found = _fetch(url, file, name)
         if digest and not found.startswith(digest[1]):
             raise ValueError(
                 f"{url} gave a file whose SHA-256 begins with {found[:8]}, not with the "
                 f"{digest[1]} of its name: try again, or {_FROM_SCRATCH}"
             )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from vidrec.config import WandbConf, WandbMode
 from vidrec.engine.dashboards.sender import sentence
+from vidrec.whole_file import whole_file
 
 ANSWER_SECONDS = 5.0  # a server that says nothing for so long is not asked to take the run
 INIT_SECONDS = 20.0  # then the run is recorded offline
@@ -150,9 +151,8 @@ class WandbDashboard:
             return
         self.run.log(dict(row))
         self._sent[kind] = row["step"]
-        part = self._sent_file.with_suffix(".part")
-        part.write_text(json.dumps(self._sent))
-        part.replace(self._sent_file)
+        with whole_file(self._sent_file, "w", sync=False) as stream:
+            json.dump(self._sent, stream)
 
     def rewind(self, step: int, kept: Sequence[Mapping[str, Any]]) -> None: ...
 

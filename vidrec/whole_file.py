@@ -1,0 +1,32 @@
+"""Files that are there whole or not at all, whatever ends the process that writes them."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Literal
+
+
+@contextmanager
+def whole_file(
+    path: str | os.PathLike[str], mode: Literal["w", "wb"] = "wb", *, sync: bool = True
+) -> Iterator[IO[Any]]:
+    """A stream into a new file that takes its name when the block ends without an exception.
+
+    Until then the name keeps what it had. Its folder is made. Of several processes that write it
+    the last one stays. sync: also survive a power failure, which costs some milliseconds.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Another name for each writer: processes of other machines may share the folder.
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+    try:
+        with part.open(mode, encoding=None if mode == "wb" else "utf-8") as stream:
+            yield stream
+            if sync:
+                stream.flush()
+                os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

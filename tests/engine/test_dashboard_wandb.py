@@ -224,7 +224,7 @@ def test_without_a_server_the_run_is_soon_recorded_offline(tmp_path, monkeypatch
     board = start(tmp_path / "run", warnings, mode=WandbMode.auto)
     board.log({"step": 1, "a": 2})
     board.finish(0)
-    assert time.monotonic() - begin < (20 if server == "one_word" else 8)
+    assert time.monotonic() - begin < 30  # wandb by itself waits for 90 s
     assert len(warnings) == 1
     assert "did not start online, recording offline" in warnings[0]
     rows = [row for run in read(tmp_path / "run") for row in run["rows"]]

@@ -1,7 +1,6 @@
 """UniFormerV2 gives the published numbers; its blocks are CLIP's with relations over time."""
 
 import gzip
-import importlib.util
 import json
 from pathlib import Path
 
@@ -11,9 +10,8 @@ from torch import nn
 
 from vidrec.models.backbones.uniformerv2 import GlobalBlock, LocalBlock, UniFormerV2
 
-ROOT = Path(__file__).parents[2]
 STEM = "uniformerv2-base-p16-res224_clip_8xb32-u8_kinetics400-rgb"
-GOLDEN = ROOT / "tests" / "golden" / "models" / f"{STEM}.json.gz"
+GOLDEN = Path(__file__).parents[1] / "golden" / "models" / f"{STEM}.json.gz"
 SMALL = {
     "input_resolution": 8,
     "patch_size": 4,
@@ -40,16 +38,6 @@ def randomised(module):
 
 def quick_gelu(x):
     return x * torch.sigmoid(1.702 * x)
-
-
-@pytest.mark.slow
-def test_published_recipe(capsys):
-    """Figures computed with MMAction2 1.2.0."""
-    spec = importlib.util.spec_from_file_location("parity", ROOT / "benchmarks" / "parity.py")
-    parity = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(parity)
-    assert parity.main(["--golden", str(GOLDEN)]) == 0
-    assert "logits" in json.loads(capsys.readouterr().out.splitlines()[-1])["differences"]
 
 
 def test_names_are_the_published_ones():

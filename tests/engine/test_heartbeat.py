@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
 from test_distributed import finish, start_ranks
 
@@ -59,6 +61,7 @@ def test_a_silent_rank_counts_as_lost():
         finish(processes)
 
 
+@pytest.mark.slow
 def test_ranks_that_say_goodbye_are_not_missed():
     then = "time.sleep(0.3 * dist.rank); heartbeat.stop(clean=True); time.sleep(1); dist.stop()"
     codes, texts = outputs(ranks(then))
@@ -66,6 +69,7 @@ def test_ranks_that_say_goodbye_are_not_missed():
     assert not any("lost" in text for text in texts)
 
 
+@pytest.mark.slow
 def test_an_error_of_its_own_comes_before_the_news_of_the_other():
     """Both ranks fail, one a little later: each ends with its own message."""
     then = "time.sleep(0.5 * dist.rank); heartbeat.stop(clean=False); sys.exit('my own reason')"

@@ -30,7 +30,6 @@ FAST = (
     "tin_imagenet",
     "trn_",
     "x3d_s",
-    "uniformer-small",
     "bsn_",
 )
 TRAINED = ("timesformer", "mvit", "swin-tiny", "uniformer-small")  # a training step as well

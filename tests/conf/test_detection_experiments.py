@@ -6,22 +6,19 @@ configs/detection).
 
 import gzip
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-from vidrec import build
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_experiments import (
+from recipes import (
     CLASSES,
     assert_same_arguments,
     assert_same_phases,
     composed,
     published_multipliers,
 )
+
+from vidrec import build
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "detection_recipes.json.gz"
 RECIPES = json.loads(gzip.decompress(GOLDEN.read_bytes()))

@@ -1,49 +1,32 @@
 """Every experiment composes, passes the startup validation, builds, and has the published numbers.
 
 tests/golden/recognition_recipes.json.gz holds what the published configurations say (MMAction2
-1.2.0, configs/recognition). How their classes are named here is in published_*.py beside this file.
+1.2.0, configs/recognition).
 """
 
-import functools
 import gzip
-import inspect
 import json
-import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.utils import get_object
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
-
-from vidrec import build, validation
-from vidrec.config import TrainConf, conf_dir, register
-
-HERE = Path(__file__).parent
-STEMS = sorted(path.stem for path in Path(conf_dir(), "experiment").glob("*.yaml"))
-RECIPES = json.loads(
-    gzip.decompress((HERE.parent / "golden" / "recognition_recipes.json.gz").read_bytes())
+from recipes import (
+    CLASSES,
+    assert_same_arguments,
+    assert_same_phases,
+    composed,
+    published_multipliers,
+    with_defaults,
 )
+
+from vidrec import build
+from vidrec.config import TrainConf, conf_dir
+
+STEMS = sorted(path.stem for path in Path(conf_dir(), "experiment").glob("*.yaml"))
+GOLDEN = Path(__file__).parents[1] / "golden" / "recognition_recipes.json.gz"
+RECIPES = json.loads(gzip.decompress(GOLDEN.read_bytes()))
 TRAINED = sorted(stem for stem in RECIPES if "optim" in RECIPES[stem])
-CLASSES: dict[str, dict[str, Any]] = {"BACKBONES": {}, "HEADS": {}, "NECKS": {}, "WEIGHTS": {}}
-for path in sorted(HERE.glob("published_*.py")):
-    tables = runpy.run_path(str(path))
-    for kind, found in CLASSES.items():
-        found |= tables.get(kind, {})
-PHASES = {"LinearLR": "Linear", "MultiStepLR": "MultiStep", "CosineAnnealingLR": "Cosine"}
-
-
-@functools.cache
-def composed(*overrides: str) -> TrainConf:
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return validation.check(compose("train", overrides=list(overrides)))
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -124,24 +107,6 @@ def test_experiment_has_the_published_schedule(stem):
     if published["base_batch_size"]:
         assert schedule.base_batch_size == published["base_batch_size"]
     assert_same_phases(conf, published["schedule"])
-
-
-def assert_same_phases(conf: TrainConf, published: list[dict[str, Any]]) -> None:
-    """The chained phases of the learning rate."""
-    schedule = conf.schedule
-    for phase, expected in zip(schedule.lr.values(), published, strict=True):
-        ours, theirs = dict(phase), dict(expected)
-        target = ours.pop("_target_")
-        assert target == f"vidrec.engine.lr.{PHASES[theirs.pop('type')]}"
-        theirs["convert_to_steps"] = theirs.pop("convert_to_iter_based", False)
-        ours, theirs = with_defaults(target, ours), with_defaults(target, theirs)
-        for arguments in (ours, theirs):
-            # A phase without an end lasts to the end of the run, a half wave as long as its phase.
-            end = arguments["end"]
-            arguments["end"] = min(schedule.epochs if end is None else end, schedule.epochs)
-            if arguments.get("T_max", 0) is None:
-                arguments["T_max"] = arguments["end"] - arguments["begin"]
-        assert ours == theirs
 
 
 @pytest.mark.parametrize("stem", sorted(RECIPES))
@@ -225,101 +190,6 @@ def assert_same_mixing(conf: TrainConf, blending: dict[str, Any] | None) -> None
     alphas = {augment["type"]: augment["alpha"] for augment in blending["augments"]}
     ours = {name: choice["alpha"] for name, choice in mixing["choices"].items()}
     assert ours == {"mixup": alphas["MixupBlending"], "cutmix": alphas["CutmixBlending"]}
-
-
-def assert_same_arguments(
-    node: dict[str, Any], published: dict[str, Any], classes: dict[str, tuple]
-) -> None:
-    targets, renamed, *more = classes[published["type"]]
-    target = node["_target_"]
-    assert target in (targets if isinstance(targets, tuple) else (targets,))
-    ours = with_defaults(target, node)
-    for key, value in (more[0] if more else {}).items():
-        assert ours[key] == value, key
-    for key, value in published.items():
-        own_key = renamed.get(key, key)
-        if key in ("type", "pretrained", "init_cfg", "pretrained2d") or own_key is None:
-            continue
-        if isinstance(value, dict) and "type" in value and value["type"] in classes:
-            assert_same_arguments(ours[own_key], value, classes)
-        else:
-            assert ours[own_key] == value, key
-
-
-def with_defaults(target: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(get_object(target)).parameters
-    defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
-    defaults = {n: list(v) if isinstance(v, tuple) else v for n, v in defaults.items()}
-    return defaults | {key: value for key, value in arguments.items() if key != "_target_"}
-
-
-def published_multipliers(net: nn.Module, optim: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    """Factors of learning rate and weight decay by parameter, as MMEngine and MMAction2 define."""
-    rules = optim.get("paramwise_cfg") or {}
-    names = [name for name, _ in net.named_parameters()]
-    match optim.get("constructor"):
-        case "TSMOptimWrapperConstructor":
-            return tsm_multipliers(net, rules["fc_lr5"])
-        case "SwinOptimWrapperConstructor":
-            return {name: product(rules, name) for name in names}
-        case "LearningRateDecayOptimizerConstructor":
-            return layer_decay(net, rules["decay_rate"], rules["num_layers"])
-    found = {}
-    for prefix, module in net.named_modules():
-        for name, _ in module.named_parameters(prefix, recurse=False):
-            custom = [k for k in sorted(rules.get("custom_keys", {})) if k in name]
-            custom.sort(key=len, reverse=True)
-            if custom:
-                rule = rules["custom_keys"][custom[0]]
-                found[name] = (rule.get("lr_mult", 1.0), rule.get("decay_mult", 1.0))
-            elif isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm):
-                found[name] = (1.0, rules.get("norm_decay_mult", 1.0))
-            else:
-                is_bias = name.rsplit(".", 1)[-1] == "bias"
-                found[name] = (1.0, rules.get("bias_decay_mult", 1.0) if is_bias else 1.0)
-    return found
-
-
-def product(rules: dict[str, dict[str, float]], name: str) -> tuple[float, float]:
-    """Swin: every rule whose key is in the name counts."""
-    lr = decay = 1.0
-    for key, rule in rules.items():
-        if key in name:
-            lr, decay = lr * rule.get("lr_mult", 1.0), decay * rule.get("decay_mult", 1.0)
-    return lr, decay
-
-
-def tsm_multipliers(net: nn.Module, fc_lr5: bool) -> dict[str, tuple[float, float]]:
-    """TSM: biases learn twice as fast and do not decay; the last linear layer five times faster."""
-    found: dict[str, tuple[float, float]] = {}
-    last = [module for module in net.modules() if isinstance(module, nn.Linear)][-1]
-    for prefix, module in net.named_modules():
-        factor = 5.0 if fc_lr5 and module is last else 1.0
-        for name, _ in module.named_parameters(prefix, recurse=False):
-            if not isinstance(module, nn.Linear | _ConvNd):
-                assert isinstance(module, _BatchNorm)
-                found[name] = (1.0, 0.0)
-            elif name.endswith("bias"):
-                found[name] = (2 * factor, 0.0)
-            else:
-                found[name] = (factor, 1.0)
-    return found
-
-
-def layer_decay(net: nn.Module, rate: float, num_layers: int) -> dict[str, tuple[float, float]]:
-    """BEiT and MAE: the k-th layer from the top learns rate ** k as fast."""
-    found = {}
-    for name, parameter in net.named_parameters():
-        parts = name.split(".")
-        if parts[1] in ("cls_token", "mask_token", "pos_embed", "patch_embed"):
-            layer = 0
-        elif parts[1] == "blocks":
-            layer = int(parts[2]) + 1
-        else:
-            layer = num_layers + 1
-        plain = parameter.ndim == 1 or name.endswith(".bias") or parts[-1] in ("pos_embed",)
-        found[name] = (rate ** (num_layers + 1 - layer), 0.0 if plain else 1.0)
-    return found
 
 
 def test_no_configuration_inherits_through_more_than_three_levels():

@@ -1,11 +1,9 @@
 """Experiments of localization have the published numbers (MMAction2 1.2.0)."""
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from recipes import composed
 
-from vidrec import validation
-from vidrec.config import ProposalsConf, TrainConf, conf_dir, register
+from vidrec.config import ProposalsConf
 from vidrec.validation import ConfigError
 
 BMN = {
@@ -49,13 +47,6 @@ PUBLISHED = {
         PEM, (1e-2, 1e-5), (20, [10], 20), (16, 1, 1), "proposals_k700slowonly",
     ),
 }  # fmt: skip
-
-
-def composed(*overrides, name="train", schema=TrainConf):
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return validation.check(compose(name, overrides=list(overrides)), schema)
 
 
 @pytest.mark.parametrize("stem", PUBLISHED)

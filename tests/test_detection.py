@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -19,20 +16,6 @@ CHECKOUT = Path(__file__).parents[1]
 QUIET = ["runtime.dashboard=none", "runtime.progress=false", "runtime.num_workers=0"]
 
 
-def run(*arguments, cwd, ranks=1):
-    launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}", "--standalone"]
-    done = subprocess.run(
-        [sys.executable, *(launcher if ranks > 1 else []), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"},
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
 def scores(folder):
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [row["val/mAP@0.5"] for row in rows if "val/mAP@0.5" in row]
@@ -43,7 +26,7 @@ def shown(text):
 
 
 @pytest.mark.slow
-def test_a_detector_learns_what_happens_in_the_boxes(tmp_path):
+def test_a_detector_learns_what_happens_in_the_boxes(run, tmp_path):
     status, text = run(
         CHECKOUT / "train.py", "model=slowonly_ava_tiny", *QUIET, "hydra.run.dir=runs/a",
         cwd=tmp_path,
@@ -76,7 +59,7 @@ def test_a_detector_learns_what_happens_in_the_boxes(tmp_path):
 
 
 @pytest.mark.slow
-def test_boxes_of_other_places_do_not_help(tmp_path):
+def test_boxes_of_other_places_do_not_help(run, tmp_path):
     """The same movies and actions, each at the box of another person: what is left is chance."""
     root = tmp_path / "shuffled"
     write_shapes_ava(str(root))
@@ -119,7 +102,7 @@ def test_boxes_of_other_places_do_not_help(tmp_path):
         ),
     ],
 )
-def test_bad_requests_are_told_before_training(tmp_path, overrides, message):
+def test_bad_requests_are_told_before_training(run, tmp_path, overrides, message):
     root = tmp_path / "shapes_ava"
     write_shapes_ava(str(root), num_train=2, num_val=1)
     roots = [] if "ava21" in overrides[0] else [f"data.root={root}", "data.prepare=null"]

@@ -1,10 +1,7 @@
 """Localization as a user types it, on the embedded example."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +13,13 @@ CHECKOUT = Path(__file__).parents[1]
 QUIET = ["runtime.wandb.mode=disabled", "runtime.progress=false", "runtime.num_workers=0"]
 
 
-def run(*arguments, cwd):
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
 def validation_scores(folder):
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [row for row in rows if "val/AUC" in row]
 
 
 @pytest.mark.slow
-def test_bmn_finds_what_was_planted(tmp_path):
+def test_bmn_finds_what_was_planted(run, tmp_path):
     status, text = run(
         CHECKOUT / "train.py", "model=bmn", *QUIET, "hydra.run.dir=runs/a", cwd=tmp_path
     )
@@ -56,7 +40,7 @@ def test_bmn_finds_what_was_planted(tmp_path):
 
 
 @pytest.mark.slow
-def test_features_of_other_videos_do_not_help(tmp_path):
+def test_features_of_other_videos_do_not_help(run, tmp_path):
     root = tmp_path / "shuffled"
     write_shapes_anet(str(root))
     rng = np.random.default_rng(0)
@@ -75,7 +59,7 @@ def test_features_of_other_videos_do_not_help(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_chain_of_bsn(tmp_path):
+def test_the_chain_of_bsn(run, tmp_path):
     small = ["schedule.epochs=8", "schedule.lr.drop.milestones=[6]", *QUIET]
     status, text = run(
         CHECKOUT / "train.py", "model=bsn_tem", *small, "hydra.run.dir=runs/tem", cwd=tmp_path
@@ -100,7 +84,7 @@ def test_the_chain_of_bsn(tmp_path):
 
 
 @pytest.mark.slow
-def test_wrong_data_ends_before_training(tmp_path):
+def test_wrong_data_ends_before_training(run, tmp_path):
     write_shapes_anet(str(tmp_path / "data" / "shapes_anet"), 8, 4, 32, 32)
     arguments = ["model=bmn", *QUIET, "data.prepare=null"]
     status, text = run(CHECKOUT / "train.py", *arguments, cwd=tmp_path)

@@ -19,7 +19,7 @@ from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import autocast
 from vidrec.models.detector import FastRCNN
 from vidrec.models.weights import load_weights
-from vidrec.parts import open_parts
+from vidrec.parts import open_parts, parts_of
 from vidrec.training import begin
 from vidrec.training import to_device as on_device
 from vidrec.whole_file import whole_file
@@ -65,7 +65,7 @@ def bank_run(conf: BankConf) -> None:
             print(loaded)
             open_parts(conf.out, f"{conf.checkpoint} {len(dataset)} {conf.model} {conf.data.val}")
         dist.barrier()
-        folder = Path(f"{conf.out}.parts")
+        folder = parts_of(conf.out)
         write_parts(net, dataset, folder, conf, dist)
         dist.barrier()
         if dist.rank == 0:

@@ -4,9 +4,14 @@ import shutil
 from pathlib import Path
 
 
+def parts_of(out: str) -> Path:
+    """The folder of the command that writes `out`."""
+    return Path(f"{out}.parts")
+
+
 def open_parts(out: str, settings: str) -> Path:
-    """The folder OUT.parts; what it holds of a command with other settings is dropped."""
-    folder = Path(f"{out}.parts")
+    """Make that folder; what it holds of a command with other settings is dropped."""
+    folder = parts_of(out)
     marker = folder / "settings"
     if folder.exists() and not (marker.exists() and marker.read_text() == settings):
         shutil.rmtree(folder)

@@ -262,7 +262,6 @@ def pack(
     """
     excluded = read_excluded(exclude_file) if exclude_file is not None else frozenset()
     proposals = read_proposals(proposal_file) if proposal_file is not None else {}
-    files = ann_file, proposal_file
     keep = np.isin(table.actions, [-1, *columns])
     pairs = list(zip(table.videos.tolist(), table.timestamps.tolist(), strict=True))
     out = np.array([pair in excluded for pair in pairs], dtype=bool)
@@ -294,7 +293,7 @@ def pack(
     videos = sorted({video for video, _ in ordered})
     number = {video: i for i, video in enumerate(videos)}
     persons, scores, ends = _pack_proposals(
-        ordered, proposals, score_threshold, num_max_proposals, files
+        ordered, proposals, score_threshold, num_max_proposals, ann_file, proposal_file
     )
     return BoxRecords(
         videos,
@@ -325,24 +324,25 @@ def _pack_proposals(
     proposals: Mapping[str, np.ndarray],
     score_threshold: float,
     num_max_proposals: int,
-    files: tuple[str, str | None],
+    ann_file: str,
+    proposal_file: str | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """boxes (P, 4), scores (P,) and ends (n + 1,) of the proposals that are kept."""
     names = [key(*frame) for frame in frames]
     found = [proposals.get(name) for name in names]
     num_missing = sum(part is None or len(part) == 0 for part in found)
-    if files[1] is not None and num_missing == len(frames):
+    if proposal_file is not None and num_missing == len(frames):
         if any(part is not None for part in found) or not proposals:
-            raise ValueError(f"{files[1]} has no box for any key frame of {files[0]}")
+            raise ValueError(f"{proposal_file} has no box for any key frame of {ann_file}")
         raise ValueError(
-            f"none of the {len(proposals):,} keys of {files[1]} is a key frame of {files[0]}: the "
-            f"first are {next(iter(proposals))!r} and {names[0]!r}; keys are VIDEO,TIMESTAMP with "
-            "the video's name as annotated"
+            f"none of the {len(proposals):,} keys of {proposal_file} is a key frame of "
+            f"{ann_file}: the first are {next(iter(proposals))!r} and {names[0]!r}; keys are "
+            "VIDEO,TIMESTAMP with the video's name as annotated"
         )
-    if files[1] is not None and num_missing:
+    if proposal_file is not None and num_missing:
         log.warning(
             "%s has no proposal for %s of %s key frames, e.g. %s: there the whole frame is taken",
-            files[1],
+            proposal_file,
             f"{num_missing:,}",
             f"{len(frames):,}",
             next(n for n, part in zip(names, found, strict=True) if part is None or len(part) == 0),
@@ -353,11 +353,13 @@ def _pack_proposals(
     together = np.concatenate(parts)
     row = np.repeat(np.arange(len(parts)), counts)
     boxes, scores = together[:, :4], together[:, 4]
-    check_boxes(boxes, lambda i: f"{files[1]}, key {names[row[i]]!r}")
+
+    def where(i: int) -> str:
+        return f"{proposal_file}, key {names[row[i]]!r}"
+
+    check_boxes(boxes, where)
     if bad := np.flatnonzero(~np.isfinite(scores)).tolist():
-        raise ValueError(
-            f"{files[1]}, key {names[row[bad[0]]]!r}: the score {scores[bad[0]]} is not a number"
-        )
+        raise ValueError(f"{where(bad[0])}: the score {scores[bad[0]]} is not a number")
     # The best one stays, however unsure the detector is.
     best = np.maximum.reduceat(scores, starts)
     kept = scores >= np.minimum(np.float32(score_threshold), best)[row]

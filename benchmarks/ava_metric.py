@@ -29,10 +29,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from vidrec.data.box_annotations import read_ava
-from vidrec.data.box_records import BoxRecords
+from vidrec.data.boxes.annotations import read_ava
+from vidrec.data.boxes.records import BoxRecords
 from vidrec.metrics.ava_csv import read_detections
-from vidrec.metrics.box_map import BoxMap
+from vidrec.metrics.ava_map import BoxMap
 
 BARS = {"whole": 15.0, "scoring": 15.0}
 NUM_CLASSES = 60

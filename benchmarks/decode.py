@@ -25,8 +25,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vidrec.data.decode import VideoReader
-from vidrec.data.plan import Plan
+from vidrec.data.video.geometry import Plan
+from vidrec.data.video.pyav import VideoReader
 
 try:
     import cv2

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidrec.config import RuntimeConf, ScheduleConf
-from vidrec.data.bad_videos import BadVideos
+from vidrec.config.schema import RuntimeConf, ScheduleConf
+from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.lr import Cosine, LearningRate
 from vidrec.engine.train import train

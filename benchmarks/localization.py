@@ -29,16 +29,16 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from vidrec.data.boundary_labels import BoundaryMatchingLabels
-from vidrec.data.features import FeatureFolder
-from vidrec.data.segments import SegmentRecord, SegmentRecords
+from vidrec.commands.train_run import channels_last
+from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.data.segments.boundary_labels import BoundaryMatchingLabels
+from vidrec.data.segments.features import FeatureFolder
 from vidrec.losses.bmn import BMNLoss
 from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall
-from vidrec.metrics.segments import Detections
+from vidrec.metrics.segment_results import Detections
 from vidrec.models.layers.boundary_matching import sample_weights, valid_cells
 from vidrec.models.localizer import BMN
-from vidrec.models.proposals import bmn_candidates, peaks, soft_nms
-from vidrec.training import channels_last
+from vidrec.ops.soft_nms import bmn_candidates, peaks, soft_nms
 
 BARS = {"step": 4.0, "memory": 4.0, "nms": 15.0, "recall": 20.0, "features": 20.0}
 

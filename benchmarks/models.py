@@ -38,11 +38,11 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from vidrec.build import build_loss, build_net
-from vidrec.config import Precision, TrainConf, conf_dir, register
+from vidrec.commands.train_run import channels_last
+from vidrec.config.overrides import lenient
+from vidrec.config.schema import Precision, TrainConf, conf_dir, register
+from vidrec.config.validation import check
 from vidrec.engine.evaluate import autocast
-from vidrec.overrides import lenient
-from vidrec.training import channels_last
-from vidrec.validation import check
 
 RUNGS = ("plain", "bf16", "uint8", "attention", "channels_last", "compile")
 

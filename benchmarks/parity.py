@@ -35,11 +35,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.parity_detection import evaluated, prepare, training_batch
 from benchmarks.parity_localization import DROPPED, compare_localizer
 from vidrec.build import build_loss, build_net
-from vidrec.config import conf_dir, register
+from vidrec.config.overrides import lenient
+from vidrec.config.schema import conf_dir, register
+from vidrec.config.validation import ConfigError, check
 from vidrec.models.detector import FastRCNN
 from vidrec.models.recognizer import average_views
-from vidrec.overrides import lenient
-from vidrec.validation import ConfigError, check
 
 FLOAT32 = 1e-6  # relative rounding of what the reference computes in single precision
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidrec.data.boundary_labels import BoundaryLabels, BoundaryMatchingLabels
+from vidrec.data.segments.boundary_labels import BoundaryLabels, BoundaryMatchingLabels
 
 # Constants that the reference keeps in its files and we compute: 128 MB of sampling weights.
 DROPPED = ("sample_mask", "bm_mask")

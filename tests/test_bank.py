@@ -8,11 +8,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from vidrec import bank, build, validation
-from vidrec.config import BankConf, conf_dir, register
-from vidrec.data.batch import collate
-from vidrec.data.feature_bank import FeatureBank
-from vidrec.data.synthetic_ava import write_shapes_ava
+from vidrec import build
+from vidrec.commands import bank_run as bank
+from vidrec.config.schema import BankConf, conf_dir, register, validation
+from vidrec.data.boxes.feature_bank import FeatureBank
+from vidrec.data.collate import collate
+from vidrec.data.synthetic.shapes_ava import write_shapes_ava
 
 SMALL = [
     "model=slowonly_ava_tiny", "model.clip.size=48", "model.clip.short_side=48",

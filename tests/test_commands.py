@@ -69,7 +69,7 @@ def test_train_then_evaluate_then_fuse(tmp_path):
 
 @pytest.mark.slow
 def test_training_on_folders_of_ones_own_videos(tmp_path):
-    from vidrec.data.synthetic import draw_shape, write_video
+    from vidrec.data.synthetic.shapes import draw_shape, write_video
 
     for split in ("train", "val"):
         for i, name in enumerate(("circle", "square") * 4):

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidrec.data.box_proposals import write_proposals
-from vidrec.data.synthetic_ava import write_shapes_ava
+from vidrec.data.boxes.person_proposals import write_proposals
+from vidrec.data.synthetic.shapes_ava import write_shapes_ava
 
 CHECKOUT = Path(__file__).parents[1]
 QUIET = ["runtime.dashboard=none", "runtime.progress=false", "runtime.num_workers=0"]

@@ -9,11 +9,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from vidrec import build, validation
-from vidrec.config import ExtractConf, conf_dir, register
-from vidrec.data.decode import VideoReader
-from vidrec.data.synthetic import write_motions
-from vidrec.extract import Windows, extract_run, find_videos
+from vidrec import build
+from vidrec.commands.extract_run import Windows, extract_run, find_videos
+from vidrec.config.schema import ExtractConf, conf_dir, register, validation
+from vidrec.data.synthetic.shapes import write_motions
+from vidrec.data.video.pyav import VideoReader
 
 SMALL = [
     "model=tsn_tiny", "data=motions", "model.clip.size=32", "model.clip.test_size=32",

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidrec.data.synthetic_anet import write_shapes_anet
+from vidrec.data.synthetic.shapes_anet import write_shapes_anet
 
 CHECKOUT = Path(__file__).parents[1]
 QUIET = ["runtime.wandb.mode=disabled", "runtime.progress=false", "runtime.num_workers=0"]

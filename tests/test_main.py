@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from vidrec import __main__ as command_line
+from vidrec import cli as command_line
 
 
 def run(monkeypatch, *arguments):
@@ -40,7 +40,7 @@ def test_an_unknown_command_names_the_nearest(monkeypatch):
 
 def test_help_imports_nothing_heavy():
     check = (
-        "import sys; sys.argv = ['vidrec', '--help']; import vidrec.__main__ as m; m.main();"
+        "import sys; sys.argv = ['vidrec', '--help']; import vidrec.cli as m; m.main();"
         "sys.exit(any(name in sys.modules for name in ('torch', 'hydra', 'numpy')))"
     )
     subprocess.run([sys.executable, "-c", check], check=True, capture_output=True, timeout=60)

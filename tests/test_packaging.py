@@ -38,14 +38,14 @@ def test_the_wheel_holds_the_package_and_the_configuration_and_nothing_else(whee
 def test_the_wheel_brings_its_command_and_its_licence(wheel):
     (folder,) = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
     assert wheel.read(f"{folder}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
-    assert "vidrec = vidrec.__main__:main" in wheel.read(f"{folder}/entry_points.txt").decode()
+    assert "vidrec = vidrec.cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
 
 
 def test_an_installed_package_composes_away_from_the_checkout(wheel, tmp_path):
     site = tmp_path / "site"
     wheel.extractall(site)
     (tmp_path / "elsewhere").mkdir()
-    compose = "import sys, vidrec.__main__ as m; print(m.__file__); sys.exit(m.main())"
+    compose = "import sys, vidrec.cli as m; print(m.__file__); sys.exit(m.main())"
     result = subprocess.run(
         [sys.executable, "-c", compose, "train", "--cfg", "job", "--package", "schedule"],
         cwd=tmp_path / "elsewhere",
@@ -65,7 +65,7 @@ def test_an_installed_package_reads_its_own_configuration(wheel, tmp_path):
     wheel.extractall(tmp_path)
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "train.yaml").touch()
-    find = "from vidrec.config import conf_dir; print(conf_dir())"
+    find = "from vidrec.config.schema import conf_dir; print(conf_dir())"
     output = subprocess.run(
         [sys.executable, "-c", find], cwd=tmp_path, capture_output=True, text=True, check=True
     ).stdout

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec import persons
+from vidrec.commands import persons_run as persons
 from vidrec.commands.persons import main
-from vidrec.data.box_proposals import read_proposals
-from vidrec.data.synthetic import write_video
-from vidrec.persons import Clock, PersonDetector, load_detector
+from vidrec.commands.persons_run import Clock, PersonDetector, load_detector
+from vidrec.data.boxes.person_proposals import read_proposals
+from vidrec.data.synthetic.shapes import write_video
 
 NAME = "fasterrcnn_mobilenet_v3_large_320_fpn"
 

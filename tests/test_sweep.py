@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from vidrec import overrides, status, sweep
 from vidrec.commands.sweep import main
+from vidrec.config import overrides
+from vidrec.tracking import status, sweep
 
 ROOT = Path(__file__).parents[1]
 SMALL = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vidrec.whole_file import whole_file
+from vidrec.files.atomic_write import whole_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,7 +40,7 @@ def test_a_killed_process_keeps_what_was_there(tmp_path):
     path.write_bytes(b"before")
     code = f"""
 import os, signal
-from vidrec.whole_file import whole_file
+from vidrec.files.atomic_write import whole_file
 with whole_file({str(path)!r}) as stream:
     stream.write(b"half")
     stream.flush()

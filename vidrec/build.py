@@ -12,11 +12,11 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from vidrec.config import DataConf, ModelConf, ParamRule, RuntimeConf, ScheduleConf
-from vidrec.data.bad_videos import BadVideos
-from vidrec.data.batch import collate
+from vidrec.config.schema import DataConf, ModelConf, ParamRule, RuntimeConf, ScheduleConf
+from vidrec.data.collate import collate
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
-from vidrec.data.mixing import Mix
+from vidrec.data.transforms.mixing import Mix
+from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.lr import LearningRate
 from vidrec.engine.optim import linear_scale, parameter_groups

@@ -31,7 +31,7 @@ def sentence(error: BaseException) -> str:
 @contextmanager
 def told_in_a_sentence() -> Iterator[None]:
     """End the program with a sentence for a wrong configuration and for expected errors."""
-    from vidrec.validation import ConfigError  # not needed for `--help`
+    from vidrec.config.validation import ConfigError  # not needed for `--help`
 
     try:
         yield

@@ -16,8 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from vidrec import validation
-from vidrec.config import TrainConf, conf_dir, register
+from vidrec.config.schema import TrainConf, conf_dir, register, validation
 
 CLASSES: dict[str, dict[str, Any]] = {"BACKBONES": {}, "HEADS": {}, "NECKS": {}, "WEIGHTS": {}}
 for path in sorted(Path(__file__).parent.glob("published_*.py")):

@@ -21,7 +21,7 @@ from recipes import (
 )
 
 from vidrec import build
-from vidrec.config import TrainConf, conf_dir
+from vidrec.config.schema import TrainConf, conf_dir
 
 STEMS = sorted(path.stem for path in Path(conf_dir(), "experiment").glob("*.yaml"))
 GOLDEN = Path(__file__).parents[1] / "golden" / "recognition_recipes.json.gz"
@@ -151,7 +151,7 @@ def assert_same_lists(node: dict[str, Any], lists: list[list[str]]) -> None:
 def assert_same_pipeline(node: dict[str, Any], published: list[dict[str, Any]]) -> None:
     sampling, *steps = (dict(step) for step in published)
     target = node["sampling"]["_target_"]
-    assert target == f"vidrec.data.sampling.{sampling.pop('type')}"
+    assert target == f"vidrec.data.clips.sampling.{sampling.pop('type')}"
     sampling.setdefault("num_clips", 1)
     ours = {key: value for key, value in node["sampling"].items() if key != "_target_"}
     assert with_defaults(target, ours) == with_defaults(target, sampling)
@@ -186,7 +186,7 @@ def assert_same_mixing(conf: TrainConf, blending: dict[str, Any] | None) -> None
     if blending is None:
         assert mixing is None
         return
-    assert mixing["_target_"] == "vidrec.data.mixing.OneOf"
+    assert mixing["_target_"] == "vidrec.data.transforms.mixing.OneOf"
     alphas = {augment["type"]: augment["alpha"] for augment in blending["augments"]}
     ours = {name: choice["alpha"] for name, choice in mixing["choices"].items()}
     assert ours == {"mixup": alphas["MixupBlending"], "cutmix": alphas["CutmixBlending"]}

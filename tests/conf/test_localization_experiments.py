@@ -3,8 +3,8 @@
 import pytest
 from recipes import composed
 
-from vidrec.config import ProposalsConf
-from vidrec.validation import ConfigError
+from vidrec.config.schema import ProposalsConf
+from vidrec.config.validation import ConfigError
 
 BMN = {
     "temporal_dim": 100,

@@ -4,11 +4,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from vidrec import build, validation
-from vidrec.config import conf_dir, register
-from vidrec.data.sampling import DenseSampleFrames, SampleFrames
-from vidrec.data.transforms import Flip, MultiScaleCrop, Resize
-from vidrec.overrides import lenient
+from vidrec import build
+from vidrec.config.overrides import lenient
+from vidrec.config.schema import conf_dir, register, validation
+from vidrec.data.clips.sampling import DenseSampleFrames, SampleFrames
+from vidrec.data.transforms.geometric import Flip, MultiScaleCrop, Resize
 
 
 def conf(*overrides: str):
@@ -49,7 +49,7 @@ def test_milestone_by_its_position():
 def test_sampler_by_group_and_by_target(dataset):
     assert type(dataset().sampling) is SampleFrames
     assert type(dataset("data/sampling=dense").sampling) is DenseSampleFrames
-    changed = "data.sampling.train._target_=vidrec.data.sampling.DenseSampleFrames"
+    changed = "data.sampling.train._target_=vidrec.data.clips.sampling.DenseSampleFrames"
     assert type(dataset(changed).sampling) is DenseSampleFrames
     assert type(dataset(changed, split="val").sampling) is SampleFrames
 
@@ -71,7 +71,7 @@ def test_dropped_step(dataset, drop):
 
 
 def test_added_step_goes_last(dataset):
-    step = "{_target_: vidrec.data.photometric.ColorJitter}"
+    step = "{_target_: vidrec.data.transforms.photometric.ColorJitter}"
     steps = dataset(f"+data.transforms.train.jitter={step}").transforms.steps
     assert list(steps)[-1] == "jitter"
     torchvision = "{_target_: torchvision.transforms.v2.RandomGrayscale, p: 1.0}"

@@ -8,9 +8,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from vidrec import validation
-from vidrec.config import conf_dir, register
-from vidrec.overrides import lenient, wrong_choice
+from vidrec.config.overrides import lenient, wrong_choice
+from vidrec.config.schema import conf_dir, register, validation
 
 KINETICS = ["model=tsn", "data=kinetics400"]
 
@@ -57,7 +56,7 @@ def problems(*overrides: str) -> str:
         (["~model.net.cls_head.num_classes"], ["model.net.cls_head.num_classes", "needs a value"]),
         (["data=videos"], ["data.name", "data.root", "data.num_classes", "needs a value"]),
         (
-            ["data.sampling.train._target_=vidrec.data.sampling.DenseSampleFrame"],
+            ["data.sampling.train._target_=vidrec.data.clips.sampling.DenseSampleFrame"],
             ["data.sampling.train._target_", "did you mean 'DenseSampleFrames'"],
         ),
         (["model.net.backbone._target_=nothere.ResNet"], ["_target_", "no module 'nothere'"]),

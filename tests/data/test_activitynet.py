@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.data.activitynet import ActivityNetDataset, SlidingWindows, resized
-from vidrec.data.batch import collate
-from vidrec.data.features import FeatureFolder
-from vidrec.data.segments import SegmentRecord, SegmentRecords
+from vidrec.data.collate import collate
+from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.data.segments.dataset import ActivityNetDataset, SlidingWindows, resized
+from vidrec.data.segments.features import FeatureFolder
 
 GOLDEN = json.loads(
     gzip.decompress((Path(__file__).parents[1] / "golden" / "localization.json.gz").read_bytes())

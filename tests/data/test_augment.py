@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
-from vidrec.data.augment import OPERATIONS, RandAugment, RandomErasing
+from vidrec.data.transforms.rand_augment import OPERATIONS, RandAugment, RandomErasing
 
 RNG = np.random.default_rng(0)
 # Smooth, so that interpolation and rounding make little difference.

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.data.ava import BoxDataset
-from vidrec.data.batch import collate
-from vidrec.data.box_records import BoxRecords
-from vidrec.data.source import Source, VideoError
-from vidrec.data.transforms import (
+from vidrec.data.boxes.dataset import BoxDataset
+from vidrec.data.boxes.records import BoxRecords
+from vidrec.data.collate import collate
+from vidrec.data.transforms.geometric import (
     CenterCrop,
     Flip,
     RandomCrop,
@@ -16,6 +15,7 @@ from vidrec.data.transforms import (
     Resize,
     ThreeCrop,
 )
+from vidrec.data.video.decoder import Source, VideoError
 
 # A bright rectangle on black, in frames of 120 x 80, and its box.
 BOX = np.array([30, 16, 66, 56]) / [120, 80, 120, 80]
@@ -30,7 +30,7 @@ class Picture(Source):
         return ((index, frame) for index in wanted)
 
     def _cutter(self, plan):
-        from vidrec.data.scaling import cut, place
+        from vidrec.data.video.resample import cut, place
 
         return lambda frame, out: place(cut(frame, plan.box, plan.size, True), plan, out)
 

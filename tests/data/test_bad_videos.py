@@ -1,6 +1,6 @@
 import pytest
 
-from vidrec.data.bad_videos import BadVideos
+from vidrec.data.unreadable import BadVideos
 
 
 def test_each_file_is_named_once_and_the_limit_is_fatal():

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from vidrec.data.batch import collate, cut_views, to_device
+from vidrec.data.collate import collate, cut_views, to_device
 
 
 def clip(value, copies=1):

@@ -10,7 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidrec.data.boundary_labels import BoundaryLabels, BoundaryMatchingLabels, temporal_iou
+from vidrec.data.segments.boundary_labels import (
+    BoundaryLabels,
+    BoundaryMatchingLabels,
+    temporal_iou,
+)
 
 GOLDEN = json.loads(
     gzip.decompress((Path(__file__).parents[1] / "golden" / "localization.json.gz").read_bytes())

@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pytest
 
-from vidrec.data.box_annotations import read_ava, read_csv, read_excluded, read_label_map
-from vidrec.data.box_proposals import write_proposals
+from vidrec.data.boxes.annotations import read_ava, read_csv, read_excluded, read_label_map
+from vidrec.data.boxes.person_proposals import write_proposals
 
 CSV = """\
 0f39OWEqJ24,0902,0.031,0.162,0.670,0.995,12,0

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from vidrec.data.box_proposals import SUFFIXES, read_proposals, write_proposals
+from vidrec.data.boxes.person_proposals import SUFFIXES, read_proposals, write_proposals
 
 PERSONS = {
     "video,0902": np.array([[0.1, 0.2, 0.3, 0.4, 0.9], [0.5, 0.5, 0.75, 1.0, 0.25]], np.float32),

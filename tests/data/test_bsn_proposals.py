@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidrec.data.batch import collate
-from vidrec.data.bsn_proposals import (
+from vidrec.data.collate import collate
+from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.data.segments.bsn_proposals import (
     ProposalDataset,
     VideoProposals,
     action_features,
     make_proposals,
     write_proposals,
 )
-from vidrec.data.segments import SegmentRecord, SegmentRecords
 
 GOLDEN = json.loads(
     gzip.decompress((Path(__file__).parents[1] / "golden" / "localization.json.gz").read_bytes())

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.data.decode import VideoError, VideoReader
-from vidrec.data.plan import Plan
+from vidrec.data.video.geometry import Plan
+from vidrec.data.video.pyav import VideoError, VideoReader
 
 WIDTH, HEIGHT, NUM_FRAMES = 96, 64, 70
 

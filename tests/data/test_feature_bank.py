@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidrec.data.feature_bank import FeatureBank, write_bank
+from vidrec.data.boxes.feature_bank import FeatureBank, write_bank
 
 
 def rows(count, start):

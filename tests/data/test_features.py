@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.data import features as module
-from vidrec.data.features import FeatureFolder
+from vidrec.data.segments import features as module
+from vidrec.data.segments.features import FeatureFolder
 
 
 @pytest.fixture

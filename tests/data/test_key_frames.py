@@ -11,8 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from vidrec.data.box_records import KeyFrame
-from vidrec.data.key_frames import (
+from vidrec.data.boxes.key_frames import (
     FrameFolders,
     KeyFrameSampling,
     Movies,
@@ -21,9 +20,10 @@ from vidrec.data.key_frames import (
     find_videos,
     frame_indices,
 )
-from vidrec.data.plan import Plan
-from vidrec.data.source import VideoError
-from vidrec.data.synthetic import write_video
+from vidrec.data.boxes.records import KeyFrame
+from vidrec.data.synthetic.shapes import write_video
+from vidrec.data.video.decoder import VideoError
+from vidrec.data.video.geometry import Plan
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "detection.json.gz"
 NONE = np.zeros((0, 4), np.float32)

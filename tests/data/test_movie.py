@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from vidrec.data import movie
-from vidrec.data.movie import MovieSource, seconds_to_pts
-from vidrec.data.plan import Plan
-from vidrec.data.source import VideoError
+from vidrec.data.video import timestamps
+from vidrec.data.video.decoder import VideoError
+from vidrec.data.video.geometry import Plan
+from vidrec.data.video.timestamps import MovieSource, seconds_to_pts
 
 WIDTH, HEIGHT = 64, 48
 # name: container, codec, frames a second, encoder options
@@ -92,7 +92,7 @@ def test_before_the_first_and_after_the_last_frame(folder):
 def test_a_two_hour_movie_is_not_read_from_the_start(folder, monkeypatch):
     """Only packets from the keyframe before the first moment on are decoded."""
     counts = []
-    plain = movie._decode
+    plain = timestamps._decode
 
     def counted(video, *arguments, **options):
         demux, number = video.demux, 0
@@ -108,7 +108,7 @@ def test_a_two_hour_movie_is_not_read_from_the_start(folder, monkeypatch):
         counts.append(number)
         return found
 
-    monkeypatch.setattr(movie, "_decode", counted)
+    monkeypatch.setattr(timestamps, "_decode", counted)
     read(folder / "film.mp4", [3.0])
     assert len(counts) == 1
     assert counts[0] < 20

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from vidrec.data.own_boxes import read_boxes
+from vidrec.data.boxes.custom import read_boxes
 
 ROWS = [
     ("a.mp4", 1.5, (0.1, 0.2, 0.5, 0.6), ["run", "jump"]),

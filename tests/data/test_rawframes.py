@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vidrec.data.plan import Plan
-from vidrec.data.rawframes import FrameReader
-from vidrec.data.source import VideoError
+from vidrec.data.video.decoder import VideoError
+from vidrec.data.video.geometry import Plan
+from vidrec.data.video.image_folder import FrameReader
 
 WIDTH, HEIGHT = 60, 40
 WHOLE = Plan((0, 0, WIDTH, HEIGHT), (HEIGHT, WIDTH))

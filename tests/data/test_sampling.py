@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidrec.data.sampling import (
+from vidrec.data.clips.sampling import (
     DenseSampleFrames,
     SampleFrames,
     UniformSample,

@@ -4,7 +4,7 @@ import logging
 import numpy as np
 import pytest
 
-from vidrec.data.segments import read_segments
+from vidrec.data.segments.annotations import read_segments
 
 PUBLISHED = {
     "v_a": {

@@ -10,8 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from vidrec.data import synthetic
-from vidrec.data.synthetic import (
+from vidrec.data.synthetic.shapes import (
     MOTIONS,
     SHAPES,
     draw_motion,
@@ -19,6 +18,7 @@ from vidrec.data.synthetic import (
     write_motions,
     write_shapes,
 )
+from vidrec.data.synthetic import shapes
 
 
 def rng(seed=0):
@@ -86,7 +86,7 @@ def test_two_machines_write_the_same(tmp_path):
 @pytest.mark.parametrize(("draw", "name"), [(draw_shape, "star"), (draw_motion, "fast_up")])
 def test_decoded_frames_are_the_drawn_ones(tmp_path, draw, name):
     drawn = draw(name, rng(3))
-    synthetic.write_video(tmp_path / "clip.mp4", drawn)
+    shapes.write_video(tmp_path / "clip.mp4", drawn)
     decoded = decode(tmp_path / "clip.mp4")
     assert decoded.shape == drawn.shape
     error = np.abs(decoded.astype(int) - drawn)
@@ -149,11 +149,11 @@ def test_complete_data_are_left_alone_and_other_versions_written_again(tmp_path,
     root = tmp_path / "shapes"
     write_shapes(str(root), num_train=2, num_val=1)
     before = (root / "train.txt").stat().st_mtime_ns
-    monkeypatch.setattr(synthetic, "write_video", None)  # would fail if it were called
+    monkeypatch.setattr(shapes, "write_video", None)  # would fail if it were called
     write_shapes(str(root), num_train=2, num_val=1)
     assert (root / "train.txt").stat().st_mtime_ns == before
     monkeypatch.undo()
-    monkeypatch.setattr(synthetic, "VERSION", "next")
+    monkeypatch.setattr(shapes, "VERSION", "next")
     write_shapes(str(root), num_train=1, num_val=1)
     assert len((root / "train.txt").read_text().splitlines()) == 1
     assert len(list((root / "videos").iterdir())) == 2

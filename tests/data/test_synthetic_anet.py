@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from vidrec.data.activitynet import ActivityNetDataset
-from vidrec.data.boundary_labels import BoundaryMatchingLabels
-from vidrec.data.features import FeatureFolder
-from vidrec.data.segments import read_segments
-from vidrec.data.synthetic_anet import CLASSES, draw_sequence, write_shapes_anet
+from vidrec.data.segments.annotations import read_segments
+from vidrec.data.segments.boundary_labels import BoundaryMatchingLabels
+from vidrec.data.segments.dataset import ActivityNetDataset
+from vidrec.data.segments.features import FeatureFolder
+from vidrec.data.synthetic.shapes_anet import CLASSES, draw_sequence, write_shapes_anet
 
 
 def test_the_dataset_reads_what_is_written(tmp_path):

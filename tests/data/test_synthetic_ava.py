@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from vidrec.data.box_annotations import read_ava
-from vidrec.data.box_proposals import read_proposals
-from vidrec.data.key_frames import KeyFrameSampling, Movies
-from vidrec.data.plan import Plan
-from vidrec.data.synthetic_ava import (
+from vidrec.data.boxes.annotations import read_ava
+from vidrec.data.boxes.key_frames import KeyFrameSampling, Movies
+from vidrec.data.boxes.person_proposals import read_proposals
+from vidrec.data.synthetic.shapes_ava import (
     ACTIONS,
     FRAME_RATE,
     HEIGHT,
@@ -17,6 +16,7 @@ from vidrec.data.synthetic_ava import (
     draw_movie,
     write_shapes_ava,
 )
+from vidrec.data.video.geometry import Plan
 
 
 @pytest.fixture(scope="module")

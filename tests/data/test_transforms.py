@@ -14,9 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidrec.data import transforms
-from vidrec.data.photometric import ColorJitter
-from vidrec.data.transforms import (
+from vidrec.data.transforms.geometric import (
     CenterCrop,
     Flip,
     MultiScaleCrop,
@@ -28,6 +26,8 @@ from vidrec.data.transforms import (
     TenCrop,
     ThreeCrop,
 )
+from vidrec.data.transforms import geometric as transforms
+from vidrec.data.transforms.photometric import ColorJitter
 
 GOLDEN = json.loads(
     gzip.decompress((Path(__file__).parents[1] / "golden" / "geometry.json.gz").read_bytes())
@@ -284,16 +284,16 @@ def test_hydra_builds_a_pipeline_from_named_steps():
     from omegaconf import OmegaConf
 
     config = """
-    _target_: vidrec.data.transforms.Pipeline
+    _target_: vidrec.data.transforms.geometric.Pipeline
     steps:
-      resize: {_target_: vidrec.data.transforms.Resize, scale: [-1, 20]}
-      crop: {_target_: vidrec.data.transforms.RandomResizedCrop, area_range: [0.5, 1]}
-      size: {_target_: vidrec.data.transforms.Resize, scale: [8, 8], keep_ratio: false}
+      resize: {_target_: vidrec.data.transforms.geometric.Resize, scale: [-1, 20]}
+      crop: {_target_: vidrec.data.transforms.geometric.RandomResizedCrop, area_range: [0.5, 1]}
+      size: {_target_: vidrec.data.transforms.geometric.Resize, scale: [8, 8], keep_ratio: false}
       flip:
-        _target_: vidrec.data.transforms.Flip
+        _target_: vidrec.data.transforms.geometric.Flip
         flip_ratio: 1
         flip_label_map: {1: 2, 2: 1}
-      colour: {_target_: vidrec.data.photometric.ColorJitter, hue: [0, 0.1]}
+      colour: {_target_: vidrec.data.transforms.photometric.ColorJitter, hue: [0, 0.1]}
       erase: {_target_: torchvision.transforms.v2.RandomErasing}
     """
     for convert in ("none", "all"):

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.data.annotations import Records
-from vidrec.data.batch import collate, cut_views
-from vidrec.data.decode import VideoError, VideoReader
+from vidrec.data.clips.annotations import Records
+from vidrec.data.clips.dataset import VideoDataset
+from vidrec.data.clips.sampling import SampleFrames
+from vidrec.data.collate import collate, cut_views
 from vidrec.data.loader import EpochBatches, make_loader
-from vidrec.data.sampling import SampleFrames
-from vidrec.data.source import Source
-from vidrec.data.synthetic import write_video
-from vidrec.data.transforms import CenterCrop, Flip, RandomCrop, TenCrop
-from vidrec.data.video import VideoDataset
+from vidrec.data.synthetic.shapes import write_video
+from vidrec.data.transforms.geometric import CenterCrop, Flip, RandomCrop, TenCrop
+from vidrec.data.video.decoder import Source
+from vidrec.data.video.pyav import VideoError, VideoReader
 
 NUM_FRAMES = 20
 

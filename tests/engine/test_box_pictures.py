@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from vidrec.data.box_records import BoxRecords
-from vidrec.engine.box_pictures import (
+from vidrec.data.boxes.records import BoxRecords
+from vidrec.metrics.ava_map import BoxMap
+from vidrec.plots.boxes import (
     BAR,
     HEIGHT,
     LEAST_WIDTH,
@@ -15,7 +16,6 @@ from vidrec.engine.box_pictures import (
     extremes,
     load_sample,
 )
-from vidrec.metrics.box_map import BoxMap
 
 GREEN, RED, YELLOW = (90, 225, 120), (255, 120, 105), (255, 214, 90)
 LEFT, RIGHT = (0.125, 0.25, 0.375, 0.75), (0.625, 0.25, 0.875, 0.75)

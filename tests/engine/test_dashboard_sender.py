@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from vidrec.engine.dashboards import sender
-from vidrec.engine.dashboards.sender import Sender
+from vidrec.tracking.dashboards import sender
+from vidrec.tracking.dashboards.sender import Sender
 
 
 class Board:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidrec.config import WandbConf, WandbMode
-from vidrec.engine.dashboards import sender
-from vidrec.engine.dashboards import wandb as dashboard
-from vidrec.engine.dashboards.wandb import has_login, run_id
+from vidrec.config.schema import WandbConf, WandbMode
+from vidrec.tracking.dashboards import sender
+from vidrec.tracking.dashboards import wandb as dashboard
+from vidrec.tracking.dashboards.wandb import has_login, run_id
 
 sys.path.insert(0, str(Path(__file__).parent))
 from wandb_file import read
@@ -35,7 +35,7 @@ def start(folder, warnings, **conf):
 def test_an_offline_run_holds_config_rows_and_media_and_resumes_under_its_id(tmp_path):
     from matplotlib.image import imsave
 
-    from vidrec.data.synthetic import write_video
+    from vidrec.data.synthetic.shapes import write_video
 
     warnings, folder = [], tmp_path / "tsn_shapes"
     imsave(tmp_path / "a.png", np.zeros((4, 4, 3)))

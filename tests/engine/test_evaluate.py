@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from vidrec.config import Precision, RuntimeConf
-from vidrec.data.bad_videos import BadVideos
+from vidrec.config.schema import Precision, RuntimeConf
+from vidrec.data.unreadable import BadVideos
 from vidrec.engine.evaluate import evaluate, protocol
 from vidrec.metrics.accuracy import Accuracy
 

@@ -13,10 +13,10 @@ import time
 
 import pytest
 
-from vidrec.config import RuntimeConf, WandbConf, WandbMode
-from vidrec.engine import console
-from vidrec.engine.console import StatusLine, console_line, duration, status_text
-from vidrec.engine.logging import MetricsFile, Run, RunLocked
+from vidrec.config.schema import RuntimeConf, WandbConf, WandbMode
+from vidrec.tracking import console
+from vidrec.tracking.console import StatusLine, console_line, duration, status_text
+from vidrec.tracking.run import MetricsFile, Run, RunLocked
 
 
 def runtime(mode="disabled", **options):
@@ -205,8 +205,8 @@ def test_the_configuration_lies_beside_the_log(open_run):
 CODE = """
 import sys, time
 from pathlib import Path
-from vidrec.config import RuntimeConf, WandbConf, WandbMode
-from vidrec.engine.logging import Run
+from vidrec.config.schema import RuntimeConf, WandbConf, WandbMode
+from vidrec.tracking.run import Run
 conf = RuntimeConf(wandb=WandbConf(mode=WandbMode.disabled))
 run = Run(Path(sys.argv[1]), 0, conf)
 print("started", flush=True)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from vidrec.config import ParamRule
+from vidrec.config.schema import ParamRule
 from vidrec.engine.optim import kinds, linear_scale, parameter_groups
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from vidrec.engine import pictures
-from vidrec.engine.pictures import Sample, chart, confusion, curves, predictions, sample
 from vidrec.metrics.charts import Bars, Lines
+from vidrec.plots import figures
+from vidrec.plots.figures import Sample, chart, confusion, curves, predictions, sample
 
 
 def pixels(path):
@@ -41,7 +41,7 @@ def test_curves_of_an_empty_log_are_empty_axes(tmp_path):
 def test_smoothing_is_the_mean_around_each_value():
     values = np.random.default_rng(0).random(400)
     expected = [values[max(i - 5, 0) : i + 6].mean() for i in range(400)]
-    assert np.allclose(pictures._smooth(values), expected)
+    assert np.allclose(figures._smooth(values), expected)
 
 
 @pytest.mark.parametrize("num_classes", [2, 8, 30, 400])
@@ -60,12 +60,12 @@ def test_confusion_stays_readable_from_few_to_many_classes(tmp_path, num_classes
 def test_the_most_confused_pairs_and_the_weakest_classes_are_listed():
     matrix = np.array([[10, 0, 30], [2, 8, 0], [0, 5, 5]])
     names = ["cat", "dog", "owl"]
-    assert pictures._confused_pairs(matrix, names, 2)[1:] == [
+    assert figures._confused_pairs(matrix, names, 2)[1:] == [
         "   30   75 %  cat → owl",
         "    5   50 %  owl → dog",
     ]
-    assert pictures._confused_pairs(np.eye(3, dtype=int), names, 2) == ["no sample was confused"]
-    weakest = pictures._weakest_classes(matrix, names, 2)
+    assert figures._confused_pairs(np.eye(3, dtype=int), names, 2) == ["no sample was confused"]
+    weakest = figures._weakest_classes(matrix, names, 2)
     assert weakest[2:] == ["   40   25 %  cat", "   10   50 %  owl"]
 
 
@@ -86,10 +86,10 @@ def test_a_strip_shows_first_middle_and_last_frame():
     frames = (
         np.zeros((9, 4, 40, 3), dtype=np.uint8) + np.arange(9, dtype=np.uint8)[:, None, None, None]
     )
-    strip = pictures._strip(frames)
+    strip = figures._strip(frames)
     assert strip.shape == (4, 3 * 40 + 2 * 2, 3)
     assert strip[0, [0, 42, 84], 0].tolist() == [0, 4, 8]
-    assert pictures._strip(frames[:1, ..., :2]).shape == (4, 40)
+    assert figures._strip(frames[:1, ..., :2]).shape == (4, 40)
 
 
 def test_no_picture_touches_the_state_of_pyplot(tmp_path):

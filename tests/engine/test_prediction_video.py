@@ -2,8 +2,8 @@ import av
 import numpy as np
 import pytest
 
-from vidrec.engine.pictures import Sample
-from vidrec.engine.prediction_video import BAR, FRAME_RATE, HEIGHT, write_predictions
+from vidrec.plots.figures import Sample
+from vidrec.plots.prediction_video import BAR, FRAME_RATE, HEIGHT, write_predictions
 
 
 def clip(grey, num_frames=2, width=40, channels=3):

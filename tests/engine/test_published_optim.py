@@ -14,8 +14,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from torch import nn
 
-from vidrec import build, validation
-from vidrec.config import ParamRule, conf_dir, register
+from vidrec import build
+from vidrec.config.schema import ParamRule, conf_dir, register, validation
 from vidrec.engine.optim import layers, parameter_groups
 
 GOLDEN = json.loads(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vidrec.data.mixing import Mixup
+from vidrec.data.transforms.mixing import Mixup
 from vidrec.engine.preempt import Interrupt, Interrupted
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -1,9 +1,9 @@
 import numpy as np
 from PIL import Image
 
-from vidrec.data.segments import SegmentRecord, SegmentRecords
-from vidrec.engine.timelines import draw_all_segments, draw_segments
-from vidrec.metrics.segments import Detections
+from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.metrics.segment_results import Detections
+from vidrec.plots.timelines import draw_all_segments, draw_segments
 
 RECORDS = SegmentRecords.pack(
     [

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from vidrec.config import Precision
+from vidrec.config.schema import Precision
 from vidrec.data.loader import EpochBatches
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidrec.config import Precision, RuntimeConf, ScheduleConf
-from vidrec.data.bad_videos import BadVideos
-from vidrec.data.batch import collate
+from vidrec.config.schema import Precision, RuntimeConf, ScheduleConf
+from vidrec.data.collate import collate
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
+from vidrec.data.unreadable import BadVideos
 from vidrec.engine import distributed
 from vidrec.engine.lr import LearningRate, MultiStep
 from vidrec.engine.train import Outcome, steps_per_epoch, train

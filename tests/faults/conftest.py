@@ -116,7 +116,7 @@ def train(tmp_path: Path, videos: Path) -> Iterator[Callable[..., Training]]:
 
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from vidrec.data.synthetic import write_shapes
+    from vidrec.data.synthetic.shapes import write_shapes
 
     root = tmp_path_factory.mktemp("videos") / "shapes"
     write_shapes(str(root), num_train=16, num_val=8)

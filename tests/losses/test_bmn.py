@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.data.boundary_labels import BoundaryMatchingLabels
+from vidrec.data.segments.boundary_labels import BoundaryMatchingLabels
 from vidrec.losses.bmn import BMNLoss, regression_loss, valid_map
 
 GOLDEN = json.loads(

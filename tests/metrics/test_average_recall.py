@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.data.segments import SegmentRecord, SegmentRecords
+from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall, average_recall
-from vidrec.metrics.segments import Detections
+from vidrec.metrics.segment_results import Detections
 
 CASES = ("max_avg", "recall", "proposals_per_video", "auc")
 

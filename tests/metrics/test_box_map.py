@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.config import RuntimeConf
-from vidrec.data.box_annotations import read_ava
-from vidrec.data.box_records import BoxRecords
+from vidrec.config.schema import RuntimeConf
+from vidrec.data.boxes.annotations import read_ava
+from vidrec.data.boxes.records import BoxRecords
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import evaluate
 from vidrec.metrics.ava_csv import BoxDetections, read_detections
-from vidrec.metrics.box_map import BoxedActions, BoxMap, true_positives
+from vidrec.metrics.ava_map import BoxedActions, BoxMap, true_positives
 
 GROUPS = {
     "person_movement": [1, 14],

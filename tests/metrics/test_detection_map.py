@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidrec.data.segments import SegmentRecord, SegmentRecords, read_segments
-from vidrec.metrics.detection_map import (
+from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords, read_segments
+from vidrec.metrics.segment_map import (
     DetectionMAP,
     detection_average_precision,
     interpolated_ap,
     read_video_labels,
 )
-from vidrec.metrics.segments import Detections, read_results
+from vidrec.metrics.segment_results import Detections, read_results
 
 GOLDEN = json.loads(
     gzip.decompress((Path(__file__).parents[1] / "golden" / "localization.json.gz").read_bytes())

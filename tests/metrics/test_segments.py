@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.data.segments import SegmentRecord, SegmentRecords
+from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.metrics.average_recall import AverageRecall
-from vidrec.metrics.segments import Merge, read_results
+from vidrec.metrics.segment_results import Merge, read_results
 
 RECORDS = SegmentRecords.pack(
     [

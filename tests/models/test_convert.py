@@ -22,11 +22,11 @@ from torchvision.models.video import swin_transformer as torchvision_swin
 from vidrec.models.backbones.mobileone import MobileOne
 from vidrec.models.backbones.mvit import MViT
 from vidrec.models.backbones.swin3d import SwinTransformer3D
-from vidrec.models.convert import find_conversion, reshape
 from vidrec.models.heads.i3d import I3DHead
 from vidrec.models.heads.mvit import MViTHead
 from vidrec.models.recognizer import Recognizer3D
-from vidrec.models.weights import load_weights
+from vidrec.weights.convert import find_conversion, reshape
+from vidrec.weights.load import load_weights
 
 # Names and shapes of networks of MMAction2 1.2.0 by algorithm, without counters of BatchNorm.
 NAMES = json.loads(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vidrec.data.batch import collate
+from vidrec.data.collate import collate
 from vidrec.losses.boxes import ActionLoss
 from vidrec.models.assigner import MaxIoUAssigner, RandomSampler
 from vidrec.models.detector import FastRCNN

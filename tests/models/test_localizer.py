@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vidrec.models.localizer import BMN, PEM, TEM
-from vidrec.models.weights import load_weights
+from vidrec.weights.load import load_weights
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "tests" / "golden" / "models"

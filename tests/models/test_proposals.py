@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from vidrec.models.localizer import in_seconds
-from vidrec.models.proposals import Candidates, bmn_candidates, peaks, soft_nms, tem_candidates
+from vidrec.ops.soft_nms import Candidates, bmn_candidates, peaks, soft_nms, tem_candidates
 
 GOLDEN = json.loads(
     gzip.decompress((Path(__file__).parents[1] / "golden" / "localization.json.gz").read_bytes())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.models import unpickle
+from vidrec.files import safe_pickle
 
 # Written by torch 2.15 with what MMEngine 0.10.7 keeps in a checkpoint during training: MessageHub
 # with logged histories, ConfigDict, an optimizer, numpy arrays and a RandomState. Each weight of
@@ -50,15 +50,15 @@ def test_a_pickle_that_calls_something_is_refused_by_name(tmp_path, function, ar
     trace = tmp_path / "trace"
     args = tuple(a.format(trace) if isinstance(a, str) else a for a in args)
     data = pickle.dumps({"state_dict": {}, "x": Call(function, *args)}, protocol=protocol)
-    with pytest.raises(unpickle.UnsafePickle, match=name.replace(".", r"\.")):
-        unpickle.loads(data)
+    with pytest.raises(safe_pickle.UnsafePickle, match=name.replace(".", r"\.")):
+        safe_pickle.loads(data)
     assert not trace.exists()
 
 
 def test_getattr_reaches_nothing_but_stand_ins():
     data = b"c__builtin__\ngetattr\n(ccollections\nOrderedDict\nVfromkeys\ntR."
-    with pytest.raises(unpickle.UnsafePickle, match=r"builtins\.getattr"):
-        unpickle.loads(data)
+    with pytest.raises(safe_pickle.UnsafePickle, match=r"builtins\.getattr"):
+        safe_pickle.loads(data)
 
 
 @pytest.mark.parametrize(
@@ -68,24 +68,24 @@ def test_getattr_reaches_nothing_but_stand_ins():
 @pytest.mark.parametrize("state", [b"}V%s\nI1\ns", b"(N}V%s\nI1\nst"])
 def test_what_a_pickle_may_name_it_may_not_alter(name, state, attribute):
     # GLOBAL, then BUILD with {attribute: 1} as attributes, or as slots.
-    with pytest.raises((unpickle.UnsafePickle, AttributeError, TypeError, pickle.UnpicklingError)):
-        unpickle.loads(b"c" + name + b"\n" + state % attribute + b"b.")
+    with pytest.raises((safe_pickle.UnsafePickle, AttributeError, TypeError, pickle.UnpicklingError)):
+        safe_pickle.loads(b"c" + name + b"\n" + state % attribute + b"b.")
     assert collections.OrderedDict(a=1).keys() == {"a"}
 
 
 def test_dotted_names_are_not_followed():
     data = b"\x80\x04\x8c\x0bcollections\x8c\x18OrderedDict.__init__.__\x93."
-    with pytest.raises(unpickle.UnsafePickle, match=r"collections\.OrderedDict\.__init__"):
-        unpickle.loads(data.replace(b"\x18", bytes([len("OrderedDict.__init__.__")])))
+    with pytest.raises(safe_pickle.UnsafePickle, match=r"collections\.OrderedDict\.__init__"):
+        safe_pickle.loads(data.replace(b"\x18", bytes([len("OrderedDict.__init__.__")])))
 
 
 @pytest.mark.parametrize("code", ["O", "V8", "O8"])
 def test_arrays_of_objects_are_not_built(code):
-    array = unpickle._Array(0)
-    array.__setstate__((1, (1,), unpickle._Dtype(code), False, b"\0" * 8))
+    array = safe_pickle._Array(0)
+    array.__setstate__((1, (1,), safe_pickle._Dtype(code), False, b"\0" * 8))
     assert array.size == 0
     with pytest.raises(ValueError, match="size"):
-        array.__setstate__((1, (2,), unpickle._Dtype("f8"), False, b"\0" * 8))
+        array.__setstate__((1, (2,), safe_pickle._Dtype("f8"), False, b"\0" * 8))
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
@@ -106,7 +106,7 @@ def test_plain_data_comes_back_as_it_was(protocol):
         "tensor": torch.arange(3.0),
         "parameter": torch.nn.Parameter(torch.ones(2)),
     }
-    back = unpickle.loads(pickle.dumps(table, protocol=protocol))
+    back = safe_pickle.loads(pickle.dumps(table, protocol=protocol))
     assert back.keys() == table.keys()
     for name in ("f", "fortran", "text", "scalar", "bool"):
         np.testing.assert_array_equal(back[name], table[name])
@@ -128,7 +128,7 @@ def test_a_training_checkpoint_of_mmengine_opens_without_its_packages(name):
     assert torch.equal(weight, torch.arange(54.0).reshape(2, 3, 3, 3))
     assert opened["meta"]["dataset_meta"] == {"classes": ("a", "b")}
     np.testing.assert_array_equal(opened["message_hub"]["runtime_info"]["histogram"], range(4))
-    assert isinstance(opened["message_hub"]["log_scalars"]["train/loss"], unpickle.StandIn)
+    assert isinstance(opened["message_hub"]["log_scalars"]["train/loss"], safe_pickle.StandIn)
     assert opened["config"]["model"]["type"] == "TSN"
     assert opened["optimizer"]["param_groups"][0]["momentum"] == 0.9
 

@@ -5,11 +5,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from vidrec import build, validation
-from vidrec.config import conf_dir, register
+from vidrec import build
+from vidrec.config.schema import conf_dir, register, validation
 from vidrec.models.backbones.video import VideoNetwork
 from vidrec.models.recognizer import Recognizer3D
-from vidrec.models.weights import load_weights
+from vidrec.weights.load import load_weights
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vidrec.models.backbones.resnet import ResNet
-from vidrec.models.convert import dense_layers, swin_stages
 from vidrec.models.heads.tsn import TSNHead
 from vidrec.models.recognizer import Recognizer2D
-from vidrec.models.weights import load_weights, open_checkpoint, publish, read_weights
+from vidrec.weights.convert import dense_layers, swin_stages
+from vidrec.weights.load import load_weights, open_checkpoint, publish, read_weights
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "weights"  # see test_unpickle.py
 
@@ -577,10 +577,10 @@ def test_every_image_network_that_an_experiment_starts_from_matches_as_it_says()
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from vidrec import build, validation
+    from vidrec import build
     from vidrec.commands.zoo import experiments
-    from vidrec.config import conf_dir, register
-    from vidrec.models import weights
+    from vidrec.config.schema import conf_dir, register, validation
+    from vidrec.weights import load as weights
 
     register()
     seen = set()

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from vidrec.commands import zoo as command
-from vidrec.models import zoo
 from vidrec.models.complexity import Complexity
-from vidrec.models.weights import load_weights, read_weights
+from vidrec.weights import zoo
+from vidrec.weights.load import load_weights, read_weights
 
 TSN = "tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb"
 

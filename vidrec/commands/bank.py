@@ -4,9 +4,9 @@ import hydra
 from omegaconf import DictConfig
 
 from vidrec.commands.evaluate import with_run
-from vidrec.config import BankConf, conf_dir, register
+from vidrec.config.overrides import hand_to_hydra
+from vidrec.config.schema import BankConf, conf_dir, register
 from vidrec.errors import told_in_a_sentence
-from vidrec.overrides import hand_to_hydra
 
 register()
 
@@ -24,11 +24,11 @@ def main(arguments: list[str]) -> None:
 def run(cfg: DictConfig) -> None:
     """Write the bank as `cfg` says."""
     # Imported here so that `--help` and `--cfg job` answer at once.
-    from vidrec import validation
+    from vidrec.config import validation
 
     with told_in_a_sentence():
         conf = validation.check(cfg, BankConf)
         assert isinstance(conf, BankConf)
-        from vidrec.bank import bank_run
+        from vidrec.commands.bank_run import bank_run
 
         bank_run(conf)

@@ -5,9 +5,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from vidrec.config import EvaluateConf, conf_dir, register
+from vidrec.config.overrides import hand_to_hydra, of_run
+from vidrec.config.schema import EvaluateConf, conf_dir, register
 from vidrec.errors import told_in_a_sentence
-from vidrec.overrides import hand_to_hydra, of_run
 
 register()
 
@@ -41,11 +41,11 @@ def with_run(arguments: list[str]) -> list[str]:
 def run(cfg: DictConfig) -> None:
     """Evaluate as `cfg` says."""
     # Imported here so that `--help` and `--cfg job` answer at once.
-    from vidrec import validation
+    from vidrec.config import validation
 
     with told_in_a_sentence():
         conf = validation.check(cfg, EvaluateConf)
         assert isinstance(conf, EvaluateConf)
-        from vidrec.evaluation import evaluate_run
+        from vidrec.commands.evaluate_run import evaluate_run
 
         evaluate_run(conf)

@@ -4,9 +4,9 @@ import hydra
 from omegaconf import DictConfig
 
 from vidrec.commands.evaluate import with_run
-from vidrec.config import ExtractConf, conf_dir, register
+from vidrec.config.overrides import hand_to_hydra
+from vidrec.config.schema import ExtractConf, conf_dir, register
 from vidrec.errors import told_in_a_sentence
-from vidrec.overrides import hand_to_hydra
 
 register()
 
@@ -24,11 +24,11 @@ def main(arguments: list[str]) -> None:
 def run(cfg: DictConfig) -> None:
     """Extract as `cfg` says."""
     # Imported here so that `--help` and `--cfg job` answer at once.
-    from vidrec import validation
+    from vidrec.config import validation
 
     with told_in_a_sentence():
         conf = validation.check(cfg, ExtractConf)
         assert isinstance(conf, ExtractConf)
-        from vidrec.extract import extract_run
+        from vidrec.commands.extract_run import extract_run
 
         extract_run(conf)

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
         # Imported here so that `--help` answers at once.
         import torch
 
-        from vidrec.persons import Clock, PersonDetector, find_persons
+        from vidrec.commands.persons_run import Clock, PersonDetector, find_persons
 
         device = options.device
         if device == "auto":

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from vidrec.sweep import read_rows, table, text, write_csv
+from vidrec.tracking.sweep import read_rows, table, text, write_csv
 
 
 def main(arguments: list[str]) -> None:
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     print(text(lines))
     csv_path = options.csv or options.folder / "sweep.csv"
     write_csv(lines, csv_path)
-    from vidrec.engine.pictures import sweep_curves
+    from vidrec.plots.figures import sweep_curves
 
     png_path = options.png or options.folder / "sweep.png"
     sweep_curves(

@@ -12,12 +12,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vidrec import status
-from vidrec.changes import changes
-from vidrec.config import conf_dir, register
+from vidrec.config.overrides import hand_to_hydra
+from vidrec.config.recipe_diff import changes
+from vidrec.config.schema import conf_dir, register
 from vidrec.engine.preempt import Interrupted, give_back, in_slurm_job, requeue_before_training
 from vidrec.errors import EXPECTED, sentence
-from vidrec.overrides import hand_to_hydra
+from vidrec.tracking import status
 
 FAILED = 3  # exit status of a task whose run failed
 
@@ -37,13 +37,13 @@ def run(cfg: DictConfig) -> float:
     NaN for a run of a sweep that failed: the others go on.
     """
     # Imported here so that `--help` and `--cfg job` answer at once.
-    from vidrec import validation
+    from vidrec.config import validation
 
     requeue_before_training()
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     try:
         conf = validation.check(cfg)
-        from vidrec.training import train_run
+        from vidrec.commands.train_run import train_run
 
         differs = changes(cfg, HydraConfig.get().overrides.task)
         return train_run(conf, folder, OmegaConf.to_yaml(cfg, resolve=True), differs)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidrec.models import zoo
+from vidrec.weights import zoo
 
 if TYPE_CHECKING:  # a listing answers without torch
     from vidrec.models.complexity import Complexity
@@ -73,7 +73,7 @@ def details(recipe: zoo.Recipe) -> str:
 
 def experiments() -> set[str]:
     """The names of conf/experiment."""
-    from vidrec.config import conf_dir
+    from vidrec.config.schema import conf_dir
 
     return {path.stem for path in (Path(conf_dir()) / "experiment").glob("*.yaml")}
 
@@ -94,9 +94,8 @@ def measure(recipe: zoo.Recipe) -> tuple["Complexity", str]:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from vidrec import validation
     from vidrec.build import build_net
-    from vidrec.config import conf_dir, register
+    from vidrec.config.schema import conf_dir, register, validation
     from vidrec.models.complexity import Complexity, clip_of, count
 
     register()

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from vidrec.config import Precision, RuntimeConf
-from vidrec.data.bad_videos import BadVideos
-from vidrec.data.batch import to_device
+from vidrec.config.schema import Precision, RuntimeConf
+from vidrec.data.collate import to_device
+from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from vidrec.config import ParamRule
+from vidrec.config.schema import ParamRule
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 KINDS = ("norm", "bias", "conv_weight", "conv_bias", "linear_weight", "linear_bias", "other")

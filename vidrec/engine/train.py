@@ -20,20 +20,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vidrec.config import Precision, RuntimeConf, ScheduleConf
-from vidrec.data.bad_videos import BadVideos
-from vidrec.data.batch import to_device
-from vidrec.data.mixing import Mix
+from vidrec.config.schema import Precision, RuntimeConf, ScheduleConf
+from vidrec.data.collate import to_device
+from vidrec.data.transforms.mixing import Mix
+from vidrec.data.unreadable import BadVideos
 from vidrec.engine import checkpoint
 from vidrec.engine.checkpoint import CheckpointError
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.ema import EMA
 from vidrec.engine.evaluate import Metric, autocast, evaluate
-from vidrec.engine.logging import Run
 from vidrec.engine.lr import LearningRate
+from vidrec.engine.meters import Window
 from vidrec.engine.precise_bn import precise_bn
 from vidrec.engine.preempt import Interrupt, Interrupted
-from vidrec.engine.window import Window
+from vidrec.tracking.run import Run
 
 LossFunction = Callable[[dict[str, Tensor], dict[str, Any]], dict[str, Tensor]]
 

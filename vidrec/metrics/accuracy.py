@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from vidrec.metrics.rows import ScoreRows, check_rows
+from vidrec.metrics.prediction_rows import ScoreRows, check_rows
 
 
 def top_k_accuracy(

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidrec.data.box_records import key
-from vidrec.whole_file import whole_file
+from vidrec.data.boxes.records import key
+from vidrec.files.atomic_write import whole_file
 
 
 class BoxDetections(NamedTuple):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidrec.data.segments import SegmentRecords
+from vidrec.data.segments.annotations import SegmentRecords
 from vidrec.metrics.charts import Chart, Lines
-from vidrec.metrics.segments import Detections, Merge, SegmentRows
+from vidrec.metrics.segment_results import Detections, Merge, SegmentRows
 
 log = logging.getLogger(__name__)
 

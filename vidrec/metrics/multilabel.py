@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vidrec.metrics.rows import ScoreRows, check_rows
+from vidrec.metrics.prediction_rows import ScoreRows, check_rows
 
 
 def average_precision(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 import vidrec
-from vidrec.whole_file import whole_file
+from vidrec.files.atomic_write import whole_file
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from vidrec.data.batch import BoxBatch
+from vidrec.data.collate import BoxBatch
 from vidrec.models.assigner import MaxIoUAssigner, RandomSampler
 from vidrec.models.heads.bbox_head import pool_box
 from vidrec.models.heads.roi_head import RoIHead

@@ -6,9 +6,9 @@ Networks have the names of published checkpoints, which have no backbone apart f
 import torch
 from torch import Tensor, nn
 
-from vidrec.data.batch import FeatureBatch, ProposalBatch
+from vidrec.data.collate import FeatureBatch, ProposalBatch
 from vidrec.models.layers.boundary_matching import BoundaryMatching
-from vidrec.models.proposals import (
+from vidrec.ops.soft_nms import (
     Candidates,
     Proposals,
     bmn_candidates,

@@ -1,0 +1,79 @@
+"""Between the networks of BSN: the first one's boundaries of all videos become proposals."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vidrec import build
+from vidrec.commands.train_run import begin
+from vidrec.commands.train_run import to_device as net_to_device
+from vidrec.config.schema import ProposalsConf
+from vidrec.data.collate import to_device
+from vidrec.data.segments.bsn_proposals import make_proposals, write_proposals
+from vidrec.data.segments.dataset import ActivityNetDataset
+from vidrec.engine import distributed
+from vidrec.engine.evaluate import autocast
+from vidrec.models.localizer import TEM
+from vidrec.tracking.console import StatusLine
+from vidrec.weights.load import load_weights
+
+
+@torch.inference_mode()
+def proposals_run(conf: ProposalsConf) -> None:
+    """Write `conf.out`/NAME.npz for every video of the training and validation lists."""
+    if conf.out is None:
+        raise ValueError("there is no place for the proposals: give out=DIR")
+    if conf.checkpoint is None:
+        raise ValueError("there is no network: give run=DIR or checkpoint=FILE")
+    dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
+    try:
+        begin(conf, dist)
+        net = build.build_net(conf.model)
+        if not isinstance(net, TEM):
+            raise ValueError(
+                f"proposals come of model=bsn_tem, not of a {type(net).__name__}: give one's run"
+            )
+        loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
+        net = net_to_device(net, conf, dist).eval()
+        if dist.rank == 0:
+            print(loaded)
+        status = StatusLine(conf.runtime.progress and dist.rank == 0)
+        for split in ("train", "val"):
+            dataset = build.build_dataset(conf.data, split)
+            loader = build.evaluation_loader(
+                dataset, conf.schedule.test_batch_size, conf.runtime, dist
+            )
+            for done, batch in enumerate(loader, start=1):
+                with autocast(dist.device, conf.runtime.precision):
+                    scores = net(to_device(batch, dist.device))
+                columns = [scores[name].double() for name in ("action", "start", "end")]
+                _write(conf, dataset, batch, torch.stack(columns, dim=-1).cpu().numpy())
+                status.show(done, len(loader), f"proposals of {split}")
+        dist.barrier()
+        if dist.rank == 0:
+            print(f"proposals: {conf.out}")
+    finally:
+        dist.stop()
+
+
+def _write(
+    conf: ProposalsConf, dataset: ActivityNetDataset, batch: dict[str, Any], scores: np.ndarray
+) -> None:
+    """scores: (N, T, 3)."""
+    assert conf.out is not None
+    for row, own in zip(batch["row"].tolist(), scores, strict=True):
+        record = dataset.records[row]
+        made = make_proposals(
+            own,
+            record.segments / record.span,
+            top_k=conf.top_k,
+            peak_threshold=conf.peak_threshold,
+            boundary_ratio=conf.bsp_boundary_ratio,
+            num_sample_start=conf.num_sample_start,
+            num_sample_end=conf.num_sample_end,
+            num_sample_action=conf.num_sample_action,
+            num_sample_interp=conf.num_sample_interp,
+        )
+        write_proposals(made, Path(conf.out) / f"{record.name}.npz")

@@ -1,0 +1,131 @@
+"""Command-line overrides: what is done to them before Hydra sees them."""
+
+import difflib
+import importlib.util
+import os
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+from vidrec.config.schema import conf_dir, short_name
+
+
+def lenient(arguments: list[str]) -> list[str]:
+    """`key=value` of plain keys as `++key=value`: unknown keys reach the startup validation.
+
+    Hydra would reject them without naming the nearest valid key. Group choices, deletions, flags
+    and Hydra's own keys stay as they are. `schedule.lr=0.01`, a number where the phases of the
+    learning rate are, means the optimizer's.
+    """
+    groups = {path.name for path in Path(conf_dir()).iterdir() if path.is_dir()}
+    arguments = [_SHORT_RATE.sub("schedule.optimizer.lr=", argument) for argument in arguments]
+    return [f"++{argument}" if _plain_key(argument, groups) else argument for argument in arguments]
+
+
+_SHORT_RATE = re.compile(r"^schedule\.lr=(?=[\d.])")
+
+
+def _plain_key(argument: str, groups: set[str]) -> bool:
+    key, equals, _ = argument.partition("=")
+    return (
+        bool(equals)
+        and key[:1].isalpha()
+        and "/" not in key
+        and key.split("@")[0] not in groups
+        and key.split(".")[0] != "hydra"
+    )
+
+
+def hand_to_hydra(arguments: list[str]) -> None:
+    """Make `arguments` the command line that Hydra reads; ends the program at a wrong choice."""
+    if problem := wrong_choice(arguments) or missing_plugin(arguments):
+        raise SystemExit(f"configuration error: {problem}")
+    submits = "runtime=slurm" in arguments
+    if submits or any(argument in ("-m", "--multirun") for argument in arguments):
+        arguments = of_sweep(arguments)
+    sys.argv[1:] = lenient(arguments)
+
+
+def of_sweep(arguments: list[str]) -> list[str]:
+    """The arguments of a multirun, with a directory that follows from the choices.
+
+    Ends the program under torchrun, which starts one job in several processes.
+    """
+    plain = [argument for argument in arguments if argument not in ("-m", "--multirun")]
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        ranks = os.environ["WORLD_SIZE"]
+        raise SystemExit(
+            "error: torchrun starts one run in several processes, -m starts several runs; let a "
+            f"launcher start the processes of each: python train.py -m {' '.join(plain)} "
+            f"hydra/launcher=submitit_local hydra.launcher.tasks_per_node={ranks}, or on a cluster "
+            f"... runtime=slurm hydra.launcher.gpus_per_node={ranks}"
+        )
+    if not any(argument.startswith("hydra.sweep.dir=") for argument in plain):
+        plain.append(f"hydra.sweep.dir='runs/{short_name('sweep', plain)}'")
+    return ["--multirun", *plain]
+
+
+# What a choice needs that is not among the required packages, and the extra that brings it.
+_PLUGINS = {
+    "runtime=slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "hydra/launcher=slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "hydra/launcher=submitit_slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "hydra/launcher=submitit_local": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "hydra/launcher=joblib": ("hydra_plugins.hydra_joblib_launcher", "sweep"),
+    "hydra/sweeper=optuna": ("hydra_plugins.hydra_optuna_sweeper", "sweep"),
+}
+
+
+def missing_plugin(arguments: list[str]) -> str | None:
+    """What has to be installed for the arguments."""
+    for argument in arguments:
+        module, extra = _PLUGINS.get(argument, (None, None))
+        if module and not _is_installed(module):
+            return f"{argument} needs a plugin of Hydra: pip install 'vidrec[{extra}]'"
+    return None
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # nor its parent
+        return False
+
+
+def wrong_choice(arguments: list[str]) -> str | None:
+    """What is wrong with the first group choice that names no file, with the nearest that does."""
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        group = key.lstrip("+").split("@")[0]
+        folder = Path(conf_dir(), group)
+        if not equals or not group or not folder.is_dir() or group.startswith("hydra"):
+            continue  # plugins have choices of their own
+        known = sorted(path.stem for path in folder.glob("*.yaml"))
+        for choice in value.split(","):
+            if (
+                choice not in ("null", *known)
+                and choice.replace("_", "").replace("-", "").isalnum()
+            ):
+                near = difflib.get_close_matches(choice, known, 1)
+                hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+                return f"{group}={choice}: there is no conf/{group}/{choice}.yaml; {hint}"
+    return None
+
+
+def of_run(folder: Path, arguments: list[str]) -> list[str]:
+    """The overrides that a run was started with, then `arguments`, which win.
+
+    Recomposing from the choices keeps schemas and interpolations, which the stored result has lost.
+    """
+    saved = folder / ".hydra" / "overrides.yaml"
+    if not saved.is_file():
+        raise FileNotFoundError(f"{folder} is not a run directory: it has no .hydra/overrides.yaml")
+    before = yaml.safe_load(saved.read_text()) or []
+    replaced = {"runtime"} | {_key(argument) for argument in arguments}  # that was there and then
+    return [override for override in before if _key(override) not in replaced] + arguments
+
+
+def _key(argument: str) -> str:
+    return argument.lstrip("+~").partition("=")[0]

@@ -1,0 +1,58 @@
+"""What a run's configuration has other than the recipe that it was started from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vidrec.config.schema import conf_dir
+
+ABSENT = "(absent)"
+
+
+def changes(
+    cfg: DictConfig, overrides: Sequence[str], config_name: str = "train"
+) -> dict[str, list[Any]]:
+    """Dotted key -> [value of the recipe, value of `cfg`], for the values that differ.
+
+    What differs only because it refers to another value is left out.
+
+    The recipe is the experiment alone, or else the model and the data alone; overrides: those that
+    `cfg` was composed with.
+    """
+    chosen = {override.lstrip("+").partition("=")[0] for override in overrides}
+    groups = {"experiment"} if "experiment" in chosen else {"model", "data"}
+    bare = [override for override in overrides if override.partition("=")[0] in groups]
+    if GlobalHydra.instance().is_initialized():
+        recipe = compose(config_name, bare)
+    else:  # in the process that a launcher started
+        with initialize_config_dir(conf_dir(), version_base="1.3"):
+            recipe = compose(config_name, bare)
+    written, changed = (_flat(OmegaConf.to_container(c, resolve=False)) for c in (recipe, cfg))
+    try:
+        before, after = (_flat(OmegaConf.to_container(c, resolve=True)) for c in (recipe, cfg))
+    except (
+        OmegaConfBaseException
+    ):  # the bare recipe needs a value that only an override gives, such as a folder
+        before, after = written, changed
+    return {
+        key: [before.get(key, ABSENT), after.get(key, ABSENT)]
+        for key in [*after, *(key for key in before if key not in after)]
+        if before.get(key, ABSENT) != after.get(key, ABSENT)
+        # A reference to a whole mapping has no keys of its own.
+        and (key in written or key in changed)
+        and written.get(key, ABSENT) != changed.get(key, ABSENT)
+    }
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(node, Mapping) or not node:
+        return {prefix[:-1]: node}
+    return {
+        key: value
+        for name, child in node.items()
+        for key, value in _flat(child, f"{prefix}{name}.").items()
+    }

@@ -1,0 +1,368 @@
+"""Annotations of boxes with actions -> `BoxRecords`. Opens no video.
+
+AVA's own files are read (Gu et al., CVPR 2018): a csv with a line for each box and action,
+`video,timestamp,x1,y1,x2,y2,action,person`, a label map (pbtxt), a csv of key frames that do not
+count, and person boxes of a detector.
+"""
+
+import logging
+import math
+import re
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from vidrec.data.boxes.person_proposals import read_proposals
+from vidrec.data.boxes.records import BoxRecords, key, parse_key
+from vidrec.files.text_files import csv_rows, read_text
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 0.05  # by which boxes may lie outside the frame; they are clipped
+MAX_EMPTY = 0.01  # share of boxes without area above which a file means something else
+WHOLE_FRAME = np.array([[0, 0, 1, 1, 1]], np.float32)
+
+
+class BoxTable(NamedTuple):
+    """A line for each box and action; n lines. The columns of an annotation file."""
+
+    videos: np.ndarray  # (n,) str
+    timestamps: np.ndarray  # (n,) float64
+    boxes: np.ndarray  # (n, 4) float32, shares of the frame
+    actions: np.ndarray  # (n,) int64: ids of the file, -1 for a key frame that has no box
+    lines: np.ndarray  # (n,) int64: number of the line in its file, from 1
+
+
+def read_ava(
+    ann_file: str,
+    label_file: str | None = None,
+    exclude_file: str | None = None,
+    proposal_file: str | None = None,
+    num_classes: int = 81,
+    background: bool = True,
+    custom_classes: Sequence[int] | None = None,
+    person_det_score_thr: float = 0.9,
+    num_max_proposals: int = 1000,
+    timestamp_start: float = 900,
+    timestamp_end: float = 1800,
+    unannotated: bool = False,
+) -> BoxRecords:
+    """The key frames of an AVA csv with their proposals.
+
+    label_file: names of the classes that are evaluated; all ids of the csv are learned from.
+    exclude_file: csv of `video,timestamp` that do not count.
+    num_classes: columns of a label, with the background.
+    background: column 0 means no action, so that ids count from 1; else ids count from 0.
+    custom_classes: ids to learn and evaluate; the others are left out, columns are in this order.
+    person_det_score_thr: proposals with a lower score are left out, but not the best of a frame.
+    num_max_proposals: of those of a key frame that are left, the first in the file.
+    timestamp_start, timestamp_end: clock of the part of the videos that is annotated.
+    unannotated: also visit key frames that have proposals and no box (in evaluation).
+    """
+    classes = read_label_map(label_file) if label_file is not None else None
+    columns = _columns(num_classes, background, custom_classes, classes, label_file)
+    names = classes or {i: str(i) for i in columns}
+    table = read_csv(ann_file)
+    _check_range(table, timestamp_start, timestamp_end, ann_file)
+    if custom_classes is None:
+        _check_ids(table, columns, ann_file, num_classes, background)
+    boxed = table.actions >= 0
+    if classes is not None and boxed.any() and not np.isin(table.actions, list(classes)).any():
+        raise ValueError(
+            f"none of the actions of {ann_file} has an id of {label_file}, whose first is "
+            f"{min(classes)}: is it the label map of other annotations?"
+        )
+    return pack(
+        table,
+        columns=columns,
+        classes={i: name for i, name in names.items() if i in columns},
+        num_classes=num_classes,
+        score_threshold=person_det_score_thr,
+        num_max_proposals=num_max_proposals,
+        unannotated=unannotated,
+        ann_file=ann_file,
+        exclude_file=exclude_file,
+        proposal_file=proposal_file,
+    )
+
+
+def read_csv(path: str) -> BoxTable:
+    """The lines of an AVA csv. ValueError names a line that is none."""
+    videos: list[str] = []
+    timestamps, corners = array("d"), array("f")
+    actions, lines = array("q"), array("q")
+    for line, row in csv_rows(path):
+        try:
+            timestamp = float(row[1])
+            # AVA's lists of what is to be predicted have key frames without a box.
+            empty = not any(row[2:])
+            box = (0.0,) * 4 if empty else tuple(map(float, row[2:6]))
+            action = -1 if empty else int(row[6])
+            if not (math.isfinite(timestamp) and row[0] and (empty or action >= 0)):
+                raise ValueError
+        except (IndexError, ValueError):
+            raise ValueError(
+                f"{path}, line {line}: {','.join(row)!r} is not "
+                "video,timestamp,x1,y1,x2,y2,action,person with numbers after the video"
+            ) from None
+        videos.append(row[0])
+        timestamps.append(timestamp)
+        corners.extend(box)
+        actions.append(action)
+        lines.append(line)
+    table = BoxTable(
+        np.array(videos, dtype=str),
+        np.array(timestamps, dtype=np.float64),
+        np.array(corners, dtype=np.float32).reshape(-1, 4),
+        np.array(actions, dtype=np.int64),
+        np.array(lines, dtype=np.int64),
+    )
+    boxed = np.flatnonzero(table.actions >= 0)
+    check_boxes(table.boxes[boxed], lambda i: f"{path}, line {table.lines[boxed[i]]}")
+    return table
+
+
+def check_boxes(boxes: np.ndarray, where: Callable[[int], str]) -> None:
+    """ValueError where boxes (n, 4) are not shares of the frame; `where(row)` says whose.
+
+    A few empty ones, as the published files of some datasets have, are only warned about.
+    """
+    if bad := np.flatnonzero(~np.isfinite(boxes).all(axis=1)).tolist():
+        raise ValueError(f"{where(bad[0])}: the box {_text(boxes[bad[0]])} is not four numbers")
+    outside = ((boxes < -TOLERANCE) | (boxes > 1 + TOLERANCE)).any(axis=1)
+    if bad := np.flatnonzero(outside).tolist():
+        hint = "boxes are x1, y1, x2, y2 as shares of the frame, in [0, 1]"
+        if boxes.max() > 2:
+            hint = "boxes in pixels? divide x by the width of the video and y by its height"
+        raise ValueError(
+            f"{where(bad[0])}: the box {_text(boxes[bad[0]])} is outside [0, 1] "
+            f"({len(bad):,} of {len(boxes):,} are): {hint}"
+        )
+    empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
+    if bad := np.flatnonzero(empty).tolist():
+        text = (
+            f"{where(bad[0])}: the box {_text(boxes[bad[0]])} has no area ({len(bad):,} of "
+            f"{len(boxes):,} have none)"
+        )
+        if len(bad) > MAX_EMPTY * len(boxes):
+            raise ValueError(
+                f"{text}: boxes are x1, y1, x2, y2, not a corner with width and height"
+            )
+        log.warning(text)
+
+
+def _text(box: np.ndarray) -> str:
+    return "[" + ", ".join(f"{value:g}" for value in box.tolist()) + "]"
+
+
+def read_label_map(path: str) -> dict[int, str]:
+    """id -> name of a label map in AVA's text form (`item {name: "..." id: 1}`)."""
+    items = re.findall(r"\{([^{}]*)\}", read_text(path))
+    classes: dict[int, str] = {}
+    for item in items:
+        name = re.search(r'name\s*:\s*"((?:[^"\\]|\\.)*)"', item)
+        number = re.search(r"\b(?:label_)?id\s*:\s*(\d+)", item)
+        if name is None or number is None:
+            raise ValueError(
+                f'{path}: an item is not {{name: "..." id: 1}} but {" ".join(item.split())!r}'
+            )
+        if int(number[1]) in classes:
+            raise ValueError(f"{path}: the id {number[1]} stands there twice")
+        classes[int(number[1])] = name[1]
+    if not classes:
+        raise ValueError(f'{path} has no class; a label map is made of item {{name: "..." id: 1}}')
+    return classes
+
+
+def read_excluded(path: str) -> frozenset[tuple[str, float]]:
+    """(video, timestamp) of a csv of key frames that do not count."""
+    excluded = set()
+    for line, row in csv_rows(path):
+        moment = parse_key(",".join(row[:2]))
+        if moment is None:
+            raise ValueError(f"{path}, line {line}: {','.join(row)!r} is not video,timestamp")
+        excluded.add(moment)
+    return frozenset(excluded)
+
+
+def _columns(
+    num_classes: int,
+    background: bool,
+    custom_classes: Sequence[int] | None,
+    classes: Mapping[int, str] | None,
+    label_file: str | None,
+) -> dict[int, int]:
+    """id of the files -> column of a label."""
+    first = int(background)
+    if custom_classes is None:
+        if classes is not None and max(classes) >= num_classes:
+            raise ValueError(
+                f"{label_file} has the id {max(classes)}, but num_classes={num_classes} columns "
+                f"end at {num_classes - 1}: use num_classes={max(classes) + 1}"
+            )
+        return {i: i for i in range(first, num_classes)}
+    unknown = sorted(set(custom_classes) - set(classes or custom_classes))
+    if unknown:
+        raise ValueError(f"custom_classes={list(custom_classes)}: {label_file} has no id {unknown}")
+    if len(set(custom_classes)) < len(custom_classes) or min(custom_classes, default=-1) < first:
+        raise ValueError(
+            f"custom_classes={list(custom_classes)} are not different ids from {first} on"
+        )
+    if len(custom_classes) + first != num_classes:
+        raise ValueError(
+            f"custom_classes={list(custom_classes)} are {len(custom_classes)} classes"
+            f"{', with the background one more' if background else ''}: "
+            f"use num_classes={len(custom_classes) + first} instead of {num_classes}"
+        )
+    return {number: column for column, number in enumerate(custom_classes, start=first)}
+
+
+def _check_ids(
+    table: BoxTable, columns: Mapping[int, int], path: str, num_classes: int, background: bool
+) -> None:
+    known = np.isin(table.actions, [-1, *columns])
+    if not known.all():
+        row = int(np.flatnonzero(~known)[0])
+        raise ValueError(
+            f"{path}, line {table.lines[row]}: the action {table.actions[row]} is not in "
+            f"{int(background)} ... {num_classes - 1} (num_classes={num_classes}"
+            f"{', column 0 is the background' if background else ''})"
+        )
+
+
+def _check_range(table: BoxTable, start: float, end: float, path: str) -> None:
+    outside = (table.timestamps < start) | (table.timestamps > end)
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise ValueError(
+            f"{path}, line {table.lines[row]}: the timestamp {table.timestamps[row]:g} is outside "
+            f"[timestamp_start={start:g}, timestamp_end={end:g}]"
+        )
+
+
+def pack(
+    table: BoxTable,
+    *,
+    columns: Mapping[int, int],
+    classes: Mapping[int, str],
+    num_classes: int,
+    score_threshold: float,
+    num_max_proposals: int,
+    unannotated: bool,
+    ann_file: str,
+    exclude_file: str | None,
+    proposal_file: str | None,
+) -> BoxRecords:
+    """Lines of the annotations `ann_file`, with the proposals of a file -> records.
+
+    A key frame without proposals gets the whole frame as its one.
+    """
+    excluded = read_excluded(exclude_file) if exclude_file is not None else frozenset()
+    proposals = read_proposals(proposal_file) if proposal_file is not None else {}
+    keep = np.isin(table.actions, [-1, *columns])
+    pairs = list(zip(table.videos.tolist(), table.timestamps.tolist(), strict=True))
+    out = np.array([pair in excluded for pair in pairs], dtype=bool)
+    left_out = table.actions[keep & out]
+    keep &= ~out
+    pairs = [pair for pair, kept in zip(pairs, keep.tolist(), strict=True) if kept]
+    boxes, actions = table.boxes[keep].clip(0, 1), table.actions[keep]
+    annotated = {pair for pair, action in zip(pairs, actions.tolist(), strict=True) if action >= 0}
+    frames = set(annotated)
+    if unannotated:
+        known = {parsed for name in proposals if (parsed := parse_key(name)) is not None}
+        frames |= (known | set(pairs)) - excluded
+    ordered = sorted(frames)
+    if not ordered:
+        raise ValueError(f"{ann_file} has no box that counts")
+    row_of = {pair: row for row, pair in enumerate(ordered)}
+    with_box = np.flatnonzero(actions >= 0)
+    rows = np.array([row_of[pairs[i]] for i in with_box.tolist()], dtype=np.int64)
+    boxes, actions = boxes[with_box], actions[with_box]
+    # Lines of one key frame with the same box are one person's actions.
+    values = np.column_stack([rows.astype(np.float64), boxes.astype(np.float64)])
+    _, first, which = np.unique(values, axis=0, return_index=True, return_inverse=True)
+    order = np.lexsort((first, rows[first]))  # as they first stand in the file
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    which, first = rank[which.reshape(-1)], first[order]
+    label = np.array([columns[i] for i in actions.tolist()], dtype=np.int64)
+    pairs_of_labels = np.unique(np.column_stack([which, label]), axis=0)
+    videos = sorted({video for video, _ in ordered})
+    number = {video: i for i, video in enumerate(videos)}
+    persons, scores, ends = _pack_proposals(
+        ordered, proposals, score_threshold, num_max_proposals, ann_file, proposal_file
+    )
+    return BoxRecords(
+        videos,
+        np.array([number[video] for video, _ in ordered], dtype=np.int64),
+        np.array([timestamp for _, timestamp in ordered], dtype=np.float64),
+        boxes[first],
+        _ends(rows[first], len(ordered)),
+        pairs_of_labels[:, 1],
+        _ends(pairs_of_labels[:, 0], len(first)),
+        persons,
+        scores,
+        ends,
+        num_classes,
+        classes,
+        columns,
+        excluded,
+        Counter(left_out[left_out >= 0].tolist()),
+    )
+
+
+def _ends(rows: np.ndarray, num_rows: int) -> np.ndarray:
+    """(num_rows + 1,): where the entries of each row begin and end; rows are sorted."""
+    return np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=num_rows))]).astype(np.int64)
+
+
+def _pack_proposals(
+    frames: Sequence[tuple[str, float]],
+    proposals: Mapping[str, np.ndarray],
+    score_threshold: float,
+    num_max_proposals: int,
+    ann_file: str,
+    proposal_file: str | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """boxes (P, 4), scores (P,) and ends (n + 1,) of the proposals that are kept."""
+    names = [key(*frame) for frame in frames]
+    found = [proposals.get(name) for name in names]
+    num_missing = sum(part is None or len(part) == 0 for part in found)
+    if proposal_file is not None and num_missing == len(frames):
+        if any(part is not None for part in found) or not proposals:
+            raise ValueError(f"{proposal_file} has no box for any key frame of {ann_file}")
+        raise ValueError(
+            f"none of the {len(proposals):,} keys of {proposal_file} is a key frame of "
+            f"{ann_file}: the first are {next(iter(proposals))!r} and {names[0]!r}; keys are "
+            "VIDEO,TIMESTAMP with the video's name as annotated"
+        )
+    if proposal_file is not None and num_missing:
+        log.warning(
+            "%s has no proposal for %s of %s key frames, e.g. %s: there the whole frame is taken",
+            proposal_file,
+            f"{num_missing:,}",
+            f"{len(frames):,}",
+            next(n for n, part in zip(names, found, strict=True) if part is None or len(part) == 0),
+        )
+    parts = [WHOLE_FRAME if part is None or len(part) == 0 else part for part in found]
+    counts = np.array([len(part) for part in parts], dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
+    together = np.concatenate(parts)
+    row = np.repeat(np.arange(len(parts)), counts)
+    boxes, scores = together[:, :4], together[:, 4]
+
+    def where(i: int) -> str:
+        return f"{proposal_file}, key {names[row[i]]!r}"
+
+    check_boxes(boxes, where)
+    if bad := np.flatnonzero(~np.isfinite(scores)).tolist():
+        raise ValueError(f"{where(bad[0])}: the score {scores[bad[0]]} is not a number")
+    # The best one stays, however unsure the detector is.
+    best = np.maximum.reduceat(scores, starts)
+    kept = scores >= np.minimum(np.float32(score_threshold), best)[row]
+    place = np.cumsum(kept) - np.concatenate([[0], np.cumsum(kept)])[starts][row]
+    kept &= place <= num_max_proposals
+    return boxes[kept].clip(0, 1), scores[kept], _ends(row[kept], len(parts))

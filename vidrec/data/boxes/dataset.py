@@ -1,0 +1,140 @@
+"""Clips around key frames, with the boxes in them: spatio-temporal detection."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from vidrec.data.boxes.key_frames import MomentReader, check_videos, find_videos
+from vidrec.data.boxes.records import BoxRecords, KeyFrame
+from vidrec.data.transforms.geometric import Pipeline
+from vidrec.data.unreadable import read_or_replace
+from vidrec.data.video.geometry import Plan
+
+
+class Sampling(Protocol):
+    def __call__(self, timestamp: float, rng: np.random.Generator) -> np.ndarray: ...
+
+
+class Bank(Protocol):
+    def features(self, video: str, timestamp: float, rng: np.random.Generator) -> np.ndarray: ...
+
+
+class BoxDataset(Dataset):
+    """Samples of `BoxBatch`.
+
+    A sample is a function of (seed, epoch, index) alone, whichever worker or rank loads it.
+
+    records: key frames with truth and proposals. prefix: where the videos of that name are, files
+        or folders of frames; the names may lack the ending.
+    bank: long-term features around a key frame (Wu et al., CVPR 2019).
+    on_bad_video: `raise` stops; `skip` leaves the sample out; `replace` takes another, random one.
+    """
+
+    def __init__(
+        self,
+        records: BoxRecords,
+        reader: MomentReader,
+        sampling: Sampling,
+        steps: Mapping[str, Any],
+        prefix: str = "",
+        bank: Bank | None = None,
+        on_bad_video: str = "raise",
+        seed: int = 0,
+    ) -> None:
+        self.records = records
+        self.reader = reader
+        self.sampling = sampling
+        self.transforms = Pipeline(steps)
+        self.prefix = prefix
+        self.bank = bank
+        self.on_bad_video = on_bad_video
+        self.seed = seed
+        self.paths = find_videos(records.videos, prefix)
+        check_videos(self.paths, prefix, must=on_bad_video == "raise")
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def path(self, index: int) -> str:
+        """Where the video of key frame `index` is."""
+        return self.paths[int(self.records.video[index])]
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        """The sample of `(epoch, index)`, or of `index` in epoch 0; see `BoxBatch`.
+
+        Rows count within the sample; `bad_videos` lists files that could not be read.
+        """
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        rng = np.random.default_rng((self.seed, epoch, index))
+        return read_or_replace(self, index, rng)
+
+    def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """The sample of row `index`; VideoError where its file cannot be read."""
+        record = self.records[index]
+        moments = self.sampling(record.timestamp, rng)
+        source, indices = self.reader.open(self.path(index), record, moments)
+        with source:
+            plan = self.transforms.plan(source.width, source.height, rng)
+            frames = self.transforms.finish(source.read(indices, plan), rng)
+            scale = np.array([source.width, source.height] * 2)
+        views = plan.crops or ((0, 0, plan.size[1], plan.size[0], 0),)
+        video = np.stack([_cut(frames, view) for view in views])
+        boxes, view, proposal = _boxes_in_views(record.proposals * scale, plan, views)
+        truth, _, which = _boxes_in_views(record.boxes * scale, plan, views[:1])
+        sample = {
+            "video": video[None],
+            "size": np.array([video.shape[2:4]], dtype=np.int64),
+            "boxes": boxes,
+            "box_view": view,
+            "box_proposal": proposal,
+            "proposals": record.proposals,
+            "proposal_sample": np.zeros(len(record.proposals), dtype=np.int64),
+            "truth": truth,
+            "truth_sample": np.zeros(len(truth), dtype=np.int64),
+            "truth_labels": self._labels(record, plan)[which],
+            "index": np.array([index], dtype=np.int64),
+        }
+        if self.bank is not None:
+            sample["bank"] = self.bank.features(record.video, record.timestamp, rng)[None]
+        return sample
+
+    def _labels(self, record: KeyFrame, plan: Plan) -> np.ndarray:
+        """(G, K) float32, after mirroring."""
+        rows = np.zeros((len(record.labels), self.records.num_classes), dtype=np.float32)
+        for i, columns in enumerate(record.labels):
+            rows[i, list(columns)] = 1
+            rows[i] = self.transforms.label(rows[i], plan)
+        return rows
+
+
+def _cut(frames: np.ndarray, view: tuple[int, int, int, int, int]) -> np.ndarray:
+    left, top, width, height, mirrored = view
+    part = frames[:, top : top + height, left : left + width]
+    return part[:, :, ::-1] if mirrored else part
+
+
+def _boxes_in_views(
+    boxes: np.ndarray, plan: Plan, views: tuple[tuple[int, int, int, int, int], ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes (n, 4) in pixels of the source, as they lie in the views.
+
+    Returns those with some area left (R, 4) float32, their views (R,) and their rows (R,) int64.
+    """
+    moved = plan.move(boxes)
+    parts, numbers, rows = [], [], []
+    for number, (left, top, width, height, mirrored) in enumerate(views):
+        inside = moved - [left, top, left, top]
+        if mirrored:
+            inside = inside[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [width, 0, width, 0]
+        inside = inside.clip(0, [width, height, width, height]).astype(np.float32)
+        kept = np.flatnonzero((inside[:, 2] > inside[:, 0]) & (inside[:, 3] > inside[:, 1]))
+        parts.append(inside[kept])
+        numbers.append(np.full(len(kept), number))
+        rows.append(kept)
+    return (
+        np.concatenate(parts),
+        np.concatenate(numbers).astype(np.int64),
+        np.concatenate(rows).astype(np.int64),
+    )

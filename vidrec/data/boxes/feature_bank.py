@@ -1,0 +1,75 @@
+"""Long-term features of boxes: what happens in the minute around a key frame.
+
+Wu et al., Long-Term Feature Banks for Detailed Video Understanding, CVPR 2019, section 3.2.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from vidrec.files.atomic_write import whole_file
+
+
+class FeatureBank:
+    """Features of boxes by second, in a file that `vidrec bank` wrote. Workers share its memory.
+
+    path: FILE.npy, (M, C) float16; beside it FILE.json, `{video: {second: [first row, end]}}`.
+    window_size: seconds around a key frame. max_num_sampled_feat: features of each second, drawn
+        where there are more.
+    """
+
+    def __init__(self, path: str, window_size: int = 60, max_num_sampled_feat: int = 5) -> None:
+        if window_size < 1 or max_num_sampled_feat < 1:
+            raise ValueError(
+                f"window_size={window_size} and max_num_sampled_feat={max_num_sampled_feat} "
+                "must be at least 1"
+            )
+        for file in (path, index_of(path)):
+            if not os.path.exists(file):
+                raise FileNotFoundError(
+                    f"the bank of long-term features {file} does not exist; `vidrec bank` writes it"
+                )
+        self.rows = np.load(path, mmap_mode="r")
+        self.index: dict[str, dict[str, list[int]]] = json.loads(
+            Path(index_of(path)).read_text(encoding="utf-8")
+        )
+        self.window_size = window_size
+        self.max_num_sampled_feat = max_num_sampled_feat
+
+    def features(self, video: str, timestamp: float, rng: np.random.Generator) -> np.ndarray:
+        """(window_size * max_num_sampled_feat, C) float32; zeros where the bank has nothing."""
+        found = np.zeros(
+            (self.window_size, self.max_num_sampled_feat, self.rows.shape[1]), np.float32
+        )
+        seconds = self.index.get(video, {})
+        first = int(timestamp) - self.window_size // 2
+        for place in range(self.window_size):
+            start, stop = seconds.get(str(first + place), (0, 0))
+            rows = np.arange(start, stop)
+            if len(rows) > self.max_num_sampled_feat:
+                rows = rng.choice(rows, self.max_num_sampled_feat, replace=False)
+            found[place, : len(rows)] = self.rows[rows]
+        return found.reshape(-1, self.rows.shape[1])
+
+
+def index_of(path: str) -> str:
+    """Where the seconds of a bank are listed."""
+    return os.path.splitext(path)[0] + ".json"
+
+
+def write_bank(path: str, features: Mapping[str, Mapping[int, np.ndarray]]) -> None:
+    """Write video -> second -> (n, C), in half precision; the list of seconds comes last."""
+    index: dict[str, dict[str, list[int]]] = {}
+    parts, end = [], 0
+    for video, seconds in features.items():
+        for second, rows in seconds.items():
+            index.setdefault(video, {})[str(second)] = [end, end + len(rows)]
+            end += len(rows)
+            parts.append(rows.astype(np.float16))
+    with whole_file(path) as stream:
+        np.save(stream, np.concatenate(parts) if parts else np.zeros((0, 1), np.float16))
+    with whole_file(index_of(path), "w") as stream:
+        json.dump(index, stream)

@@ -1,0 +1,174 @@
+"""Which frames show the moments around a key frame, in folders of frames, movies and short videos.
+
+Annotations have a clock: AVA's counts seconds, others count frames (`fps=1`). Sampling gives
+moments on that clock; a reader opens the video and says which of its frames show them. Moments
+before the first and after the last frame show the first and the last.
+"""
+
+import os
+import re
+from typing import Protocol
+
+import numpy as np
+
+from vidrec.data.boxes.records import KeyFrame
+from vidrec.data.video.decoder import Source, VideoError
+from vidrec.data.video.image_folder import FrameReader, FrameSource
+from vidrec.data.video.pyav import VideoReader
+from vidrec.data.video.timestamps import MovieSource
+
+
+class KeyFrameSampling:
+    """A clip around the key frame, which is its frame number `clip_len // 2`.
+
+    clip_len: frames of the clip. frame_interval: from one to the next, in frames of `fps` a second.
+    fps: frames of one unit of the annotations' clock: 1 where it counts frames.
+    jitter: move each frame within half an interval (in training).
+    """
+
+    def __init__(
+        self, clip_len: int, frame_interval: int, fps: float = 30.0, jitter: bool = False
+    ) -> None:
+        if clip_len < 1 or frame_interval < 1 or fps <= 0:
+            raise ValueError(
+                f"KeyFrameSampling: clip_len={clip_len}, frame_interval={frame_interval} and "
+                f"fps={fps} must be above 0"
+            )
+        self.clip_len = clip_len
+        self.frame_interval = frame_interval
+        self.fps = fps
+        self.jitter = jitter
+
+    def __call__(self, timestamp: float, rng: np.random.Generator) -> np.ndarray:
+        """(clip_len,) float64: moments on the clock of the annotations."""
+        offsets = (np.arange(self.clip_len) - self.clip_len // 2) * self.frame_interval
+        if self.jitter:
+            low, high = -self.frame_interval // 2, (self.frame_interval + 1) // 2
+            offsets = offsets + rng.integers(low, high, size=self.clip_len)
+        return timestamp + offsets / self.fps
+
+
+class MomentReader(Protocol):
+    """Opens the video of a key frame."""
+
+    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Source, list[int]]:
+        """The video, and which of its frames show `moments`."""
+
+
+class FrameFolders:
+    """Videos unpacked into folders of images at a fixed rate, as AVA is published for training.
+
+    timestamp_start: clock of the first frame; None: of a name VIDEO_START_END, START.
+    fps: frames of one unit of the clock. The rest as `FrameReader` has it.
+    """
+
+    def __init__(
+        self,
+        template: str = "img_{:05d}.jpg",
+        start_index: int = 1,
+        timestamp_start: float | None = 900.0,
+        fps: float = 30.0,
+        accurate: bool = False,
+    ) -> None:
+        self.reader = FrameReader(template, "RGB", start_index, accurate)
+        self.timestamp_start = timestamp_start
+        self.fps = fps
+        self._num_frames: dict[str, int] = {}  # a folder of half an hour takes 10 ms to list
+
+    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Source, list[int]]:
+        if path not in self._num_frames:
+            self._num_frames[path] = FrameSource(self.reader, path, None, 0).num_frames
+        num_frames = self._num_frames[path]
+        begin = begin_of(record.video, self.timestamp_start)
+        indices = frame_indices(moments, begin, self.fps, num_frames)
+        # Opening decodes the first frame: let it be one that is wanted.
+        first = int(indices.min())
+        source = FrameSource(self.reader, path, num_frames - first, first)
+        return source, (indices - first).tolist()
+
+
+class NumberedFrames:
+    """Video files whose key frames are annotated by the number of the frame.
+
+    timestamp_start: number of the first frame. fps: frames of one unit of the clock.
+    """
+
+    def __init__(
+        self, timestamp_start: float = 0.0, fps: float = 1.0, accurate: bool = False
+    ) -> None:
+        self.reader = VideoReader(accurate)
+        self.timestamp_start = timestamp_start
+        self.fps = fps
+
+    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Source, list[int]]:
+        source = self.reader.open(None, path)
+        indices = frame_indices(moments, self.timestamp_start, self.fps, source.num_frames)
+        return source, indices.tolist()
+
+
+class Movies:
+    """Video files that are read by the time: whole movies, or cuts of them.
+
+    begin: clock of the annotations at which the files begin: 0 for whole movies, 900 for AVA's cuts
+        of the annotated quarter of an hour; None: of a name VIDEO_START_END, START (AVA-Kinetics).
+    accurate: scale with an antialiased filter, for evaluation.
+    """
+
+    def __init__(self, begin: float | None = 0.0, accurate: bool = False) -> None:
+        self.begin = begin
+        self.accurate = accurate
+
+    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Source, list[int]]:
+        seconds = moments - begin_of(record.video, self.begin)
+        distinct, indices = np.unique(seconds, return_inverse=True)
+        return MovieSource(path, distinct, self.accurate), indices.reshape(-1).tolist()
+
+
+def frame_indices(moments: np.ndarray, begin: float, fps: float, num_frames: int) -> np.ndarray:
+    """The frames of a video that begins at `begin` and has `fps` frames a unit: (F,) int64.
+
+    >>> frame_indices(np.array([902.0, 1800.0]), begin=900, fps=30, num_frames=27000).tolist()
+    [60, 26999]
+    """
+    return np.rint((moments - begin) * fps).astype(np.int64).clip(0, num_frames - 1)
+
+
+def begin_of(video: str, begin: float | None) -> float:
+    """The clock at which a video begins: `begin`, or START of VIDEO_START_END where that is None.
+
+    >>> begin_of("-0F3tGhAmFg_000012_000022", None)
+    12.0
+    """
+    if begin is not None:
+        return begin
+    match = re.search(r"_(\d+)_\d+$", os.path.splitext(video)[0])
+    # A movie of AVA among the clips of AVA-Kinetics: the annotated part begins at 900 s.
+    return float(match[1]) if match else 900.0
+
+
+def find_videos(videos: tuple[str, ...], prefix: str) -> list[str]:
+    """Paths of videos by name: folders of frames or files, whose names may lack the ending.
+
+    A video that is not there gets the path where it should be. Each folder is listed once.
+    """
+    listings: dict[str, dict[str, str]] = {}
+    paths = []
+    for video in videos:
+        folder, name = os.path.split(os.path.join(prefix, video))
+        if folder not in listings:
+            names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+            stems = {os.path.splitext(entry)[0]: entry for entry in names}
+            listings[folder] = stems | {entry: entry for entry in names}
+        paths.append(os.path.join(folder, listings[folder].get(name, name)))
+    return paths
+
+
+def check_videos(paths: list[str], prefix: str, must: bool) -> None:
+    """VideoError where videos are missing: any with `must`, else all of them."""
+    missing = [path for path in paths if not os.path.exists(path)]
+    if missing and (must or len(missing) == len(paths)):
+        raise VideoError(
+            f"{len(missing):,} of {len(paths):,} videos are missing under {prefix}, e.g. "
+            f"{missing[0]}: set data.train.prefix and data.val.prefix to where they are"
+            + ("" if len(missing) == len(paths) else ", or train without: data.on_bad_video=skip")
+        )

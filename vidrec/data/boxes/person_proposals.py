@@ -1,0 +1,162 @@
+"""Person boxes of a detector by key frame: pickle, csv, JSON or npz, by the end of the file's name.
+
+- pickle: `{"VIDEO,0902": (P, 5)}`, as the published proposal files of AVA; nothing in it is run.
+- csv: lines `video,timestamp,x1,y1,x2,y2,score`; the score may be left out.
+- JSON: `{"VIDEO,0902": [[x1, y1, x2, y2, score], ...]}`.
+- npz: `keys` (n,) text, `boxes` (P, 5), `ends` (n + 1,): boxes of the i-th key are those from
+  ends[i] to ends[i + 1].
+
+Boxes are shares of the frame.
+"""
+
+import csv
+import itertools
+import json
+import math
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from vidrec.data.boxes.records import key, parse_key
+from vidrec.files import safe_pickle
+from vidrec.files.atomic_write import whole_file
+from vidrec.files.text_files import check_file, csv_rows, read_json_file
+
+SUFFIXES = (".pkl", ".pickle", ".csv", ".json", ".npz")
+BROKEN_PICKLE = (  # what reading bytes that are none may raise
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
+
+def read_proposals(path: str) -> dict[str, np.ndarray]:
+    """`VIDEO,0902` -> (P, 5) float32: x1, y1, x2, y2 and a score, 1 where the file has none.
+
+    Raises ValueError for a file that is none, naming the key or the line.
+    """
+    suffix = format_of(path)
+    check_file(path)
+    if suffix == ".csv":
+        return _read_csv(path)
+    if suffix == ".npz":
+        return _read_npz(path)
+    if suffix == ".json":
+        content = read_json_file(path)
+    else:
+        with open(path, "rb") as file:
+            try:
+                content = safe_pickle.load(file)
+            except safe_pickle.UnsafePickle as error:
+                raise ValueError(
+                    f"{path} holds {error}, which is not data, and is not read; a proposal file is "
+                    "a dictionary of arrays"
+                ) from None
+            except BROKEN_PICKLE as error:
+                raise ValueError(f"{path} is not a pickle: {error}") from None
+    if not isinstance(content, Mapping):
+        raise ValueError(
+            f"{path} holds a {type(content).__name__}, not a dictionary {{'VIDEO,0902': boxes}}"
+        )
+    return _by_key(path, content.items())
+
+
+def write_proposals(path: str, proposals: Mapping[str, np.ndarray]) -> None:
+    """Write `VIDEO,0902` -> (P, 5) in the format that the file's name ends with, all or nothing."""
+    suffix = format_of(path)
+    arrays = _by_key(path, proposals.items())
+    with whole_file(path, "w" if suffix in (".csv", ".json") else "wb") as stream:
+        if suffix == ".npz":
+            np.savez_compressed(
+                stream,
+                keys=np.array(list(arrays), dtype=str),
+                boxes=np.concatenate([np.zeros((0, 5), np.float32), *arrays.values()]),
+                ends=np.cumsum([0, *map(len, arrays.values())]),
+            )
+        elif suffix == ".csv":
+            lines = csv.writer(stream, lineterminator="\n")
+            for name, boxes in arrays.items():
+                video, _, timestamp = name.rpartition(",")
+                for box in boxes.tolist():
+                    lines.writerow([video, timestamp, *(f"{v:.6g}" for v in box)])
+        elif suffix == ".json":
+            rounded = {
+                name: [[round(value, 6) for value in box] for box in boxes.tolist()]
+                for name, boxes in arrays.items()
+            }
+            json.dump(rounded, stream)
+        else:
+            pickle.dump(arrays, stream, protocol=4)
+
+
+def format_of(path: str) -> str:
+    """How the name of a proposal file ends; ValueError where that says no format."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"the proposal file {path} does not end with one of {', '.join(SUFFIXES)}")
+    return suffix
+
+
+def _by_key(path: str, items: Iterable[tuple[Any, Any]]) -> dict[str, np.ndarray]:
+    """The boxes by keys whose times have as many digits as those of `key`."""
+    found: dict[str, np.ndarray] = {}
+    for name, boxes in items:
+        moment = parse_key(str(name))
+        written = str(name) if moment is None else key(*moment)
+        if written in found:
+            raise ValueError(f"{path} has the key {name!r} twice")
+        found[written] = _boxes(path, str(name), boxes)
+    return found
+
+
+def _boxes(path: str, name: str, boxes: Any) -> np.ndarray:
+    try:
+        array = np.asarray(boxes, dtype=np.float32)
+    except (TypeError, ValueError):
+        array = np.zeros(1, np.float32)
+    if array.size == 0:
+        return np.zeros((0, 5), np.float32)
+    if array.ndim != 2 or array.shape[1] not in (4, 5):
+        raise ValueError(
+            f"{path}, key {name!r}: boxes of shape {array.shape} are not (P, 5), x1, y1, x2, y2 "
+            "and a score"
+        )
+    return array if array.shape[1] == 5 else np.pad(array, ((0, 0), (0, 1)), constant_values=1)
+
+
+def _read_csv(path: str) -> dict[str, np.ndarray]:
+    found: dict[str, list[list[float]]] = {}
+    for line, row in csv_rows(path):
+        try:
+            timestamp, *box = [float(value) for value in row[1:]]
+            if len(box) not in (4, 5) or not math.isfinite(timestamp):
+                raise ValueError
+        except ValueError:
+            raise ValueError(
+                f"{path}, line {line}: {','.join(row)!r} is not "
+                "video,timestamp,x1,y1,x2,y2,score with numbers after the video"
+            ) from None
+        found.setdefault(key(row[0], timestamp), []).append([*box, 1.0][:5])
+    return {name: np.array(boxes, np.float32) for name, boxes in found.items()}
+
+
+def _read_npz(path: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            keys, ends = (arrays[name].reshape(-1).tolist() for name in ("keys", "ends"))
+            boxes = arrays["boxes"]
+    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path} does not have the arrays keys, boxes and ends: {error}") from None
+    fits = len(ends) == len(keys) + 1 and (ends[0], ends[-1]) == (0, len(boxes))
+    if not fits or ends != sorted(ends):
+        raise ValueError(f"{path}: {len(keys)} keys, {len(boxes)} boxes and their ends do not fit")
+    parts = (boxes[start:stop] for start, stop in itertools.pairwise(ends))
+    return _by_key(path, zip(keys, parts, strict=True))

@@ -1,0 +1,151 @@
+"""Clips of videos (or of folders of frames) with one or several labels each."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from vidrec.data.clips.annotations import Record, Records
+from vidrec.data.transforms.geometric import Pipeline, Plan
+from vidrec.data.unreadable import read_or_replace
+from vidrec.data.video.pyav import Source
+
+
+class Reader(Protocol):
+    def open(self, record: Record, path: str) -> Source: ...
+
+
+class Sampling(Protocol):
+    def __call__(
+        self, num_frames: int, fps: float | None, rng: np.random.Generator
+    ) -> np.ndarray: ...
+
+
+class VideoDataset(Dataset):
+    """Samples of `ClipBatch`, or of `ViewBatch` where the transforms cut several crops.
+
+    A sample is a function of (seed, epoch, index) alone, whichever worker or rank loads it.
+
+    records: what to read; paths are relative to `prefix`.
+    frames_per_view: frames seen jointly, T; None takes all sampled frames as one view (TSN).
+    stack: consecutive sampled frames stacked into the channels of one (optical flow).
+    copies: clips cut from each video (repeated augmentation, Hoffer et al., CVPR 2020), each with
+        its own crop and colours. A batch of N videos has N * copies rows, copies side by side.
+    same_frames: the copies show the same frames, decoded once; else each samples its own.
+    on_bad_video: `raise` stops; `skip` leaves the sample out; `replace` takes another, random one.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        reader: Reader,
+        sampling: Sampling,
+        steps: Mapping[str, Any],
+        num_classes: int,
+        prefix: str = "",
+        frames_per_view: int | None = None,
+        stack: int = 1,
+        copies: int = 1,
+        same_frames: bool = True,
+        on_bad_video: str = "raise",
+        seed: int = 0,
+    ) -> None:
+        self.records = records
+        self.reader = reader
+        self.sampling = sampling
+        self.transforms = Pipeline(steps)
+        self.num_classes = num_classes
+        self.prefix = prefix
+        self.frames_per_view = frames_per_view
+        self.stack = stack
+        self.copies = copies
+        self.same_frames = same_frames
+        self.on_bad_video = on_bad_video
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def path(self, index: int) -> str:
+        """Where the video of row `index` is."""
+        return str(Path(self.prefix, self.records[index].path))
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        """The sample of `(epoch, index)`, or of `index` in epoch 0.
+
+        Arrays with a leading axis of `copies`; `bad_videos` lists files that could not be read.
+        """
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        rng = np.random.default_rng((self.seed, epoch, index))
+        return read_or_replace(self, index, rng)
+
+    def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """The sample of row `index`; VideoError where its file cannot be read."""
+        record = self.records[index]
+        with self.reader.open(record, self.path(index)) as source:
+            clips = [
+                self._sample(source, rng) for _ in range(1 if self.same_frames else self.copies)
+            ]
+            plans = [
+                self.transforms.plan(source.width, source.height, rng) for _ in range(self.copies)
+            ]
+            if plans[0].crops:
+                sample = self._read_views(source, clips[0], plans[0], rng)
+            else:
+                if self.same_frames:
+                    videos = source.read_many(clips[0].reshape(-1).tolist(), plans)
+                else:
+                    videos = [
+                        source.read(views.reshape(-1).tolist(), plan)
+                        for views, plan in zip(clips, plans, strict=True)
+                    ]
+                videos = [self._stacked(self.transforms.finish(video, rng)) for video in videos]
+                shape = clips[0].shape[:2]
+                sample = {
+                    "video": np.stack([video.reshape(*shape, *video.shape[1:]) for video in videos])
+                }
+        labels = [self.transforms.label(self._label(record), plan) for plan in plans]
+        return sample | {
+            "label": np.stack(labels),
+            "index": np.full(len(plans), index, dtype=np.int64),
+        }
+
+    def _sample(self, source: Source, rng: np.random.Generator) -> np.ndarray:
+        """Which frames the views show, (V, T, stack)."""
+        sampled = self.sampling(source.num_frames, source.fps, rng)
+        length = self.frames_per_view * self.stack if self.frames_per_view else sampled.size
+        return sampled.reshape(-1, length // self.stack, self.stack)
+
+    def _read_views(
+        self, source: Source, views: np.ndarray, plan: Plan, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """Each distinct frame (or stack of frames) once, and which of them each view shows."""
+        num_views, length, stack = views.shape
+        groups, row = np.unique(views.reshape(-1, stack), axis=0, return_inverse=True)
+        video = self.transforms.finish(source.read(groups.reshape(-1).tolist(), plan), rng)
+        frames = row.reshape(num_views, length)
+        crops = np.array(plan.crops, dtype=np.int64)
+        return {
+            "video": self._stacked(video),
+            "frames": np.repeat(frames, len(crops), axis=0),
+            "crop": np.tile(crops, (num_views, 1)),
+        }
+
+    def _stacked(self, video: np.ndarray) -> np.ndarray:
+        """(F, H, W, C) -> (F / stack, H, W, stack * C), frames in time order along the channels."""
+        if self.stack == 1:
+            return video
+        frames, height, width, channels = video.shape
+        groups = video.reshape(frames // self.stack, self.stack, height, width, channels)
+        return groups.transpose(0, 2, 3, 1, 4).reshape(
+            frames // self.stack, height, width, self.stack * channels
+        )
+
+    def _label(self, record: Record) -> np.ndarray | np.int64:
+        if isinstance(record.label, int):
+            return np.int64(record.label)
+        row = np.zeros(self.num_classes, dtype=np.float32)
+        row[list(record.label)] = 1
+        return row

@@ -1,0 +1,209 @@
+"""Annotations of videos with labelled segments -> `SegmentRecords`, a packed table. Opens no video.
+
+Two forms of JSON are read: the published one, `{video: {duration_second, duration_frame,
+feature_frame, annotations}}`, and ActivityNet's own, `{"database": {video: {duration, subset,
+annotations}}}`, which may also come without the outer level.
+"""
+
+import csv
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+log = logging.getLogger(__name__)
+
+
+class SegmentRecord(NamedTuple):
+    """One video. Times in seconds.
+
+    duration: of the video. span: of what its features cover, which labels are relative to.
+    result_span: the same for results.
+    """
+
+    name: str
+    duration: float
+    span: float
+    result_span: float
+    segments: np.ndarray  # (G, 2) float64, start and end
+    labels: np.ndarray  # (G,) int64
+
+
+class SegmentRecords:
+    """Videos in a few flat arrays, which forked workers share (see `vidrec.data.clips.records`).
+
+    names: (B,) uint8, all names in UTF-8; name_ends: (n + 1,) int64. times: (n, 3) float64:
+    duration, span and result span. segments: (S, 2) float64; labels: (S,) int64; segment_ends:
+    (n + 1,) int64. classes: the labels' names.
+    """
+
+    def __init__(
+        self,
+        names: np.ndarray,
+        name_ends: np.ndarray,
+        times: np.ndarray,
+        segments: np.ndarray,
+        labels: np.ndarray,
+        segment_ends: np.ndarray,
+        classes: Sequence[str],
+    ) -> None:
+        self.names = names
+        self.name_ends = name_ends
+        self.times = times
+        self.segments = segments
+        self.labels = labels
+        self.segment_ends = segment_ends
+        self.classes = tuple(classes)
+
+    @classmethod
+    def pack(cls, records: Sequence[SegmentRecord], classes: Sequence[str]) -> "SegmentRecords":
+        encoded = [record.name.encode() for record in records]
+        counts = [len(record.segments) for record in records]
+        return cls(
+            np.frombuffer(b"".join(encoded), np.uint8),
+            np.cumsum([0, *map(len, encoded)]),
+            np.array([record[1:4] for record in records], np.float64).reshape(-1, 3),
+            np.concatenate([np.zeros((0, 2)), *[record.segments for record in records]]),
+            np.concatenate([np.zeros(0, np.int64), *[record.labels for record in records]]),
+            np.cumsum([0, *counts]),
+            classes,
+        )
+
+    def __len__(self) -> int:
+        return len(self.name_ends) - 1
+
+    def name(self, row: int) -> str:
+        return self.names[self.name_ends[row] : self.name_ends[row + 1]].tobytes().decode()
+
+    def __getitem__(self, row: int) -> SegmentRecord:
+        if not 0 <= row < len(self):
+            raise IndexError(f"no record {row}, there are {len(self)}")
+        own = slice(self.segment_ends[row], self.segment_ends[row + 1])
+        duration, span, result_span = self.times[row].tolist()
+        segments, labels = self.segments[own], self.labels[own]
+        return SegmentRecord(self.name(row), duration, span, result_span, segments, labels)
+
+    def __iter__(self) -> Iterator[SegmentRecord]:
+        return (self[row] for row in range(len(self)))
+
+    @property
+    def segment_rows(self) -> np.ndarray:
+        """The video of each segment, (S,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.segment_ends))
+
+
+def read_segments(
+    path: str | Sequence[str],
+    subset: str | Sequence[str] | None = None,
+    video_info: str | None = None,
+    feature_interval: int = 16,
+    tolerance: float = 1.0,
+) -> SegmentRecords:
+    """The videos of an annotation file, or of several.
+
+    subset: take the videos of these subsets only (training, validation, testing). video_info: a CSV
+        with the columns `video` and `subset`, for annotations that do not name subsets themselves.
+    feature_interval: frames of one feature of the original sequence; the published results end
+        with the last whole one. Used where the number of frames is known.
+    tolerance: seconds that a segment may lie outside of its video; such are cut off where they
+        become labels, and kept as they are for scoring.
+
+    Raises ValueError that names file, video and value for what cannot be right.
+    """
+    paths = [path] if isinstance(path, str) else list(path)
+    wanted = None if subset is None else {subset} if isinstance(subset, str) else set(subset)
+    subsets = {} if video_info is None else _read_subsets(video_info)
+    videos: dict[str, tuple[str, dict[str, Any]]] = {}
+    present: set[str] = set()
+    for file in paths:
+        for name, video in _database(file).items():
+            own = video.get("subset", subsets.get(name))
+            present |= {own} if own else set()
+            if wanted is None or own in wanted:
+                videos[name] = (file, video)
+    if not videos:
+        where = ", ".join(paths)
+        if wanted is None:
+            raise ValueError(f"{where} has no videos")
+        known = f"its subsets are {', '.join(sorted(present))}" if present else "it names none"
+        raise ValueError(f"{where} has no videos of subset {', '.join(sorted(wanted))}: {known}")
+    classes = sorted({a["label"] for _, video in videos.values() for a in video["annotations"]})
+    number = {label: i for i, label in enumerate(classes)}
+    records, num_empty = [], 0
+    for name, (file, video) in videos.items():
+        record = _record(f"{file}: {name}", name, video, number, feature_interval, tolerance)
+        num_empty += int((record.segments[:, 0] == record.segments[:, 1]).sum())
+        records.append(record)
+    if num_empty:
+        log.warning(
+            f"{', '.join(paths)}: {num_empty} segments of zero length; they label nothing, and "
+            "count when recall is measured, as they do for the official evaluation"
+        )
+    return SegmentRecords.pack(records, classes)
+
+
+def _database(path: str) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    videos = content.get("database", content) if isinstance(content, dict) else None
+    if not isinstance(videos, dict) or not all(
+        isinstance(video, dict) and isinstance(video.get("annotations"), list)
+        for video in videos.values()
+    ):
+        raise ValueError(
+            f"{path} is not an annotation file: it must map videos to objects with `annotations`, "
+            "at the top or under `database`"
+        )
+    return videos
+
+
+def _read_subsets(path: str) -> dict[str, str]:
+    with open(path, newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    if not rows or not {"video", "subset"} <= rows[0].keys():
+        raise ValueError(f"{path} has no columns `video` and `subset`")
+    return {row["video"]: row["subset"] for row in rows}
+
+
+def _record(
+    where: str,
+    name: str,
+    video: Mapping[str, Any],
+    number: Mapping[str, int],
+    feature_interval: int,
+    tolerance: float,
+) -> SegmentRecord:
+    duration = video.get("duration_second", video.get("duration"))
+    if not isinstance(duration, int | float) or not duration > 0:
+        raise ValueError(f"{where} has a duration of {duration!r} seconds; it must be above 0")
+    frames, covered = video.get("duration_frame"), video.get("feature_frame")
+    span = result_span = float(duration)
+    if frames is not None:
+        if frames <= 0 or (covered is not None and covered <= 0):
+            raise ValueError(
+                f"{where} has duration_frame={frames} and feature_frame={covered}; both must be "
+                "above 0"
+            )
+        span = duration if covered is None else float(covered) / frames * duration
+        # A video shorter than one interval is covered by what it has.
+        whole = frames // feature_interval * feature_interval or frames
+        result_span = float(whole) / frames * duration
+    segments = np.array([a["segment"] for a in video["annotations"]], np.float64).reshape(-1, 2)
+    for start, end in segments.tolist():
+        if end < start:
+            raise ValueError(
+                f"{where} has the segment [{start:g}, {end:g}], which ends before it starts; "
+                "exchange the two"
+            )
+        if start < -tolerance or end > duration + tolerance:
+            raise ValueError(
+                f"{where} has the segment [{start:g}, {end:g}], but the video lasts {duration:g} "
+                f"seconds; more than tolerance={tolerance:g} outside of it is refused"
+            )
+    labels = np.array([number[a["label"]] for a in video["annotations"]], np.int64)
+    return SegmentRecord(name, float(duration), span, result_span, segments, labels)

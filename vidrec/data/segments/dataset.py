@@ -1,0 +1,186 @@
+"""Feature sequences of untrimmed videos with the labels of their segments."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from vidrec.data.segments.annotations import SegmentRecords
+from vidrec.data.segments.features import FeatureFolder
+
+Labels = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+class SlidingWindows:
+    """Long videos as overlapping sequences of `temporal_dim` features (THUMOS14).
+
+    stride: features from one sequence to the next. snippet_seconds: how much of the video one
+        feature covers; None divides the video's duration by its features.
+    min_overlap: a segment belongs to a sequence that holds at least this share of it.
+    labelled_only: leave out the sequences that no segment belongs to, as in training.
+    """
+
+    def __init__(
+        self,
+        stride: int,
+        snippet_seconds: float | None = None,
+        min_overlap: float = 0.9,
+        labelled_only: bool = False,
+    ) -> None:
+        if stride < 1:
+            raise ValueError(f"stride={stride} of the windows must be at least 1")
+        self.stride = stride
+        self.snippet_seconds = snippet_seconds
+        self.min_overlap = min_overlap
+        self.labelled_only = labelled_only
+
+    def starts(self, num_features: int, length: int) -> np.ndarray:
+        """First features of the sequences; the last one ends with the video."""
+        last = max(num_features - length, 0)
+        return np.unique(np.append(np.arange(0, last, self.stride), last))
+
+
+class ActivityNetDataset(Dataset):
+    """Samples of `FeatureBatch`, arrays with a leading axis of 1.
+
+    records: the videos; features: their sequences; labels: what the model learns from.
+    temporal_dim, feat_dim: length and channels of a sample.
+    resize: bring sequences of other lengths to temporal_dim; each new feature is the mean over its
+        part of the old ones, interpolated.
+    windows: cut long sequences instead.
+    skip_missing: leave videos without features out of the samples. What metrics compare with still
+        has them.
+
+    Raises ValueError or FileNotFoundError where a sequence is missing or of another shape.
+    """
+
+    def __init__(
+        self,
+        records: SegmentRecords,
+        features: FeatureFolder,
+        labels: Labels,
+        temporal_dim: int,
+        feat_dim: int,
+        resize: bool = False,
+        windows: SlidingWindows | None = None,
+        skip_missing: bool = False,
+    ) -> None:
+        self.records = records
+        self.features = features
+        self.labels = labels
+        self.temporal_dim = temporal_dim
+        self.feat_dim = feat_dim
+        self.resize = resize
+        self.windows = windows
+        rows = _rows_with(records, features, skip_missing)
+        names = [records.name(row) for row in rows]
+        features.prepare(names)
+        lengths = [self._checked_length(name) for name in names]
+        self.rows, self.firsts = self._samples(rows, lengths)
+
+    def _checked_length(self, name: str) -> int:
+        length, channels = self.features.shape(name)
+        file = self.features.file(name)
+        if channels != self.feat_dim:
+            swapped = (
+                "; its axes seem to be exchanged: data.channels_first says which comes first"
+                if length == self.feat_dim
+                else ""
+            )
+            raise ValueError(
+                f"{file} has {channels} channels, but data.feat_dim={self.feat_dim}{swapped}"
+            )
+        if length != self.temporal_dim and not self.resize and self.windows is None:
+            raise ValueError(
+                f"{file} has {length} features, but data.temporal_dim={self.temporal_dim}: "
+                "data.resize=true brings sequences of any length to it"
+            )
+        if length == 0:
+            raise ValueError(f"{file} is empty")
+        return length
+
+    def _samples(self, rows: Sequence[int], lengths: Sequence[int]) -> tuple[np.ndarray, ...]:
+        """Video and first feature of every sample."""
+        if self.windows is None:
+            return np.array(rows, np.int64), np.zeros(len(rows), np.int64)
+        pairs = []
+        for row, length in zip(rows, lengths, strict=True):
+            for first in self.windows.starts(length, self.temporal_dim).tolist():
+                if not self.windows.labelled_only or len(self._inside(row, first, length)):
+                    pairs.append((row, first))
+        table = np.array(pairs, np.int64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        """The sample of `(epoch, index)`; it is the same in every epoch."""
+        index = key[1] if isinstance(key, tuple) else key
+        row, first = int(self.rows[index]), int(self.firsts[index])
+        record = self.records[row]
+        features = self.features.read(record.name)
+        if self.windows is None:
+            sequence = resized(features, self.temporal_dim)
+            window = (0.0, record.result_span)
+            segments = (record.segments / record.span).clip(0, 1)
+        else:
+            part = features[first : first + self.temporal_dim]
+            sequence = np.zeros((self.temporal_dim, features.shape[1]), np.float32)
+            sequence[: len(part)] = part
+            window = self._window(row, first, len(features))
+            segments = self._inside(row, first, len(features))
+        labels = self.labels(segments.astype(np.float32))
+        sample: dict[str, Any] = {
+            "feature": np.ascontiguousarray(sequence.T),
+            "index": np.int64(index),
+            "row": np.int64(row),
+            "window": np.array(window, np.float64),
+            **labels,
+        }
+        return {name: value[None] for name, value in sample.items()}
+
+    def _window(self, row: int, first: int, num_features: int) -> tuple[float, float]:
+        """Beginning and span of a sequence in seconds."""
+        assert self.windows is not None
+        seconds = self.windows.snippet_seconds or float(self.records.times[row, 0]) / num_features
+        return first * seconds, self.temporal_dim * seconds
+
+    def _inside(self, row: int, first: int, num_features: int) -> np.ndarray:
+        """The segments of a video that belong to a sequence, in units of it, (G, 2)."""
+        assert self.windows is not None
+        begin, span = self._window(row, first, num_features)
+        segments = (self.records[row].segments - begin) / span
+        cut = segments.clip(0, 1)
+        length = segments[:, 1] - segments[:, 0]
+        return cut[(cut[:, 1] - cut[:, 0] >= self.windows.min_overlap * length) & (length > 0)]
+
+
+def _rows_with(records: SegmentRecords, features: FeatureFolder, skip_missing: bool) -> list[int]:
+    rows = [row for row in range(len(records)) if records.name(row) in features]
+    missing = len(records) - len(rows)
+    if missing and not skip_missing:
+        present = set(rows)
+        first = next(row for row in range(len(records)) if row not in present)
+        raise FileNotFoundError(
+            f"{missing} of {len(records)} annotated videos have no features in {features.path}, "
+            f"the first is {records.name(first)}; data.skip_missing=true leaves them out"
+        )
+    if not rows:
+        raise FileNotFoundError(f"none of the annotated videos has features in {features.path}")
+    return rows
+
+
+def resized(features: np.ndarray, length: int) -> np.ndarray:
+    """(T, C) -> (length, C): the mean of the interpolated sequence over each of equal parts."""
+    old = len(features)
+    if old == length:
+        return features
+    points = max(1, -(-old // length))  # in each part, at least as many as it has features
+    position = (np.arange(length * points) + 0.5) * (old / (length * points)) - 0.5
+    position = position.clip(0, old - 1)
+    low = np.floor(position).astype(np.int64)
+    part = (position - low)[:, None].astype(features.dtype)
+    sampled = features[low] * (1 - part) + features[np.minimum(low + 1, old - 1)] * part
+    return sampled.reshape(length, points, -1).mean(axis=1)

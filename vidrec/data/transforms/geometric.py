@@ -1,0 +1,384 @@
+"""Geometric steps, planned as one crop-and-scale of the source frame, then steps on pixels.
+
+Steps work on a `Frame`: nothing is resized on the way, the decoder executes the finished `Plan`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vidrec.data.transforms.photometric import apply_torchvision, is_torchvision
+from vidrec.data.video.geometry import Frame
+from vidrec.data.video.geometry import Plan
+
+
+def _pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
+    """(width, height) of one number or two."""
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or any(not isinstance(v, int) or v < 1 for v in pair):
+        raise ValueError(
+            f"{name}={value!r} is not one positive whole number or two (width, height)"
+        )
+    return pair[0], pair[1]
+
+
+class GeometricStep:
+    """A step that the plan takes in; random numbers are drawn from `rng` alone."""
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+        raise TypeError(f"{type(self).__name__} says nothing about what it does to a frame")
+
+
+class Resize(GeometricStep):
+    """Scale to a size.
+
+    scale: (width, height); with keep_ratio the largest size that fits into it in either
+    orientation, and with one of them -1 the size whose short edge is the other. One number is a
+    factor.
+    """
+
+    def __init__(self, scale: float | Sequence[int], keep_ratio: bool = True) -> None:
+        if isinstance(scale, (int, float)):
+            if scale <= 0:
+                raise ValueError(f"Resize: scale={scale} is not a positive factor")
+            if scale > 10:
+                raise ValueError(
+                    f"Resize: one number is a factor, and scale={scale} is not a sensible one; "
+                    f"a short edge of {scale} pixels is scale=[-1, {scale}]"
+                )
+        else:
+            scale = tuple(scale)
+            if len(scale) != 2 or max(scale) < 1 or min(scale) < -1 or 0 in scale:
+                raise ValueError(
+                    f"Resize: scale={list(scale)} is not [width, height], one of them maybe -1"
+                )
+            if -1 in scale and not keep_ratio:
+                raise ValueError(f"Resize: scale={list(scale)} with -1 needs keep_ratio=true")
+        self.scale = scale
+        self.keep_ratio = keep_ratio
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+        frame.resize(*self.size(frame.width, frame.height))
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """The new (width, height)."""
+        if not self.keep_ratio and not isinstance(self.scale, (int, float)):
+            return self.scale[0], self.scale[1]
+        if isinstance(self.scale, (int, float)):
+            factor = float(self.scale)
+        else:
+            short, long = sorted(math.inf if edge == -1 else edge for edge in self.scale)
+            factor = min(long / max(width, height), short / min(width, height))
+        return max(1, int(width * factor + 0.5)), max(1, int(height * factor + 0.5))
+
+
+class RandomRescale(GeometricStep):
+    """Scale the short edge to a random length in `scale_range`, both ends included."""
+
+    def __init__(self, scale_range: Sequence[int]) -> None:
+        low, high = scale_range
+        if not 1 <= low <= high:
+            raise ValueError(
+                f"RandomRescale: scale_range={list(scale_range)} is not [low, high] in pixels"
+            )
+        self.scale_range = low, high
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+        short = int(rng.integers(self.scale_range[0], self.scale_range[1] + 1))
+        frame.resize(*Resize((-1, short)).size(frame.width, frame.height))
+
+
+def _check_fits(step: str, width: int, height: int, frame: Frame) -> None:
+    if width > frame.width or height > frame.height:
+        raise ValueError(
+            f"{step}: a crop of {width}x{height} does not fit into a frame of "
+            f"{frame.width}x{frame.height}; put a Resize before it, or make the crop smaller"
+        )
+
+
+class RandomCrop(GeometricStep):
+    """A crop of `size`, one number or (width, height); every place is equally likely."""
+
+    def __init__(self, size: int | Sequence[int]) -> None:
+        self.size = _pair(size, "RandomCrop: size")
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+        width, height = self.size
+        _check_fits("RandomCrop", width, height, frame)
+        left = int(rng.integers(frame.width - width + 1))
+        top = int(rng.integers(frame.height - height + 1))
+        frame.crop(left, top, width, height)
+
+
+class RandomResizedCrop(GeometricStep):
+    """A crop of random area and aspect ratio (Szegedy et al., CVPR 2015, section 6).
+
+    area_range: fraction of the frame's area. aspect_ratio_range: width over height, log-uniform.
+    Ten tries, then the central square.
+    """
+
+    def __init__(
+        self,
+        area_range: Sequence[float] = (0.08, 1.0),
+        aspect_ratio_range: Sequence[float] = (3 / 4, 4 / 3),
+    ) -> None:
+        for name, (low, high) in (
+            ("area_range", area_range),
+            ("aspect_ratio_range", aspect_ratio_range),
+        ):
+            if not 0 < low <= high:
+                raise ValueError(
+                    f"RandomResizedCrop: {name}=[{low}, {high}] is not 0 < low <= high"
+                )
+        self.area_range = area_range[0], area_range[1]
+        self.aspect_ratio_range = aspect_ratio_range[0], aspect_ratio_range[1]
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+        frame.crop(*self.box(frame.width, frame.height, rng))
+
+    def box(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        """left, top, width, height of the crop."""
+        low, high = (math.log(ratio) for ratio in self.aspect_ratio_range)
+        for _ in range(10):
+            area = rng.uniform(*self.area_range) * width * height
+            ratio = math.exp(rng.uniform(low, high))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+                return left, top, w, h
+        edge = min(width, height)
+        return (width - edge) // 2, (height - edge) // 2, edge, edge
+
+
+class MultiScaleCrop(GeometricStep):
+    """Corner and scale jitter (Wang et al., ECCV 2016, section 3.2): one of a few sizes and places.
+
+    input_size: what the net takes, one number or (width, height); a later step resizes to it.
+    scales: of the short edge; widths and heights pair up at most max_wh_scale_gap scales apart.
+    random_crop: any place instead of the fixed ones. num_fixed_crops: 5 (corners, centre) or 13.
+    """
+
+    def __init__(
+        self,
+        input_size: int | Sequence[int],
+        scales: Sequence[float] = (1,),
+        max_wh_scale_gap: int = 1,
+        random_crop: bool = False,
+        num_fixed_crops: int = 5,
+    ) -> None:
+        self.input_size = _pair(input_size, "MultiScaleCrop: input_size")
+        if not scales or not all(0 < scale <= 1 for scale in scales):
+            raise ValueError(f"MultiScaleCrop: scales={list(scales)} are not all in (0, 1]")
+        if num_fixed_crops not in (5, 13):
+            raise ValueError(
+                f"MultiScaleCrop: num_fixed_crops={num_fixed_crops} is neither 5 nor 13"
+            )
+        if max_wh_scale_gap < 0:
+            raise ValueError(f"MultiScaleCrop: max_wh_scale_gap={max_wh_scale_gap} is negative")
+        self.scales = tuple(scales)
+        self.max_wh_scale_gap = max_wh_scale_gap
+        self.random_crop = random_crop
+        self.num_fixed_crops = num_fixed_crops
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+        sizes = self.sizes(frame.width, frame.height)
+        width, height = sizes[rng.integers(len(sizes))]
+        if self.random_crop:
+            left = int(rng.integers(frame.width - width + 1))
+            top = int(rng.integers(frame.height - height + 1))
+        else:
+            places = self.places(frame.width - width, frame.height - height)
+            left, top = places[rng.integers(len(places))]
+        frame.crop(left, top, width, height)
+
+    def sizes(self, width: int, height: int) -> list[tuple[int, int]]:
+        """The crop sizes for a frame, (width, height)."""
+        edges = [max(1, int(min(width, height) * scale)) for scale in self.scales]
+        # A crop within three pixels of what the net takes is not worth resampling for.
+        widths, heights = (
+            [size if abs(edge - size) < 3 and size <= limit else edge for edge in edges]
+            for size, limit in zip(self.input_size, (width, height), strict=True)
+        )
+        return [
+            (w, h)
+            for i, h in enumerate(heights)
+            for j, w in enumerate(widths)
+            if abs(i - j) <= self.max_wh_scale_gap
+        ]
+
+    def places(self, free_x: int, free_y: int) -> list[tuple[int, int]]:
+        """The fixed (left, top) of a crop that leaves `free_x` and `free_y` pixels."""
+        x, y = free_x // 4, free_y // 4
+        places = [(0, 0), (4 * x, 0), (0, 4 * y), (4 * x, 4 * y), (2 * x, 2 * y)]
+        if self.num_fixed_crops == 13:
+            places += [(0, 2 * y), (4 * x, 2 * y), (2 * x, 4 * y), (2 * x, 0)]
+            places += [(x, y), (3 * x, y), (x, 3 * y), (3 * x, 3 * y)]
+        return places
+
+
+class CenterCrop(GeometricStep):
+    """The central crop of `crop_size`, one number or (width, height)."""
+
+    def __init__(self, crop_size: int | Sequence[int]) -> None:
+        self.crop_size = _pair(crop_size, "CenterCrop: crop_size")
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+        width, height = self.crop_size
+        _check_fits("CenterCrop", width, height, frame)
+        frame.crop((frame.width - width) // 2, (frame.height - height) // 2, width, height)
+
+
+class ThreeCrop(GeometricStep):
+    """Three views along the long edge of the frame: its two ends, then the middle.
+
+    crop_size: one number or (width, height), as long as the frame's short edge.
+    """
+
+    def __init__(self, crop_size: int | Sequence[int]) -> None:
+        self.crop_size = _pair(crop_size, "ThreeCrop: crop_size")
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+        width, height = self.crop_size
+        _check_fits("ThreeCrop", width, height, frame)
+        if height == frame.height:
+            step = (frame.width - width) // 2
+            places = [(0, 0), (2 * step, 0), (step, 0)]
+        elif width == frame.width:
+            step = (frame.height - height) // 2
+            places = [(0, 0), (0, 2 * step), (0, step)]
+        else:
+            raise ValueError(
+                f"ThreeCrop: crop_size={width}x{height} is neither as high nor as wide as the "
+                f"frame, {frame.width}x{frame.height}; resize its short edge to the crop's first"
+            )
+        frame.crops = [(left, top, width, height, 0) for left, top in places]
+
+
+class TenCrop(GeometricStep):
+    """Ten views: the four corners and the centre, each followed by its mirror image."""
+
+    def __init__(self, crop_size: int | Sequence[int]) -> None:
+        self.crop_size = _pair(crop_size, "TenCrop: crop_size")
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+        width, height = self.crop_size
+        _check_fits("TenCrop", width, height, frame)
+        x, y = (frame.width - width) // 4, (frame.height - height) // 4
+        places = [(0, 0), (4 * x, 0), (0, 4 * y), (4 * x, 4 * y), (2 * x, 2 * y)]
+        frame.crops = [
+            (left, top, width, height, mirrored) for left, top in places for mirrored in (0, 1)
+        ]
+
+
+class Flip(GeometricStep):
+    """Mirror with probability flip_ratio.
+
+    flip_label_map: classes that a video mirrored left to right belongs to instead.
+    """
+
+    def __init__(
+        self,
+        flip_ratio: float = 0.5,
+        direction: str = "horizontal",
+        flip_label_map: Mapping[int, int] | None = None,
+    ) -> None:
+        if not 0 <= flip_ratio <= 1:
+            raise ValueError(f"Flip: flip_ratio={flip_ratio} is outside [0, 1]")
+        if direction not in ("horizontal", "vertical"):
+            raise ValueError(f"Flip: direction='{direction}' is neither horizontal nor vertical")
+        self.flip_ratio = flip_ratio
+        self.direction = direction
+        self.flip_label_map = {int(a): int(b) for a, b in (flip_label_map or {}).items()}
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+        if rng.random() >= self.flip_ratio:
+            return
+        if self.direction == "vertical":
+            frame.flip_vertical = not frame.flip_vertical
+            frame.crops = [
+                (left, frame.height - top - height, width, height, mirrored)
+                for left, top, width, height, mirrored in frame.crops
+            ]
+        elif frame.crops:
+            frame.crops = [(*crop[:4], 1 - crop[4]) for crop in frame.crops]
+        else:
+            frame.flip = not frame.flip
+
+
+class Pipeline:
+    """Named steps in order: geometric ones become the plan, the others work on pixels afterwards.
+
+    A step on pixels is called as `step(frames, rng)` with (F, H, W, C) uint8 and returns the same,
+    or is a transform of torchvision.transforms.v2. A step that is None is left out.
+    """
+
+    def __init__(self, steps: Mapping[str, Any]) -> None:
+        self.steps = {name: step for name, step in steps.items() if step is not None}
+        self.geometric: dict[str, GeometricStep] = {}
+        self.pixels: dict[str, Any] = {}
+        self.cutting: str | None = None  # the step that cuts several views
+        for name, step in self.steps.items():
+            if not callable(step):
+                raise ValueError(f"transform step '{name}' is {step!r}, which cannot be called")
+            if not isinstance(step, GeometricStep):
+                self.pixels[name] = step
+                continue
+            # Changes of colour commute with what is done while decoding; others may not.
+            late = [n for n, other in self.pixels.items() if is_torchvision(other)]
+            if late:
+                raise ValueError(
+                    f"transform step '{name}' comes after '{late[0]}' of torchvision, but is done "
+                    "while decoding; move it to the front, or use torchvision's counterpart"
+                )
+            if self.cutting and not isinstance(step, Flip):
+                raise ValueError(
+                    f"transform step '{name}' comes after '{self.cutting}', which cuts several "
+                    "views; only a Flip may follow it"
+                )
+            if isinstance(step, (ThreeCrop, TenCrop)):
+                self.cutting = name
+            self.geometric[name] = step
+
+    def plan(self, width: int, height: int, rng: np.random.Generator) -> Plan:
+        """The plan for a clip of `width` x `height` pixels."""
+        frame = Frame(width, height)
+        for step in self.geometric.values():
+            step(frame, rng)
+        return frame.plan()
+
+    def label(self, label: Any, plan: Plan) -> Any:
+        """The label of a clip cut by `plan`, a class or a row of K, after mirroring."""
+        if not plan.flip:
+            return label
+        for step in self.geometric.values():
+            if isinstance(step, Flip) and step.flip_label_map:
+                if np.ndim(label) == 0:
+                    return type(label)(step.flip_label_map.get(int(label), int(label)))
+                swapped = label.copy()
+                swapped[list(step.flip_label_map)] = 0
+                for old, new in step.flip_label_map.items():
+                    swapped[new] += label[old]
+                return swapped
+        return label
+
+    def finish(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The steps on pixels, for (F, H, W, C) uint8."""
+        for name, step in self.pixels.items():
+            size = frames.shape[1:3]
+            if is_torchvision(step):
+                frames = apply_torchvision(step, frames, rng)
+            else:
+                frames = step(frames, rng)
+            if frames.dtype != np.uint8 or frames.ndim != 4:
+                raise ValueError(
+                    f"transform step '{name}' gave {frames.dtype} of shape {frames.shape}; "
+                    "frames stay (F, H, W, C) uint8 and are normalised on the device"
+                )
+            if self.cutting and frames.shape[1:3] != size:
+                raise ValueError(
+                    f"transform step '{name}' changed the size of frames after '{self.cutting}' "
+                    "chose the places of several views; drop one of the two"
+                )
+        return frames

@@ -1,0 +1,93 @@
+"""What every decoder gives: an opened video whose frames are read by number."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from vidrec.data.video.geometry import Plan
+
+
+class VideoError(RuntimeError):
+    """A file that cannot be read right; the message names it and says why."""
+
+
+class Source(ABC):
+    """An opened video; a context manager that closes it.
+
+    name: the file, for messages.
+    num_frames: frames that can be read, counted from 0.
+    fps: mean frame rate, None where the source has no clock.
+    width, height: pixels as displayed, after any rotation.
+    num_channels: of the frames that are read.
+    """
+
+    name: str
+    num_frames: int
+    fps: float | None
+    width: int
+    height: int
+    num_channels: int = 3
+
+    def read(self, indices: Sequence[int], plan: Plan, out: np.ndarray | None = None) -> np.ndarray:
+        """Frames `indices` (any order, repeats allowed) cropped and scaled by `plan`.
+
+        Returns (F, h, w, C) uint8, C-contiguous; `out` where it is given.
+        """
+        shape = (len(indices), *plan.size, self.num_channels)
+        if out is None:
+            out = np.empty(shape, dtype=np.uint8)
+        elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise ValueError(f"out is {out.dtype} {out.shape}, not C-contiguous uint8 {shape}")
+        self._read(indices, [plan], [out])
+        return out
+
+    def read_many(self, indices: Sequence[int], plans: Sequence[Plan]) -> list[np.ndarray]:
+        """Decode once and cut every plan: one (F, h, w, C) array for each."""
+        outs = [
+            np.empty((len(indices), *plan.size, self.num_channels), dtype=np.uint8)
+            for plan in plans
+        ]
+        self._read(indices, plans, outs)
+        return outs
+
+    def _read(
+        self, indices: Sequence[int], plans: Sequence[Plan], outs: Sequence[np.ndarray]
+    ) -> None:
+        rows: dict[int, list[int]] = {}
+        for row, index in enumerate(np.asarray(indices).tolist()):
+            if not 0 <= index < self.num_frames:
+                raise IndexError(f"{self.name}: no frame {index}, it has {self.num_frames}")
+            rows.setdefault(index, []).append(row)
+        cutters = [self._cutter(plan) for plan in plans]
+        missing = set(rows)
+        for index, frame in self._frames(sorted(rows)):
+            first, *repeats = rows[index]
+            for cutter, out in zip(cutters, outs, strict=True):
+                cutter(frame, out[first])
+                for row in repeats:
+                    out[row] = out[first]
+            missing.discard(index)
+        if missing:
+            raise VideoError(
+                f"{self.name}: frame {min(missing)} of {self.num_frames} cannot be decoded"
+                f" ({len(missing)} of the {len(rows)} frames asked for are missing)"
+            )
+
+    @abstractmethod
+    def _frames(self, wanted: list[int]) -> Iterator[tuple[int, Any]]:
+        """(index, decoded frame) of each frame in `wanted`, sorted; the last of several counts."""
+
+    @abstractmethod
+    def _cutter(self, plan: Plan) -> Callable[[Any, np.ndarray], None]:
+        """What writes the plan's part of a decoded frame into an (h, w, C) array."""
+
+    def close(self) -> None:  # noqa: B027, not every source holds anything
+        """Release the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,187 @@
+"""From a decoded frame to the pixels a plan asks for: crop, scale, turn upright, mirror."""
+
+import av
+import numpy as np
+import torch
+from av.video.plane import VideoPlane
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from vidrec.data.video.geometry import Plan
+
+Box = tuple[float, float, float, float]  # left, top, width, height
+
+# Formats whose planes are cropped before they are scaled, and the format that is scaled to.
+_SCALED_FORMAT = {"yuv420p": "yuv422p", "yuvj420p": "yuvj422p"}
+
+
+class Cutter:
+    """Cuts one plan out of the frames of one video; used by one thread at a time.
+
+    `width` and `height` are what the plan was made for; the box follows a frame of another size.
+
+    Fast: the planes are cropped on the chroma grid (a box may move by up to one pixel) and scaled
+    to 4:2:2 before they become RGB. swscale has vector code for both steps, but not for scaling
+    straight to RGB, which takes twice as long and comes out further from an exact result.
+    Accurate: the whole frame becomes RGB first, then `cut`.
+    """
+
+    def __init__(self, plan: Plan, width: int, height: int, accurate: bool) -> None:
+        self.plan = plan
+        self.source_size = width, height
+        self.accurate = accurate
+        # A reformatter keeps its tables as long as sizes and formats stay: one for each step.
+        self._scale = VideoReformatter()
+        self._convert = VideoReformatter()
+        self._kind: tuple[int, int, str, int] | None = None  # of the last frame
+        self._part: _PlanesPart | None = None
+
+    def __call__(self, frame: av.VideoFrame, out: np.ndarray) -> None:
+        """Write the plan's part of `frame` into `out`, (h, w, 3) uint8."""
+        turns = quarter_turns(frame)
+        kind = frame.width, frame.height, frame.format.name, turns
+        if kind != self._kind:
+            self._kind = kind
+            self._prepare(*kind)
+        if self._part is None:
+            rgb = self._convert.reformat(frame, format="rgb24", threads=1)
+            pixels = cut(_pixels(rgb), self._box, self._size, self.accurate)
+        else:
+            scaled = self._scale.reformat(
+                self._part(frame),
+                width=self._size[1],
+                height=self._size[0],
+                format=_SCALED_FORMAT[frame.format.name],
+                interpolation=Interpolation.BILINEAR,
+                threads=1,
+            )
+            pixels = _pixels(self._convert.reformat(scaled, format="rgb24", threads=1))
+        place(np.rot90(pixels, turns) if turns else pixels, self.plan, out)
+
+    def _prepare(self, width: int, height: int, pixel_format: str, turns: int) -> None:
+        """The box and size in such a frame as it is stored, and the part of the planes to scale."""
+        shown = (width, height) if turns % 2 == 0 else (height, width)
+        box = fit_box(self.plan.box, self.source_size, shown)
+        self._box = _stored_box(box, turns, width, height)
+        self._size = self.plan.size if turns % 2 == 0 else self.plan.size[::-1]
+        unscaled = _whole(self._box) and (round(self._box[3]), round(self._box[2])) == self._size
+        fast = not (self.accurate or unscaled) and pixel_format in _SCALED_FORMAT
+        self._part = _PlanesPart(self._box, width, height, pixel_format) if fast else None
+
+
+class _PlanesPart:
+    """Crops 8-bit 4:2:0 frames of one size, into one buffer that the next frame overwrites."""
+
+    def __init__(self, box: Box, width: int, height: int, pixel_format: str) -> None:
+        left, right = _on_grid(box[0], box[2], width)
+        top, bottom = _on_grid(box[1], box[3], height)
+        self._whole_frame = (right - left, bottom - top) == (width, height)
+        if self._whole_frame:
+            return
+        left, right = _on_grid(box[0], box[2], width, step=2)
+        top, bottom = _on_grid(box[1], box[3], height, step=2)
+        fine = slice(top, bottom), slice(left, right)
+        coarse = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
+        self._frame = av.VideoFrame(right - left, bottom - top, pixel_format)
+        self._windows = fine, coarse, coarse
+        self._targets = [
+            plane_rows(plane)[: rows.stop - rows.start, : columns.stop - columns.start]
+            for plane, (rows, columns) in zip(self._frame.planes, self._windows, strict=True)
+        ]
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        if self._whole_frame:
+            return frame
+        for plane, target, window in zip(frame.planes, self._targets, self._windows, strict=True):
+            target[:] = plane_rows(plane)[window]
+        self._frame.colorspace = frame.colorspace
+        self._frame.color_range = frame.color_range
+        return self._frame
+
+
+def quarter_turns(frame: av.VideoFrame) -> int:
+    """How many quarters counter-clockwise set the frame upright."""
+    return round(frame.rotation / 90) % 4
+
+
+def cut(image: np.ndarray, box: Box, size: tuple[int, int], accurate: bool = True) -> np.ndarray:
+    """The part `box` of `image` (H, W, C) uint8, scaled by an antialiased bilinear filter.
+
+    A box of whole pixels after scaling but not before comes from resize-then-crop: if `accurate`,
+    the whole image is scaled and then cut. Other boxes are rounded to whole pixels.
+    """
+    height, width = size
+    if accurate and not _whole(box):
+        x, y = width / box[2], height / box[3]
+        scaled = box[0] * x, box[1] * y, image.shape[1] * x, image.shape[0] * y
+        if _whole(scaled):
+            left, top, full_width, full_height = (round(value) for value in scaled)
+            image = _resized(image, (full_height, full_width))
+            return image[top : top + height, left : left + width]
+    left, right = _on_grid(box[0], box[2], image.shape[1])
+    top, bottom = _on_grid(box[1], box[3], image.shape[0])
+    return _resized(image[top:bottom, left:right], size)
+
+
+def place(pixels: np.ndarray, plan: Plan, out: np.ndarray) -> None:
+    """Copy `pixels` (h, w, C) into `out`, mirrored as the plan says."""
+    if plan.flip_vertical:
+        pixels = pixels[::-1]
+    if plan.flip:  # numpy needs ten times as long for reversed pixels
+        source = torch.from_numpy(np.ascontiguousarray(pixels))
+        torch.from_numpy(out).copy_(source.flip(1))
+    else:
+        out[:] = pixels
+
+
+def fit_box(box: Box, planned: tuple[int, int], actual: tuple[int, int]) -> Box:
+    """A box planned for one (width, height) in a frame of another."""
+    if planned == actual:
+        return box
+    x, y = actual[0] / planned[0], actual[1] / planned[1]
+    return box[0] * x, box[1] * y, box[2] * x, box[3] * y
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if image.shape[:2] == size:
+        return image
+    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0)
+    resized = torch.nn.functional.interpolate(tensor, size=size, mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).numpy()
+
+
+def _stored_box(box: Box, turns: int, width: int, height: int) -> Box:
+    """A box of the displayed frame, in the stored one of `width` x `height`, `turns` back."""
+    left, top, w, h = box
+    match turns:
+        case 1:
+            return width - top - h, left, h, w
+        case 2:
+            return width - left - w, height - top - h, w, h
+        case 3:
+            return top, height - left - w, h, w
+    return box
+
+
+def _whole(values: tuple[float, ...]) -> bool:
+    return all(abs(value - round(value)) < 1e-4 for value in values)
+
+
+def _on_grid(start: float, length: float, limit: int, step: int = 1) -> tuple[int, int]:
+    """First and past-the-last pixel of an edge of a box, on multiples of `step` inside `limit`."""
+    cells = limit // step
+    first = min(max(round(start / step), 0), cells - 1)
+    last = min(max(round((start + length) / step), first + 1), cells)
+    return first * step, last * step
+
+
+def plane_rows(plane: VideoPlane) -> np.ndarray:
+    """The rows of a plane of bytes, each with its padding, without copying."""
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+
+
+def _pixels(frame: av.VideoFrame) -> np.ndarray:
+    """The pixels of an rgb24 frame, (H, W, 3), without copying."""
+    plane = frame.planes[0]
+    return np.ndarray(
+        (frame.height, frame.width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1)
+    )

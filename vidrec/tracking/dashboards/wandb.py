@@ -1,0 +1,172 @@
+"""A run in Weights & Biases, online or recorded for `wandb sync`."""
+
+import json
+import netrc
+import os
+import ssl
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from vidrec.config.schema import WandbConf, WandbMode
+from vidrec.files.atomic_write import whole_file
+from vidrec.tracking.dashboards.sender import sentence
+
+ANSWER_SECONDS = 5.0  # a server that says nothing for so long is not asked to take the run
+INIT_SECONDS = 20.0  # then the run is recorded offline
+FINISH_SECONDS = 120.0  # then what is not uploaded stays on disk
+FLUSH_SECONDS = 1.0  # rows that a killed machine may take with it
+ID, SENT = "wandb_id", "wandb_sent.json"
+
+
+def has_login(base_url: str) -> bool:
+    """Whether a key for the wandb server is in the environment or in ~/.netrc."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    try:
+        hosts = netrc.netrc(os.environ.get("NETRC")).hosts
+    except (OSError, netrc.NetrcParseError):
+        return False
+    # Keys saved before wandb moved its public server are under the older name.
+    return bool({urlsplit(base_url).netloc, "api.wandb.ai"} & hosts.keys())
+
+
+def check_answers(base_url: str) -> None:
+    """Raise OSError where the server cannot be reached or is silent.
+
+    wandb itself finds that out by waiting for INIT_SECONDS.
+    """
+    anyone = ssl.create_default_context()  # nothing is sent: whether to trust it is up to wandb
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    with suppress(urllib.error.HTTPError):  # is an answer
+        urllib.request.urlopen(base_url, timeout=ANSWER_SECONDS, context=anyone).close()
+
+
+def run_id(folder: Path) -> str:
+    """The id under which the runs of this folder continue one curve."""
+    path = folder / ID
+    if path.is_file() and (known := path.read_text().strip()):
+        return known
+    new = uuid.uuid4().hex[:12]
+    path.write_text(new + "\n")
+    return new
+
+
+def forget(folder: Path) -> None:
+    """The next run of this folder is a new one."""
+    for name in (ID, SENT):
+        (folder / name).unlink(missing_ok=True)
+
+
+def start(
+    folder: Path, conf: WandbConf, config: dict[str, Any], warn: Callable[[str], None]
+) -> "WandbDashboard | None":
+    """Start or continue the run of `folder`; None where that is not wanted or impossible.
+
+    `WandbMode.auto` follows the environment variable WANDB_MODE if it is set, else goes online with
+    a login and offline without. An online run that cannot reach its server is recorded offline:
+    `wandb sync` uploads it.
+
+    config: shown in the dashboard; warn: takes a sentence.
+    """
+    mode = WandbMode(conf.mode)
+    if mode is WandbMode.auto and (wanted := os.environ.get("WANDB_MODE")) in set(WandbMode):
+        mode = WandbMode(wanted)
+    if mode is WandbMode.disabled:
+        return None
+    try:
+        import wandb  # takes most of a second
+    except Exception as error:
+        warn(f"wandb cannot be imported, the run goes on without its dashboard: {error}")
+        return None
+    base_url = os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
+    login = has_login(base_url)
+    if mode is WandbMode.online and not login:
+        warn(
+            "runtime.wandb.mode=online without a login (WANDB_API_KEY or `wandb login`): "
+            "recording offline, `wandb sync` uploads it"
+        )
+    modes = ["online", "offline"] if login and mode is not WandbMode.offline else ["offline"]
+    for attempt in modes:
+        try:
+            if attempt == "online":
+                check_answers(base_url)
+            return WandbDashboard(_init(wandb, attempt, folder, conf, config), folder)
+        except Exception as error:
+            then = "recording offline" if attempt == "online" else "no dashboard"
+            warn(f"wandb did not start {attempt}, {then}: {sentence(error)}")
+            # Its background process would hold the run's id and refuse the next attempt.
+            with suppress(Exception):
+                wandb.teardown()
+    return None
+
+
+def _init(wandb: Any, mode: str, folder: Path, conf: WandbConf, config: dict[str, Any]) -> Any:
+    options: dict[str, Any] = {"console": "off", "silent": True, "init_timeout": INIT_SECONDS}
+    newer = {"finish_timeout": FINISH_SECONDS, "x_transaction_log_flush_interval": FLUSH_SECONDS}
+    known = type(wandb.Settings()).model_fields  # fewer in older versions
+    options |= {name: value for name, value in newer.items() if name in known}
+    run = wandb.init(
+        dir=str(folder),
+        mode=mode,
+        id=run_id(folder),
+        resume="allow",
+        name=folder.name[:128],  # what the server takes
+        project=conf.project,
+        entity=conf.entity,
+        group=conf.group,
+        tags=list(conf.tags),
+        config=config,
+        allow_val_change=True,
+        settings=wandb.Settings(**options),
+    )
+    # Ours goes back when a run resumes from an earlier checkpoint; wandb's own must not.
+    run.define_metric("step")
+    run.define_metric("*", step_metric="step")
+    return run
+
+
+class WandbDashboard:
+    """wandb cannot take rows back, so that a run which repeats steps does not send them again."""
+
+    def __init__(self, run: Any, folder: Path) -> None:
+        """run: of wandb; folder: the run's, which remembers what was sent."""
+        self.run = run
+        self._sent_file = folder / SENT
+        try:
+            self._sent: dict[str, int] = json.loads(self._sent_file.read_text())
+        except (OSError, ValueError):
+            self._sent = {}
+        offline = f"offline; `wandb sync {Path(run.dir).parent}` uploads it" if run.offline else ""
+        self.place = offline or run.url
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        kind = "val" if any(name.startswith("val/") for name in row) else "train"
+        if row["step"] <= self._sent.get(kind, -1):
+            return
+        self.run.log(dict(row))
+        self._sent[kind] = row["step"]
+        with whole_file(self._sent_file, "w", sync=False) as stream:
+            json.dump(self._sent, stream)
+
+    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]]) -> None: ...
+
+    def pictures(self, name: str, paths: Sequence[Path], captions: Sequence[str]) -> None:
+        import wandb
+
+        texts: list[str | None] = list(captions) or [None] * len(paths)
+        images = [wandb.Image(str(p), caption=t) for p, t in zip(paths, texts, strict=True)]
+        self.run.log({name: images})
+
+    def video(self, name: str, path: Path) -> None:
+        import wandb
+
+        self.run.log({name: wandb.Video(str(path), format="mp4")})
+
+    def finish(self, exit_code: int) -> None:
+        self.run.finish(exit_code=exit_code)

@@ -1,0 +1,291 @@
+"""What a run tells about itself: console, train.log, metrics.jsonl, a dashboard.
+
+Rank 0 speaks; on the other ranks every method is safe to call and silent.
+"""
+
+import fcntl
+import json
+import logging
+import math
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from vidrec.config.schema import DashboardName, RuntimeConf
+from vidrec.files.atomic_write import whole_file
+from vidrec.tracking.console import StatusLine, console_line
+from vidrec.tracking.dashboards import tensorboard, wandb
+from vidrec.tracking.dashboards.sender import Dashboard, Sender
+
+
+class RunLocked(RuntimeError):
+    """Another process is using the run directory."""
+
+
+class Run:
+    """The run in `folder`: its lock, its logs, its dashboard.
+
+    Writes `metrics.jsonl` (one object a line: `epoch`, `step`, then names such as `train/loss` and
+    `val/top1`), `train.log`, `config.yaml` (resolved), `changes.yaml` and what the dashboard keeps.
+    Raises RunLocked where another process runs in `folder`.
+
+    rank: of this process. config_text: the resolved configuration in YAML. changes: where it
+    differs from the recipe, key -> [there, here]; see `vidrec.config.recipe_diff`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        rank: int,
+        runtime: RuntimeConf,
+        config_text: str = "",
+        changes: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.rank = rank
+        self._num_epochs: int | None = None
+        self._num_steps: int | None = None
+        self._open = rank == 0
+        if not self._open:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(folder / "run.lock")
+        if runtime.resume == "never":
+            (folder / "metrics.jsonl").unlink(missing_ok=True)
+            wandb.forget(folder)
+            shutil.rmtree(folder / tensorboard.FOLDER, ignore_errors=True)
+        self._status = StatusLine(runtime.progress)
+        self._log = _open_log(folder / "train.log", self._status)
+        self._metrics = MetricsFile(folder / "metrics.jsonl")
+        if config_text:
+            (folder / "config.yaml").write_text(config_text, encoding="utf-8")
+        if changes is not None:
+            lines = [
+                f"{json.dumps(key)}: {json.dumps(list(values), default=str)}\n"
+                for key, values in changes.items()
+            ]
+            text = "".join(["# key: [value of the recipe, value of this run]\n", *lines])
+            (folder / "changes.yaml").write_text(text, encoding="utf-8")
+        self._dashboard = self._start_dashboard(runtime, config_text, changes or {})
+
+    def begin(self, num_epochs: int, num_steps: int) -> None:
+        """Say how many epochs and optimizer steps the whole run has, for the console."""
+        self._num_epochs, self._num_steps = num_epochs, num_steps
+
+    def log(self, row: Mapping[str, float], *, epoch: float, step: int) -> None:
+        """Record a row of numbers in metrics.jsonl, on the console and in wandb.
+
+        epoch: counted from 1; step: optimizer steps done since the start of the run.
+        """
+        if not self._open:
+            return
+        full = {"epoch": epoch, "step": step, **row}
+        self._metrics.write(full)
+        self.info(console_line(row, epoch, step, self._num_epochs, self._num_steps))
+        self._show(lambda dashboard: dashboard.log(full))
+
+    def rewind(self, step: int, *, validated: bool = True) -> None:
+        """Forget the rows that a run resumed after `step` writes again; 0 forgets all.
+
+        validated: whether a validation that belongs after `step` is over; else its row goes too.
+        """
+        if self._open:
+            rows = self._metrics.rewind(step, validated)
+            # Where all rows of `step` stay, none of them has to be shown again.
+            again = [] if validated else [row for row in rows if row["step"] == step]
+            self._show(lambda dashboard: dashboard.rewind(step, again))
+
+    def info(self, text: str) -> None:
+        if self._open:
+            self._log.info(text)
+
+    def warn(self, text: str, *, every_rank: bool = False) -> None:
+        """Warn on rank 0; with `every_rank` (what only one rank knows) on whichever rank calls."""
+        if self._open:
+            self._log.warning(text)
+        elif every_rank:
+            print(f"rank {self.rank}: warning: {text}", file=sys.stderr, flush=True)
+
+    def progress(self, done: int, total: int, label: str = "evaluating") -> None:
+        """Redraw the status line at the bottom of a terminal; elsewhere nothing."""
+        if self._open:
+            self._status.show(done, total, label)
+
+    def picture(self, name: str, *paths: Path, captions: Sequence[str] = ()) -> None:
+        """Show picture files in the dashboard as one list under `name`; captions: one each."""
+        if self._open:
+            self._show(lambda dashboard: dashboard.pictures(name, paths, captions))
+
+    def video(self, name: str, path: Path) -> None:
+        """Show an mp4 file in the dashboard under `name`."""
+        if self._open:
+            self._show(lambda dashboard: dashboard.video(name, path))
+
+    def finish(self, exit_code: int = 0) -> None:
+        """Close everything; an exception on its way out is written to train.log too."""
+        if not self._open:
+            return
+        self._open = False
+        self._status.clear()
+        if self._dashboard:
+            self._dashboard.finish(exit_code)
+        self._metrics.close()
+        _close_log(self._log, sys.exc_info() if exit_code else None)
+        self._lock.close()
+
+    def _show(self, call: Callable[[Dashboard], None]) -> None:
+        if self._dashboard:
+            self._dashboard.send(call)
+
+    def _start_dashboard(
+        self, runtime: RuntimeConf, config_text: str, changes: Mapping[str, Sequence[Any]]
+    ) -> Sender | None:
+        config: dict[str, Any] = yaml.safe_load(config_text) or {}
+        if changes:
+            config["changes"] = {key: f"{there} → {here}" for key, (there, here) in changes.items()}
+        name = DashboardName(runtime.dashboard)
+        dashboard: Dashboard | None = None
+        if name is DashboardName.wandb:
+            dashboard = wandb.start(self.folder, runtime.wandb, config, self.warn)
+        elif name is DashboardName.tensorboard:
+            dashboard = tensorboard.start(self.folder, config, config_text, self.warn)
+        if dashboard is None:
+            return None
+        self.info(f"{name}: {dashboard.place}")
+        return Sender(name, dashboard, self.warn)
+
+
+class MetricsFile:
+    """metrics.jsonl, appended line by line; opening it drops a line that a crash cut off."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.is_file():
+            self._keep(math.inf, True)
+        self._stream = path.open("a", encoding="utf-8")
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append one object. Values that JSON does not know (NaN, infinity) become null."""
+        plain = {
+            name: value.item() if hasattr(value, "item") else value for name, value in row.items()
+        }
+        finite = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in plain.items()
+        }
+        try:
+            self._stream.write(json.dumps(finite) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise OSError(f"{self.path} could not be written: {error.strerror}") from error
+
+    def rewind(self, step: int, validated: bool = True) -> list[dict[str, Any]]:
+        """Drop the rows after `step`, in one atomic replacement of the file; those that stay.
+
+        Where it is not validated yet, rows of `step` itself with names such as `val/top1` go too.
+        """
+        self._stream.close()
+        kept = self._keep(step, validated)
+        self._stream = self.path.open("a", encoding="utf-8")
+        return [json.loads(line) for line in kept]
+
+    def close(self) -> None:
+        with suppress(OSError):  # of a row that `write` has failed with
+            self._stream.close()
+
+    def _keep(self, last_step: float, validated: bool) -> list[str]:
+        def stays(line: str) -> bool:
+            row = json.loads(line)
+            is_score = any(name.startswith("val/") for name in row)
+            return row["step"] < last_step or (
+                row["step"] == last_step and (validated or not is_score)
+            )
+
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and stays(line)]
+        if len(kept) == len(lines):
+            return kept
+        with whole_file(self.path, "w") as stream:
+            stream.writelines(kept)
+        return kept
+
+
+class _Lines(logging.Formatter):
+    """Plain lines; those above information name their level."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.levelno <= logging.INFO:
+            return text
+        return text.replace(record.message, f"{record.levelname.lower()}: {record.message}", 1)
+
+
+class _Console(logging.Handler):
+    """Standard output as it is now, above the status line."""
+
+    def __init__(self, status: StatusLine) -> None:
+        super().__init__()
+        self.status = status
+        self.setFormatter(_Lines("%(asctime)s %(message)s", "%H:%M:%S"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.status.clear()
+            print(self.format(record), flush=True)
+        except Exception:
+            self.handleError(record)
+
+
+def _open_log(path: Path, status: StatusLine) -> logging.Logger:
+    """The logger of the package, whose lines go to the console and to `path`."""
+    log = logging.getLogger("vidrec")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(_Lines("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.addHandler(_Console(status))
+    log.addHandler(file)
+    return log
+
+
+def _close_log(log: logging.Logger, error: Any) -> None:
+    """Detach the handlers; `error` goes to the file alone, for Python itself prints it."""
+    for handler in list(log.handlers):
+        if isinstance(handler, logging.FileHandler) and error and error[0]:
+            handler.handle(
+                log.makeRecord(log.name, logging.ERROR, "", 0, "the run stopped", (), error)
+            )
+        log.removeHandler(handler)
+        handler.close()
+    log.propagate = True
+
+
+def _lock(path: Path) -> IO[str]:
+    """Hold `path` until it is closed or the process ends, however it ends.
+
+    A record lock (lockf): forked loader workers that outlive a killed run do not hold it.
+    """
+    stream = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        stream.seek(0)
+        holder = stream.read().strip() or "another process"
+        stream.close()
+        raise RunLocked(
+            f"{path.parent} is in use by {holder}; wait for it, end it, "
+            "or choose another folder with hydra.run.dir=..."
+        ) from None
+    except OSError as error:  # a file system without locks
+        print(f"warning: {path} cannot be locked: {error}", file=sys.stderr, flush=True)
+    stream.truncate(0)
+    stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    stream.flush()
+    return stream

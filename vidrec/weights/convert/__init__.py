@@ -1,0 +1,179 @@
+"""Names and shapes of published weights made those of our nets, by pure functions.
+
+Every converter is a function `(state, wanted) -> state` of named tensors, where `wanted` gives the
+shapes of the net's own tensors by name. A new format is one more function in `NAMES` or `SHAPES`;
+which one a file needs is found by trying them all on shapes alone (`find_conversion`).
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from vidrec.weights.convert.containers import find_tensors
+from vidrec.weights.convert.images import (
+    dense_layers,
+    divided,
+    plain_resnet,
+    resnet_modules,
+    swin,
+    swin_stages,
+    timm_swin,
+    vit,
+    vit_divided,
+)
+from vidrec.weights.convert.names import Converter, Shapes, State, pairs, renamed
+from vidrec.weights.convert.pyslowfast import caffe2, pyslowfast, pytorchvideo
+from vidrec.weights.convert.shapes import SHAPES
+from vidrec.weights.convert.video import (
+    clip,
+    mobileone_folded,
+    timesformer,
+    torchvision_mvit,
+    torchvision_swin,
+    uniformer,
+    video_resnet,
+    videomae,
+)
+
+__all__ = [
+    "BACKBONE",
+    "NAMES",
+    "SHAPES",
+    "Conversion",
+    "find_conversion",
+    "find_tensors",
+    "reshape",
+]
+
+BACKBONE = "backbone."
+
+# Leading parts of names that wrappers add and that nets of ours may not have.
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "encoder.", BACKBONE)
+
+# Names inside modules that wrap a layer, which files of the layer itself have not: temporal shift
+# and interlacing, blocks with something after them, separated channels.
+_WRAPPERS = re.compile(r"\.(net2?|block)(?=\.)|(?<=\bconv2)\.0(?=\.(conv|bn)\.)")
+
+
+def as_they_are(state: State, wanted: Shapes) -> State:
+    """Our own names, MMAction2's and those of wrapped torchvision and timm networks."""
+    return state
+
+
+NAMES: tuple[Converter, ...] = (
+    as_they_are,
+    resnet_modules,
+    plain_resnet,
+    dense_layers,
+    swin_stages,
+    swin,
+    timm_swin,
+    vit,
+    vit_divided,
+    divided,
+    torchvision_swin,
+    torchvision_mvit,
+    video_resnet,
+    videomae,
+    timesformer,
+    uniformer,
+    clip,
+    pyslowfast,
+    caffe2,
+    pytorchvideo,
+    mobileone_folded,
+)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One way to read a file's names: a prefix taken off, a converter, a prefix put on."""
+
+    strip: str = ""
+    names: Converter = as_they_are
+    add: str = ""
+
+    def __call__(self, state: State, wanted: Shapes) -> State:
+        state = self.stripped(state)
+        inside = {name.removeprefix(self.add): shape for name, shape in wanted.items()}
+        state = into_wrappers(self.names(state, inside), inside)
+        return renamed(state, self._added)
+
+    def stripped(self, state: State) -> State:
+        return renamed(state, lambda name: name.removeprefix(self.strip))
+
+    def _added(self, name: str) -> str:
+        is_head = re.match(r"(cls_head|roi_head|neck)\.", name)
+        return name if is_head else self.add + name.removeprefix(self.add)
+
+    def __str__(self) -> str:
+        parts = [f"-{self.strip}"] if self.strip else []
+        parts += [self.names.__name__] if self.names is not as_they_are else []
+        parts += [f"+{self.add}"] if self.add else []
+        return " ".join(parts)
+
+
+def into_wrappers(state: State, wanted: Shapes) -> State:
+    """Names with and without the modules that wrap a layer: `conv1.conv.net.weight`."""
+    plain: dict[str, list[str]] = {}
+    for name in wanted:
+        if name not in state:
+            plain.setdefault(_WRAPPERS.sub("", name), []).append(name)
+
+    def rename(name: str) -> str:
+        if name in wanted:
+            return name
+        places = plain.get(_WRAPPERS.sub("", name), [])
+        return places[0] if len(places) == 1 else name
+
+    return renamed(state, rename)
+
+
+def reshape(state: State, wanted: Shapes) -> State:
+    """`state` with the tensors of wanted names that come in another layout brought to the net's."""
+    for converter in SHAPES:
+        state = converter(state, wanted)
+    return state
+
+
+def find_conversion(state: State, wanted: Shapes) -> Conversion:
+    """The conversion after which most of `wanted` is there by name and shape.
+
+    Of several, the one that uses more of the file: others copy or make up what it has. One costs
+    nothing to try: it runs on tensors without data.
+    """
+    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
+    best, most = Conversion(), (-1, -1)
+    for conversion in _conversions(shapes, wanted):
+        converted = conversion(shapes, wanted)
+        fitting = pairs(reshape(converted, wanted), wanted)
+        matches = [name for name, given in fitting if tuple(given.shape) == wanted[name]]
+        score = len(matches), len({id(converted[name]) for name in matches})
+        if score > most:
+            best, most = conversion, score
+        if most == (len(wanted), len(wanted)):
+            break
+    return best
+
+
+def _conversions(state: State, wanted: Shapes) -> Iterator[Conversion]:
+    adds = ["", BACKBONE] if any(name.startswith(BACKBONE) for name in wanted) else [""]
+    inside = {name.removeprefix(BACKBONE): shape for name, shape in wanted.items()}
+    for strip in _prefixes(state):
+        stripped = Conversion(strip).stripped(state)
+        for names in NAMES:
+            found = names(stripped, inside)
+            # Most converters find nothing in a file that is theirs.
+            if names is as_they_are or (found and found.keys() != stripped.keys()):
+                yield from (Conversion(strip, names, add) for add in adds)
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    found = [""]
+    for prefix in found:
+        for more in _PREFIXES:
+            if any(name.startswith(prefix + more) for name in names):
+                found.append(prefix + more)  # the loop goes on to what follows it
+    return found

@@ -1,0 +1,352 @@
+"""Finding, opening and loading weights: `load_weights(net, source)`.
+
+A source is a path, a URL, `zoo://STEM`, `torchvision://NAME` or `timm://NAME`. Files are opened
+without executing anything in them (`vidrec.files.safe_pickle`), brought into the net's names and
+shapes (`vidrec.weights.convert`), and loaded whole or not at all; the report says what went where.
+"""
+
+import difflib
+import hashlib
+import http.client
+import os
+import pickle
+import re
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from vidrec.files import safe_pickle
+from vidrec.files.atomic_write import whole_file
+from vidrec.weights import torchscript, zoo
+from vidrec.weights.convert import BACKBONE, find_conversion, find_tensors, reshape
+
+_FROM_SCRATCH = "give a file's path as model.weights, or model.weights=null to train from scratch"
+
+
+@dataclass
+class Report:
+    """What became of the tensors of a file and of those of the net."""
+
+    source: str
+    conversion: str = ""  # how names were converted; empty when they were the net's own
+    loaded: list[str] = field(default_factory=list)  # names in the net, with those reshaped
+    reshaped: list[str] = field(default_factory=list)  # with both shapes
+    computed: list[str] = field(default_factory=list)  # from several tensors of the file, or zeros
+    missing: list[str] = field(default_factory=list)  # names in the net, left as they were
+    differing: list[str] = field(default_factory=list)  # of one name but another shape: not loaded
+    kept: list[str] = field(default_factory=list)  # the same of constants, which the net computes
+    unused: list[str] = field(default_factory=list)  # names in the file that the net has not
+    backbone: float = 0.0  # fraction of the backbone's tensors that were loaded
+
+    def __str__(self) -> str:
+        total = len(self.loaded) + len(self.missing)
+        how = f" ({self.conversion})" if self.conversion else ""
+        lines = [
+            f"{self.source}{how}: {len(self.loaded)} of {total} tensors loaded, "
+            f"{100 * self.backbone:.1f} % of the backbone"
+        ]
+        for kind in ("reshaped", "computed", "missing", "differing", "kept", "unused"):
+            if names := getattr(self, kind):
+                lines.append(f"  {kind} {len(names)}: {_some(names)}")
+        return "\n".join(lines)
+
+
+def load_weights(
+    net: nn.Module,
+    source: str | os.PathLike[str],
+    *,
+    min_backbone: float = 0.95,
+    backbone_only: bool = False,
+    averaged: bool = True,
+) -> Report:
+    """Load what matches by name and shape; ValueError, and an untouched net, when too little does.
+
+    min_backbone: fraction of the backbone's tensors that must be loaded (of all, in a net without).
+    backbone_only: leave the head as it is even where it would fit.
+    averaged: prefer the moving average of the weights where a checkpoint has both.
+    """
+    state = read_weights(source, averaged=averaged)
+    own = {name: t for name, t in net.state_dict().items() if isinstance(t, Tensor)}
+    in_backbone = {name: t for name, t in own.items() if name.startswith(BACKBONE)}
+    if backbone_only and in_backbone:
+        own = in_backbone
+    constants = _constants(net)
+    report, new = _match(str(source), state, own, constants)
+    required = [name for name in in_backbone or own if _counts(name) and name not in constants]
+    absent = [name for name in required if name not in new]
+    report.backbone = 1 - len(absent) / max(1, len(required))
+    if report.backbone < min_backbone:
+        differing = f"; differing {_some(report.differing, 3)}" if report.differing else ""
+        raise ValueError(
+            f"{source} matches {100 * report.backbone:.1f} % of the net's backbone, less than "
+            f"model.min_backbone={min_backbone}: missing {_some(absent, 5)}{differing}; the file "
+            f"has {_some(list(state), 5)}; model.min_backbone=0 loads what matches all the same"
+        )
+    net.load_state_dict(new, strict=False)
+    return report
+
+
+def _constants(net: nn.Module) -> set[str]:
+    """Buffers that follow from the architecture: indices, masks, fixed position embeddings."""
+    parameters = {name for name, _ in net.named_parameters(remove_duplicate=False)}
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    return {n for n in net.state_dict() if n not in parameters and not n.endswith(statistics)}
+
+
+def _match(
+    source: str, state: dict[str, Tensor], own: dict[str, Tensor], constants: set[str]
+) -> tuple[Report, dict[str, Tensor]]:
+    """What goes where, and the tensors to load by the net's names."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    conversion = find_conversion(state, wanted)
+    renamed = conversion(state, wanted)
+    file_names = {id(tensor): name for name, tensor in state.items()}
+    report = Report(source, str(conversion))
+    new: dict[str, Tensor] = {}
+    for name, tensor in reshape(renamed, wanted).items():
+        if name not in own:
+            if _counts(name):
+                report.unused.append(file_names.get(id(tensor), name))
+            continue
+        if name in constants:
+            tensor = renamed[name]  # one of another size would only be worse than the net's own
+        if not _fits(tensor, own[name]):
+            both = f"{_describe(tensor)}, in the net {_describe(own[name])}"
+            (report.kept if name in constants else report.differing).append(f"{name} {both}")
+            continue
+        new[name] = tensor
+        if id(renamed[name]) not in file_names:
+            report.computed.append(name)
+        elif tensor is not renamed[name]:
+            report.reshaped.append(f"{name} {_describe(renamed[name])} -> {_describe(tensor)}")
+    report.loaded = [name for name in own if name in new and _counts(name)]
+    absent = [name for name in own if name not in new and _counts(name)]
+    report.missing = [name for name in absent if name not in constants]
+    return report, new
+
+
+def read_weights(source: str | os.PathLike[str], *, averaged: bool = True) -> dict[str, Tensor]:
+    """The named tensors of a source as its file names them, on the CPU."""
+    source = str(source)
+    scheme, separator, rest = source.partition("://")
+    if separator and scheme == "timm":
+        return _timm(rest)
+    if separator and scheme == "torchvision":
+        path = download(_torchvision_url(rest))
+    elif separator and scheme == "zoo":
+        path = download(zoo.weights_url(rest))
+    elif separator and scheme in ("http", "https"):
+        path = download(source)
+    elif separator and scheme == "file":
+        path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(source).path))
+    elif separator:
+        raise ValueError(
+            f"model.weights={source}: unknown kind '{scheme}://'; there are paths, http://, "
+            "https://, file://, zoo://, torchvision:// and timm://"
+        )
+    else:
+        path = Path(source).expanduser()
+    state = find_tensors(open_checkpoint(path), averaged)
+    if not state:
+        raise ValueError(f"{path} holds no named tensors; expected a state_dict or a checkpoint")
+    return state
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> Any:
+    """The content of a file of torch.save (either format), safetensors or pickle, as plain data.
+
+    Nothing in the file is executed. ValueError, in a sentence, for what is not such a file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        inside = sorted(p.name for p in path.iterdir() if p.suffix in (".pt", ".pth"))
+        raise ValueError(f"{path} is a folder, not a checkpoint; it has {_some(inside) or 'none'}")
+    if not path.is_file():
+        folder = path.parent
+        beside = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+        near = difflib.get_close_matches(path.name, beside, n=1)
+        hint = f"did you mean {near[0]}" if near else _FROM_SCRATCH
+        raise ValueError(f"there is no file {path}; {hint}")
+    with path.open("rb") as file:
+        head = file.read(512)
+    if reason := _not_a_checkpoint(head):
+        raise ValueError(f"{path} {reason}")
+    try:
+        return _open(path, head)
+    except safe_pickle.UnsafePickle as error:
+        raise ValueError(
+            f"{path} was not opened: it names {error}, a Python object that is not data and could "
+            "run code; have its author save the state_dict alone"
+        ) from None
+    except Exception as error:  # damaged files fail anywhere in the reader
+        first_line = (str(error).splitlines() or [""])[0][:200]
+        raise ValueError(
+            f"{path} is truncated or corrupt ({type(error).__name__}: {first_line}); "
+            "delete it and fetch it again"
+        ) from None
+
+
+def _open(path: Path, head: bytes) -> Any:
+    if _is_safetensors(head):
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    is_zip = head.startswith(b"PK")
+    if is_zip and torchscript.is_program(path):
+        return torchscript.load(path)
+    if not is_zip and torch.serialization.MAGIC_NUMBER.to_bytes(10, "little") not in head[:32]:
+        with path.open("rb") as file:
+            return safe_pickle.load(file, encoding="latin1")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except RuntimeError:
+        # Damaged, or a tar archive: the reader below must not see these, as it would hand them to
+        # code that does not unpickle with our restrictions.
+        raise
+    except (pickle.UnpicklingError, ValueError, TypeError, AttributeError):
+        # More than tensors: read with the restricted unpickler in place of pickle.
+        return torch.load(
+            path,
+            map_location="cpu",
+            weights_only=False,
+            pickle_module=unpickle,
+            encoding="latin1",
+        )
+
+
+def _is_safetensors(head: bytes) -> bool:
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
+
+
+def _not_a_checkpoint(head: bytes) -> str | None:
+    """Why a file that begins like this is no checkpoint; None when it may be one."""
+    if head.startswith((b"PK", b"\x80")) or _is_safetensors(head):
+        return None
+    if not head:
+        return "is empty; delete it and fetch it again"
+    if head.lstrip().startswith(b"<"):
+        return "is a web page, not a checkpoint: its address answered with an error or a login"
+    if head.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the file itself; fetch that with `git lfs pull`"
+    return f"is not a checkpoint: it begins with {head[:16]!r}"
+
+
+def download(url: str) -> Path:
+    """The file of a URL in torch.hub's cache, fetched when it is not there yet.
+
+    It appears there whole or not at all. A name that ends in `-` and 8 or more hex digits, as
+    published ones do, is checked against the file's SHA-256.
+    """
+    name = Path(urllib.parse.urlsplit(url).path).name
+    digest = re.search(r"-([0-9a-f]{8,64})\.[a-z.]+$", name)
+    if digest is None:
+        # Different servers have files called model.pth.
+        name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}_{name or 'weights'}"
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if path.is_file():
+        return path
+    with whole_file(path) as file:  # several ranks may be at it
+        found = _fetch(url, file, name)
+        if digest and not found.startswith(digest[1]):
+            raise ValueError(
+                f"{url} gave a file whose SHA-256 begins with {found[:8]}, not with the "
+                f"{digest[1]} of its name: try again, or {_FROM_SCRATCH}"
+            )
+    return path
+
+
+def _fetch(url: str, file: IO[bytes], name: str) -> str:
+    """Copy what `url` answers into `file`; returns the SHA-256 in hex."""
+    sha = hashlib.sha256()
+    done = 0
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "vidrec"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            size = int(answer.headers.get("Content-Length") or 0)
+            bar = tqdm(total=size or None, unit="B", unit_scale=True, desc=name, disable=None)
+            with bar:
+                while chunk := answer.read(1 << 20):
+                    if not done and (reason := _not_a_checkpoint(chunk[:512])):
+                        raise ValueError(f"what {url} answers {reason}; {_FROM_SCRATCH}")
+                    file.write(chunk)
+                    sha.update(chunk)
+                    done += len(chunk)
+                    bar.update(len(chunk))
+        if done < max(size, 1):
+            raise ConnectionError(f"the answer ended after {done} of {size} bytes")
+    except (OSError, http.client.HTTPException) as error:  # OSError: urllib's too, and a full disk
+        why = str(error).removeprefix("<urlopen error ").removesuffix(">")
+        raise ValueError(f"cannot download {url} ({why}); {_FROM_SCRATCH}") from error
+    return sha.hexdigest()
+
+
+def _torchvision_url(name: str) -> str:
+    """The URL of `NAME` or `NAME.WEIGHTS`; without WEIGHTS the first published, IMAGENET1K_V1.
+
+    >>> _torchvision_url("resnet50").rsplit("/", 1)[1]
+    'resnet50-0676ba61.pth'
+    """
+    from torchvision.models import get_model_weights, list_models
+
+    name, _, tag = name.partition(".")
+    if name not in (known := list_models()):
+        near = difflib.get_close_matches(name, known, n=3) or known
+        raise ValueError(f"torchvision has no model '{name}'; did you mean {_some(near)}?")
+    published = {weights.name: weights for weights in get_model_weights(name)}
+    tag = tag.upper() or next(iter(published), "")
+    if tag not in published:
+        have = _some(list(published)) or "none"
+        raise ValueError(f"torchvision://{name} has no weights '{tag}', it has {have}")
+    return published[tag].url
+
+
+def _timm(name: str) -> dict[str, Tensor]:
+    """The tensors of a pretrained timm model, with timm's own conversions applied."""
+    import timm
+
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3)
+        raise ValueError(f"timm has no model '{name}'; did you mean {_some(near)}?")
+    try:
+        return timm.create_model(name, pretrained=True).state_dict()
+    except Exception as error:  # the hub client has errors of its own
+        first_line = (str(error).splitlines() or [""])[0][:200]
+        raise ValueError(
+            f"cannot get the weights of timm://{name} ({type(error).__name__}: {first_line}); "
+            f"{_FROM_SCRATCH}"
+        ) from error
+
+
+def publish(checkpoint: str | os.PathLike[str], target: str, *, averaged: bool = True) -> Path:
+    """Write a checkpoint's weights alone to `{target}-{8 digits of its SHA-256}.pth`."""
+    state = {name: t.clone() for name, t in read_weights(checkpoint, averaged=averaged).items()}
+    part = Path(f"{target}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"state_dict": state}, part)
+    with part.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return part.rename(f"{target}-{digest[:8]}.pth")
+
+
+def _counts(name: str) -> bool:
+    return not name.endswith("num_batches_tracked")  # says nothing about the weights
+
+
+def _fits(tensor: Tensor, own: Tensor) -> bool:
+    return tensor.shape == own.shape and tensor.is_floating_point() == own.is_floating_point()
+
+
+def _describe(tensor: Tensor) -> str:
+    kind = "" if tensor.is_floating_point() else f" {tensor.dtype}"
+    return f"{tuple(tensor.shape)}{kind}"
+
+
+def _some(names: list[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -39,8 +39,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from vidrec.build import build_loss, build_net
 from vidrec.commands.train_run import channels_last
+from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient
-from vidrec.config.schema import Precision, TrainConf, conf_dir, register
+from vidrec.config.schema import Precision, TrainConf
 from vidrec.config.validation import check
 from vidrec.engine.evaluate import autocast
 

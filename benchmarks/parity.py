@@ -35,8 +35,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.parity_detection import evaluated, prepare, training_batch
 from benchmarks.parity_localization import DROPPED, compare_localizer
 from vidrec.build import build_loss, build_net
+from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient
-from vidrec.config.schema import conf_dir, register
 from vidrec.config.validation import ConfigError, check
 from vidrec.models.detector import FastRCNN
 from vidrec.models.recognizer import average_views

@@ -10,7 +10,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
 from vidrec.commands import bank_run as bank
-from vidrec.config.schema import BankConf, conf_dir, register, validation
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
+from vidrec.config.schema import BankConf
 from vidrec.data.boxes.feature_bank import FeatureBank
 from vidrec.data.collate import collate
 from vidrec.data.synthetic.shapes_ava import write_shapes_ava

@@ -1,8 +1,8 @@
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from vidrec.config.compose import conf_dir, register
 from vidrec.config.recipe_diff import changes
-from vidrec.config.schema import conf_dir, register
 
 register()
 EXPERIMENT = "tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb"

@@ -7,8 +7,10 @@ from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
 from vidrec.commands.export_run import export_run, run_file
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient
-from vidrec.config.schema import ExportConf, conf_dir, register, validation
+from vidrec.config.schema import ExportConf
 
 SMALL = {
     "tsn": ["model.net.backbone.depth=18", "model.net.cls_head.in_channels=512"],
@@ -115,6 +117,8 @@ def test_what_is_missing_for_onnx_is_named(monkeypatch):
 
 
 def test_a_program_that_differs_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr("vidrec.commands.export_run.run_file", lambda path, video: torch.zeros(len(video), 8))
+    monkeypatch.setattr(
+        "vidrec.commands.export_run.run_file", lambda path, video: torch.zeros(len(video), 8)
+    )
     with pytest.raises(ValueError, match="do not use it"):
         export_run(configuration("tsn", f"out={tmp_path}/model.pt2"))

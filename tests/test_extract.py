@@ -11,7 +11,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
 from vidrec.commands.extract_run import Windows, extract_run, find_videos
-from vidrec.config.schema import ExtractConf, conf_dir, register, validation
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
+from vidrec.config.schema import ExtractConf
 from vidrec.data.synthetic.shapes import write_motions
 from vidrec.data.video.pyav import VideoReader
 

@@ -16,7 +16,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from vidrec.config.schema import TrainConf, conf_dir, register, validation
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
+from vidrec.config.schema import TrainConf
 
 CLASSES: dict[str, dict[str, Any]] = {"BACKBONES": {}, "HEADS": {}, "NECKS": {}, "WEIGHTS": {}}
 for path in sorted(Path(__file__).parent.glob("published_*.py")):

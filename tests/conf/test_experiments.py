@@ -21,7 +21,8 @@ from recipes import (
 )
 
 from vidrec import build
-from vidrec.config.schema import TrainConf, conf_dir
+from vidrec.config.compose import conf_dir
+from vidrec.config.schema import TrainConf
 
 STEMS = sorted(path.stem for path in Path(conf_dir(), "experiment").glob("*.yaml"))
 GOLDEN = Path(__file__).parents[1] / "golden" / "recognition_recipes.json.gz"

@@ -5,8 +5,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient
-from vidrec.config.schema import conf_dir, register, validation
 from vidrec.data.clips.sampling import DenseSampleFrames, SampleFrames
 from vidrec.data.transforms.geometric import Flip, MultiScaleCrop, Resize
 

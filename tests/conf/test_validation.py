@@ -8,8 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient, wrong_choice
-from vidrec.config.schema import conf_dir, register, validation
 
 KINETICS = ["model=tsn", "data=kinetics400"]
 

@@ -69,7 +69,9 @@ def test_a_part_of_the_records_is_that_part_of_the_rows(multi_label):
 
 
 def test_a_large_shuffle_moves_every_row(monkeypatch):
-    monkeypatch.setattr("vidrec.data.clips.records._GATHERED", 7)  # several pieces, the last one shorter
+    monkeypatch.setattr(
+        "vidrec.data.clips.records._GATHERED", 7
+    )  # several pieces, the last one shorter
     paths = ["x" * (i % 11) + str(i) for i in range(100)]
     order = np.random.default_rng(0).permutation(100)
     shuffled = Records.pack(paths, range(100)).take(order)

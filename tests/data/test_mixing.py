@@ -7,8 +7,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient
-from vidrec.config.schema import conf_dir, register, validation
 from vidrec.data.transforms.mixing import Cutmix, Mixup, OneOf, soft_labels
 
 LEVELS = torch.tensor([0.0, 30.0, 90.0, 210.0])

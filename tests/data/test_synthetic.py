@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from vidrec.data.synthetic import shapes
 from vidrec.data.synthetic.shapes import (
     MOTIONS,
     SHAPES,
@@ -18,7 +19,6 @@ from vidrec.data.synthetic.shapes import (
     write_motions,
     write_shapes,
 )
-from vidrec.data.synthetic import shapes
 
 
 def rng(seed=0):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vidrec.data.transforms import geometric as transforms
 from vidrec.data.transforms.geometric import (
     CenterCrop,
     Flip,
@@ -26,7 +27,6 @@ from vidrec.data.transforms.geometric import (
     TenCrop,
     ThreeCrop,
 )
-from vidrec.data.transforms import geometric as transforms
 from vidrec.data.transforms.photometric import ColorJitter
 
 GOLDEN = json.loads(

@@ -15,7 +15,9 @@ from hydra.core.global_hydra import GlobalHydra
 from torch import nn
 
 from vidrec import build
-from vidrec.config.schema import ParamRule, conf_dir, register, validation
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
+from vidrec.config.schema import ParamRule
 from vidrec.engine.optim import layers, parameter_groups
 
 GOLDEN = json.loads(

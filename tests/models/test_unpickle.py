@@ -68,7 +68,9 @@ def test_getattr_reaches_nothing_but_stand_ins():
 @pytest.mark.parametrize("state", [b"}V%s\nI1\ns", b"(N}V%s\nI1\nst"])
 def test_what_a_pickle_may_name_it_may_not_alter(name, state, attribute):
     # GLOBAL, then BUILD with {attribute: 1} as attributes, or as slots.
-    with pytest.raises((safe_pickle.UnsafePickle, AttributeError, TypeError, pickle.UnpicklingError)):
+    with pytest.raises(
+        (safe_pickle.UnsafePickle, AttributeError, TypeError, pickle.UnpicklingError)
+    ):
         safe_pickle.loads(b"c" + name + b"\n" + state % attribute + b"b.")
     assert collections.OrderedDict(a=1).keys() == {"a"}
 

@@ -6,7 +6,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
-from vidrec.config.schema import conf_dir, register, validation
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
 from vidrec.models.backbones.video import VideoNetwork
 from vidrec.models.recognizer import Recognizer3D
 from vidrec.weights.load import load_weights

@@ -579,7 +579,8 @@ def test_every_image_network_that_an_experiment_starts_from_matches_as_it_says()
 
     from vidrec import build
     from vidrec.commands.zoo import experiments
-    from vidrec.config.schema import conf_dir, register, validation
+    from vidrec.config import validation
+    from vidrec.config.compose import conf_dir, register
     from vidrec.weights import load as weights
 
     register()

@@ -5,8 +5,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import hand_to_hydra, of_run
-from vidrec.config.schema import EvaluateConf, conf_dir, register
+from vidrec.config.schema import EvaluateConf
 from vidrec.errors import told_in_a_sentence
 
 register()

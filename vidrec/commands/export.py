@@ -4,8 +4,9 @@ import hydra
 from omegaconf import DictConfig
 
 from vidrec.commands.evaluate import with_run
+from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import hand_to_hydra
-from vidrec.config.schema import ExportConf, conf_dir, register
+from vidrec.config.schema import ExportConf
 from vidrec.errors import told_in_a_sentence
 
 register()

@@ -12,9 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import hand_to_hydra
 from vidrec.config.recipe_diff import changes
-from vidrec.config.schema import conf_dir, register
 from vidrec.engine.preempt import Interrupted, give_back, in_slurm_job, requeue_before_training
 from vidrec.errors import EXPECTED, sentence
 from vidrec.tracking import status

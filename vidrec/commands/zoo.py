@@ -73,7 +73,7 @@ def details(recipe: zoo.Recipe) -> str:
 
 def experiments() -> set[str]:
     """The names of conf/experiment."""
-    from vidrec.config.schema import conf_dir
+    from vidrec.config.compose import conf_dir
 
     return {path.stem for path in (Path(conf_dir()) / "experiment").glob("*.yaml")}
 
@@ -95,7 +95,8 @@ def measure(recipe: zoo.Recipe) -> tuple["Complexity", str]:
     from hydra.core.global_hydra import GlobalHydra
 
     from vidrec.build import build_net
-    from vidrec.config.schema import conf_dir, register, validation
+    from vidrec.config import validation
+    from vidrec.config.compose import conf_dir, register
     from vidrec.models.complexity import Complexity, clip_of, count
 
     register()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from vidrec.config.schema import conf_dir, short_name
+from vidrec.config.compose import conf_dir
+from vidrec.config.run_name import short_name
 
 
 def lenient(arguments: list[str]) -> list[str]:

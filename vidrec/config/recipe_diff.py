@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vidrec.config.schema import conf_dir
+from vidrec.config.compose import conf_dir
 
 ABSENT = "(absent)"
 

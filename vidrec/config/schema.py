@@ -3,17 +3,11 @@
 Imports nothing heavy, so that `--help` and `--cfg job` answer at once.
 """
 
-import hashlib
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 
 
 class Precision(StrEnum):
@@ -236,81 +230,3 @@ class ProposalsConf(TrainConf):
     num_sample_end: int = 8
     num_sample_action: int = 16
     num_sample_interp: int = 3
-
-
-def conf_dir() -> str:
-    """The folder of the Hydra tree: inside an installed package, beside it in a checkout."""
-    inside = Path(__file__).parent / "conf"
-    return str(inside if inside.is_dir() else inside.parent.parent / "conf")
-
-
-# Choices that say where and how loudly to run, not what comes out, do not name the run directory.
-_NOT_IN_NAME = re.compile(
-    r"(runtime\.(resume|dashboard|wandb|log_every|progress|num_workers|persistent_workers|prefetch|keep"
-    r"|save_every|dist_timeout|threads)|hydra|runtime=slurm$)\b"
-)
-
-
-def run_name(choices: dict[str, str | None], overrides: list[str]) -> str:
-    """A name that follows from the choices alone, so that ranks agree and the same command resumes.
-
-    >>> choices = {"model": "tsn", "data": "ucf101"}
-    >>> run_name(choices, ["model=tsn", "data=ucf101", "schedule.epochs=3"])
-    'tsn_ucf101,schedule.epochs=3'
-    """
-    name = choices.get("experiment") or f"{choices['model']}_{choices['data']}"
-    groups = {"experiment"} | (set() if choices.get("experiment") else {"model", "data"})
-    return short_name(name, [o for o in overrides if o.lstrip("+").split("=")[0] not in groups])
-
-
-def short_name(first: str, overrides: list[str]) -> str:
-    """A folder's name of `first` and of the overrides that decide what comes out.
-
-    >>> short_name("sweep", ["schedule.epochs=2", "model=tsn,tsm", "runtime.num_workers=2"])
-    'sweep,model=tsn,tsm,schedule.epochs=2'
-    """
-    plain = sorted(override.lstrip("+") for override in overrides)
-    kept = [override for override in plain if not _NOT_IN_NAME.match(override)]
-    # Paths and long lists would make unreadable names: they are hashed.
-    shown = [override for override in kept if "/" not in override and len(override) < 40]
-    text = re.sub(r"[^\w.=,+~-]+", "_", ",".join([first, *shown]))
-    if len(shown) < len(kept) or len(text) > 120:
-        text = f"{text[:110]}-{hashlib.sha256(','.join(kept).encode()).hexdigest()[:8]}"
-    return text
-
-
-def _current_run_name() -> str:
-    hydra = HydraConfig.get()
-    return run_name(dict(hydra.runtime.choices), list(hydra.overrides.task))
-
-
-def _sweep_group() -> str | None:
-    """The name of the sweep that this run belongs to."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return None
-    return Path(HydraConfig.get().sweep.dir).name
-
-
-def _num_folders(root: str) -> int:
-    inside = Path(root).iterdir() if Path(root).is_dir() else []
-    folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
-    if not folders:
-        raise FileNotFoundError(
-            f"{root} has no folders, one a class; point data.root at your videos"
-        )
-    return len(folders)
-
-
-def register() -> None:
-    """Make the schemas and resolvers known to Hydra."""
-    store = ConfigStore.instance()
-    store.store(name="train_schema", node=TrainConf)
-    store.store(name="evaluate_schema", node=EvaluateConf)
-    store.store(name="export_schema", node=ExportConf)
-    store.store(name="proposals_schema", node=ProposalsConf)
-    store.store(name="extract_schema", node=ExtractConf)
-    store.store(name="bank_schema", node=BankConf)
-    OmegaConf.register_new_resolver("run_name", _current_run_name, replace=True)
-    OmegaConf.register_new_resolver("sweep_group", _sweep_group, replace=True)
-    OmegaConf.register_new_resolver("num_folders", _num_folders, replace=True)
-    OmegaConf.register_new_resolver("mul", lambda a, b: a * b, replace=True)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from vidrec.data.transforms.photometric import apply_torchvision, is_torchvision
-from vidrec.data.video.geometry import Frame
-from vidrec.data.video.geometry import Plan
+from vidrec.data.video.geometry import Frame, Plan
 
 
 def _pair(value: int | Sequence[int], name: str) -> tuple[int, int]:

@@ -1,0 +1,64 @@
+"""The Hydra tree: where it lies, its schemas and resolvers.
+
+Imports nothing heavy, so that `--help` and `--cfg job` answer at once.
+"""
+
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from vidrec.config.run_name import run_name
+from vidrec.config.schema import (
+    BankConf,
+    EvaluateConf,
+    ExportConf,
+    ExtractConf,
+    ProposalsConf,
+    TrainConf,
+)
+
+
+def conf_dir() -> str:
+    """The folder of the Hydra tree: inside an installed package, beside it in a checkout."""
+    inside = Path(__file__).parents[1] / "conf"
+    return str(inside if inside.is_dir() else inside.parent.parent / "conf")
+
+
+def _current_run_name() -> str:
+    hydra = HydraConfig.get()
+    return run_name(dict(hydra.runtime.choices), list(hydra.overrides.task))
+
+
+def _sweep_group() -> str | None:
+    """The name of the sweep that this run belongs to."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    return Path(HydraConfig.get().sweep.dir).name
+
+
+def _num_folders(root: str) -> int:
+    inside = Path(root).iterdir() if Path(root).is_dir() else []
+    folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
+    if not folders:
+        raise FileNotFoundError(
+            f"{root} has no folders, one a class; point data.root at your videos"
+        )
+    return len(folders)
+
+
+def register() -> None:
+    """Make the schemas and resolvers known to Hydra."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConf)
+    store.store(name="evaluate_schema", node=EvaluateConf)
+    store.store(name="export_schema", node=ExportConf)
+    store.store(name="proposals_schema", node=ProposalsConf)
+    store.store(name="extract_schema", node=ExtractConf)
+    store.store(name="bank_schema", node=BankConf)
+    OmegaConf.register_new_resolver("run_name", _current_run_name, replace=True)
+    OmegaConf.register_new_resolver("sweep_group", _sweep_group, replace=True)
+    OmegaConf.register_new_resolver("num_folders", _num_folders, replace=True)
+    OmegaConf.register_new_resolver("mul", lambda a, b: a * b, replace=True)

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from vidrec.data.boxes.annotations import read_ava
 from vidrec.data.boxes.records import BoxRecords
 from vidrec.metrics.ava_csv import read_detections
-from vidrec.metrics.ava_map import BoxMap
+from vidrec.metrics.ava_map import AVAMeanAP
 
 BARS = {"whole": 15.0, "scoring": 15.0}
 NUM_CLASSES = 60
@@ -157,7 +157,7 @@ def seconds(action: Callable[[], Any], repeats: int) -> float:
 
 def compare(folder: Path, repeats: int) -> dict[str, float]:
     records, truth = read_truth(folder), loop_read(folder / "truth.csv")
-    metric = BoxMap(records)
+    metric = AVAMeanAP(records)
     ours = metric.average_precisions(read_detections(folder / "found.csv"))
     plain = loop_over_frames(truth, loop_read(folder / "found.csv"))
     for action, value in plain.items():
@@ -169,7 +169,7 @@ def compare(folder: Path, repeats: int) -> dict[str, float]:
             lambda: loop_over_frames(
                 loop_read(folder / "truth.csv"), loop_read(folder / "found.csv")
             ),
-            lambda: BoxMap(read_truth(folder)).score_file(folder / "found.csv"),
+            lambda: AVAMeanAP(read_truth(folder)).score_file(folder / "found.csv"),
         ),
         "scoring": (
             lambda: loop_over_frames(truth, loop_read(folder / "found.csv")),

@@ -25,7 +25,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vidrec.data.video.geometry import Plan
+from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.pyav import VideoReader
 
 try:
@@ -134,7 +134,7 @@ def our_clips(path: str, indices: np.ndarray, boxes: list, flip: bool) -> list[n
         plans = []
         for box in boxes:
             left, top, width, height = (value * source.width for value in box)
-            plans.append(Plan(box=(left, top, width, height), size=(224, 224), flip=flip))
+            plans.append(CropPlan(box=(left, top, width, height), size=(224, 224), flip=flip))
         return source.read_many(indices, plans)
 
 
@@ -150,7 +150,7 @@ def our_views(path: str, indices: np.ndarray) -> np.ndarray:
     with VideoReader(table_frames=0).open(None, path) as source:
         scale = 256 / min(source.width, source.height)
         size = round(source.height * scale), round(source.width * scale)
-        plan = Plan(box=(0, 0, source.width, source.height), size=size)
+        plan = CropPlan(box=(0, 0, source.width, source.height), size=size)
         return source.read(np.unique(indices), plan)
 
 

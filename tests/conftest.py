@@ -6,12 +6,11 @@ And how commands are run.
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-CHECKOUT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 torch.set_num_threads(1)
 
@@ -29,7 +28,7 @@ def run():
             text=True,
             timeout=600,
             stdin=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         )
         return done.returncode, done.stdout + done.stderr
 

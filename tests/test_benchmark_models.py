@@ -1,17 +1,15 @@
 """The rungs of benchmarks/models.py compute the same: only then is their time worth comparing."""
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.paths import ROOT
 from vidrec.build import build_net
 
-spec = importlib.util.spec_from_file_location(
-    "benchmark_models", Path(__file__).parents[1] / "benchmarks" / "models.py"
-)
+spec = importlib.util.spec_from_file_location("benchmark_models", ROOT / "benchmarks" / "models.py")
 models = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(models)
 

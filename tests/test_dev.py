@@ -5,11 +5,12 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-DEV = Path(__file__).parent.parent / "dev"
+from tests.paths import ROOT
+
+DEV = ROOT / "dev"
 PYPROJECT = """
 [build-system]
 requires = []

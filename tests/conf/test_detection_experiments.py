@@ -6,21 +6,20 @@ configs/detection).
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from recipes import (
+
+from tests.conf.recipes import (
     CLASSES,
     assert_same_arguments,
     assert_same_phases,
     composed,
     published_multipliers,
 )
-
 from vidrec import build
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "detection_recipes.json.gz"
+GOLDEN = GOLDEN / "detection_recipes.json.gz"
 RECIPES = json.loads(gzip.decompress(GOLDEN.read_bytes()))
 TRAINED = sorted(stem for stem in RECIPES if "optim" in RECIPES[stem])
 ROI = "vidrec.models.heads"

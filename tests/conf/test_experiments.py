@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from recipes import (
+
+from tests.conf.recipes import (
     CLASSES,
     assert_same_arguments,
     assert_same_phases,
@@ -19,13 +20,12 @@ from recipes import (
     published_multipliers,
     with_defaults,
 )
-
 from vidrec import build
 from vidrec.config.compose import conf_dir
 from vidrec.config.schema import TrainConf
 
 STEMS = sorted(path.stem for path in Path(conf_dir(), "experiment").glob("*.yaml"))
-GOLDEN = Path(__file__).parents[1] / "golden" / "recognition_recipes.json.gz"
+GOLDEN = GOLDEN / "recognition_recipes.json.gz"
 RECIPES = json.loads(gzip.decompress(GOLDEN.read_bytes()))
 TRAINED = sorted(stem for stem in RECIPES if "optim" in RECIPES[stem])
 

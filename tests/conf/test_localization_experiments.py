@@ -1,8 +1,8 @@
 """Experiments of localization have the published numbers (MMAction2 1.2.0)."""
 
 import pytest
-from recipes import composed
 
+from tests.conf.recipes import composed
 from vidrec.config.schema import ProposalsConf
 from vidrec.config.validation import ConfigError
 
@@ -90,7 +90,7 @@ def test_proposals_are_made_with_the_published_settings():
         ["model=bsn_tem"],
         ["model=bsn_pem"],
         ["model=bmn", "data=thumos14"],
-        ["model=bmn", "data=activitynet", "data/metric=detection_map"],
+        ["model=bmn", "data=activitynet", "data/metric=segment_map"],
     ],
 )
 def test_models_and_data_fit(overrides):

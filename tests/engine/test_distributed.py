@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_train import by_hand, same
 
+from tests.engine.toy_run import NUM_VAL, untimed
 from vidrec.engine import distributed
 from vidrec.engine.distributed import Distributed
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_train import by_hand, same
-from toy_run import NUM_VAL, untimed
 
 SCRIPT = Path(__file__).with_name("toy_run.py")
 

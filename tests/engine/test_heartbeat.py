@@ -2,13 +2,9 @@
 
 import os
 import signal
-import sys
 import time
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from test_distributed import finish, start_ranks
 
 RANK = """

@@ -8,12 +8,12 @@ used there.
 import gzip
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from hydra.utils import instantiate
 
+from tests.paths import GOLDEN
 from vidrec.engine.lr import (
     Constant,
     Cosine,
@@ -25,9 +25,7 @@ from vidrec.engine.lr import (
     Step,
 )
 
-CHAINS = json.loads(
-    gzip.decompress((Path(__file__).parents[1] / "golden" / "lr.json.gz").read_bytes())
-)
+CHAINS = json.loads(gzip.decompress((GOLDEN / "lr.json.gz").read_bytes()))
 NAMES = {"LinearLR": "Linear", "MultiStepLR": "MultiStep", "CosineAnnealingLR": "Cosine"}
 
 

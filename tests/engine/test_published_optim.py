@@ -20,9 +20,7 @@ from vidrec.config.compose import conf_dir, register
 from vidrec.config.schema import ParamRule
 from vidrec.engine.optim import layers, parameter_groups
 
-GOLDEN = json.loads(
-    gzip.decompress((Path(__file__).parents[1] / "golden" / "optim.json.gz").read_bytes())
-)
+GOLDEN = json.loads(gzip.decompress((GOLDEN / "optim.json.gz").read_bytes()))
 STEMS = [stem for stem in GOLDEN if Path(conf_dir(), "experiment", f"{stem}.yaml").exists()]
 VIDEOMAE = "vit-base-p16_videomae-k400-pre_8xb8-16x4x1-20e-adamw_ava-kinetics-rgb"
 

@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.engine.toy_run import NUM_CLASSES, Net, fit, untimed
 from vidrec.data.transforms.mixing import Mixup
 from vidrec.engine.preempt import Interrupt, Interrupted
-
-sys.path.insert(0, str(Path(__file__).parent))
-from toy_run import NUM_CLASSES, Net, fit, untimed
 
 SCRIPT = Path(__file__).with_name("toy_run.py")
 EVERYTHING = {

@@ -1,17 +1,13 @@
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.engine.toy_run import NUM_SAMPLES, NUM_VAL, Net, Score, fit, loss_fn, table, untimed
 from vidrec.config.schema import Precision
 from vidrec.data.loader import EpochBatches
-
-sys.path.insert(0, str(Path(__file__).parent))
-from toy_run import NUM_SAMPLES, NUM_VAL, Net, Score, fit, loss_fn, table, untimed
 
 RATES = [0.5, 0.05, 0.05, 0.005]  # of each epoch: 0.5, tenfold less from epochs 1 and 3 on
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 PR_CAPBSET_DROP = 24
 STEPS = 8  # of the whole run, in two epochs
 SMALL = [

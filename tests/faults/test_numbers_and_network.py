@@ -3,14 +3,11 @@
 import os
 import signal
 import socket
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
-from wandb_file import read
+from tests.tracking.dashboards.wandb_file import read
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,6 @@ tests/golden/localization.json.gz was computed with MMAction2 1.2.0.
 
 import gzip
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +13,7 @@ import torch
 from vidrec.data.segments.boundary_labels import BoundaryMatchingLabels
 from vidrec.losses.bmn import BMNLoss, regression_loss, valid_map
 
-GOLDEN = json.loads(
-    gzip.decompress((Path(__file__).parents[1] / "golden" / "localization.json.gz").read_bytes())
-)
+GOLDEN = json.loads(gzip.decompress((GOLDEN / "localization.json.gz").read_bytes()))
 
 
 def uniform(*shape, seed):

@@ -3,7 +3,6 @@
 import gzip
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from torch import tensor
 
 from vidrec.losses.boxes import ActionLoss
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "detection.json.gz"
+GOLDEN = GOLDEN / "detection.json.gz"
 SETTINGS = {
     "multilabel": {},
     "focal": {"focal_gamma": 1.0, "focal_alpha": 3.0},

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +15,7 @@ from vidrec.metrics.accuracy import (
     top_k_accuracy,
 )
 
-GOLDEN = json.loads(
-    gzip.decompress((Path(__file__).parents[1] / "golden/accuracy.json.gz").read_bytes())
-)
+GOLDEN = json.loads(gzip.decompress((GOLDEN / "accuracy.json.gz").read_bytes()))
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """AR@AN against the official procedure, written out video by video and threshold by threshold."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.paths import GOLDEN
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall, average_recall
 from vidrec.metrics.segment_results import Detections
@@ -89,7 +89,7 @@ def test_recall_and_area_are_the_reference_s():
 
     Its sort leaves the order of equal scores to the processor, which moves the area by 2.5e-5.
     """
-    with np.load(Path(__file__).parents[1] / "golden" / "average_recall.npz") as golden:
+    with np.load(GOLDEN / "average_recall.npz") as golden:
         detections = Detections(golden["rows"], golden["segments"], golden["scores"])
         truth, rows = golden["truth"], golden["truth_rows"]
         cases = list(zip(*(golden[k] for k in CASES), strict=True))

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +13,7 @@ from vidrec.metrics.multilabel import (
     mmit_mean_average_precision,
 )
 
-GOLDEN = json.loads(
-    gzip.decompress((Path(__file__).parents[1] / "golden/accuracy.json.gz").read_bytes())
-)
+GOLDEN = json.loads(gzip.decompress((GOLDEN / "accuracy.json.gz").read_bytes()))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 import gzip
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +8,7 @@ import pytest
 from vidrec.metrics.accuracy import Accuracy
 from vidrec.metrics.predictions import Predictions, dump, fuse, load, score, write_csv
 
-GOLDEN = json.loads(
-    gzip.decompress((Path(__file__).parents[1] / "golden/accuracy.json.gz").read_bytes())
-)
+GOLDEN = json.loads(gzip.decompress((GOLDEN / "accuracy.json.gz").read_bytes()))
 
 
 def predictions(scores, names=None, label=None, index=None, class_names=()):

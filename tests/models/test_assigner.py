@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from torch import tensor
 
 from vidrec.models.assigner import MaxIoUAssigner, RandomSampler
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "detection.json.gz"
+GOLDEN = GOLDEN / "detection.json.gz"
 
 
 @pytest.fixture(scope="module")

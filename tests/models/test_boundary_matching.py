@@ -5,7 +5,6 @@ tests/golden/localization.json.gz was computed with MMAction2 1.2.0.
 
 import gzip
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +13,7 @@ from torch import nn
 
 from vidrec.models.layers.boundary_matching import BoundaryMatching, sample_weights, valid_cells
 
-GOLDEN = json.loads(
-    gzip.decompress((Path(__file__).parents[1] / "golden" / "localization.json.gz").read_bytes())
-)
+GOLDEN = json.loads(gzip.decompress((GOLDEN / "localization.json.gz").read_bytes()))
 
 
 def dense_mask(temporal_dim, num_samples, num_samples_per_bin, boundary_ratio):

@@ -1,15 +1,14 @@
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from tests.paths import ROOT
 from vidrec.models.localizer import BMN, PEM, TEM
 from vidrec.weights.load import load_weights
 
-ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "tests" / "golden" / "models"
 
 

@@ -2,19 +2,19 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tests.paths import GOLDEN
 from vidrec.models.heads.acrn import ACRNHead
 from vidrec.models.heads.bbox_head import BBoxHead, pool_box
 from vidrec.models.heads.fbo import FBOAvg, FBOHead, FBOMax, FBONonLocal
 from vidrec.models.heads.roi_extractor import SingleRoIExtractor3D
 
-with gzip.open(Path(__file__).parents[1] / "golden" / "detection.json.gz", "rt") as file:
+with gzip.open(GOLDEN / "detection.json.gz", "rt") as file:
     ALIGN = json.load(file)["roi_align"]
 
 

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from vidrec.models.backbones.timesformer import DividedBlock, JointBlock, TimeSf
 from vidrec.models.layers.attention import MultiheadAttention
 
 STEM = "timesformer_divST_8xb8-8x32x1-15e_kinetics400-rgb"
-GOLDEN = Path(__file__).parents[1] / "golden" / "models" / f"{STEM}.json.gz"
+GOLDEN = GOLDEN / "models" / f"{STEM}.json.gz"
 SMALL = {
     "num_frames": 3,
     "img_size": 8,

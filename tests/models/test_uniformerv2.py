@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from torch import nn
 from vidrec.models.backbones.uniformerv2 import GlobalBlock, LocalBlock, UniFormerV2
 
 STEM = "uniformerv2-base-p16-res224_clip_8xb32-u8_kinetics400-rgb"
-GOLDEN = Path(__file__).parents[1] / "golden" / "models" / f"{STEM}.json.gz"
+GOLDEN = GOLDEN / "models" / f"{STEM}.json.gz"
 SMALL = {
     "input_resolution": 8,
     "patch_size": 4,

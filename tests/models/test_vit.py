@@ -4,7 +4,6 @@ import gzip
 import json
 import math
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from torch import nn
 from vidrec.models.backbones.vit import VisionTransformer, sines
 
 STEM = "vit-base-p16_videomae-k400-pre_16x4x1_kinetics-400"
-GOLDEN = Path(__file__).parents[1] / "golden" / "models" / f"{STEM}.json.gz"
+GOLDEN = GOLDEN / "models" / f"{STEM}.json.gz"
 SMALL = {
     "img_size": 12,
     "patch_size": 4,

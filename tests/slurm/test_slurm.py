@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.paths import ROOT
+
 pytestmark = pytest.mark.slurm
-ROOT = Path(__file__).parents[2]
 SMALL = [
     "model.clip.size=32", "model.clip.short_side=36", "schedule.batch_size=4", "schedule.epochs=2",
     "runtime.log_every=1", "runtime.num_workers=0", "runtime.wandb.mode=disabled",

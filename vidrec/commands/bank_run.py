@@ -18,8 +18,8 @@ from vidrec.data.collate import to_device
 from vidrec.engine import distributed
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import autocast
-from vidrec.files.atomic_write import whole_file
-from vidrec.files.partial_results import open_parts, parts_of
+from vidrec.files.atomic_write import atomic_write
+from vidrec.files.partial_results import open_partial_results, partial_results_of
 from vidrec.models.detector import FastRCNN
 from vidrec.tracking.console import StatusLine
 from vidrec.weights.load import load_weights
@@ -63,9 +63,11 @@ def bank_run(conf: BankConf) -> None:
         on_device(net, conf, dist).eval()
         if dist.rank == 0:
             print(loaded)
-            open_parts(conf.out, f"{conf.checkpoint} {len(dataset)} {conf.model} {conf.data.val}")
+            open_partial_results(
+                conf.out, f"{conf.checkpoint} {len(dataset)} {conf.model} {conf.data.val}"
+            )
         dist.barrier()
-        folder = parts_of(conf.out)
+        folder = partial_results_of(conf.out)
         write_parts(net, dataset, folder, conf, dist)
         dist.barrier()
         if dist.rank == 0:
@@ -102,7 +104,7 @@ def write_parts(
             title = f"part {number + 1} of {len(starts)}"
             status.show(done, len(loader), title)
         together = np.concatenate(features) if features else np.zeros((0, 1), np.float16)
-        with whole_file(file) as stream:
+        with atomic_write(file) as stream:
             np.savez(stream, index=np.concatenate(index), features=together)
 
 

@@ -6,7 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import hand_to_hydra, of_run
+from vidrec.config.overrides import overrides_of_run, set_argv
 from vidrec.config.schema import EvaluateConf
 from vidrec.errors import told_in_a_sentence
 
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> None:
 
     `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
     """
-    hand_to_hydra(with_run(arguments))
+    set_argv(with_run(arguments))
     run()
 
 
@@ -28,7 +28,7 @@ def with_run(arguments: list[str]) -> list[str]:
     arguments = [argument for argument in arguments if not argument.startswith("run=")]
     try:
         for folder in runs[-1:]:
-            arguments = of_run(folder, arguments)
+            arguments = overrides_of_run(folder, arguments)
             named = ("checkpoint=", "score=")
             if not any(argument.lstrip("+").startswith(named) for argument in arguments):
                 best = folder / "best.pt"

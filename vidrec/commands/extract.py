@@ -5,7 +5,7 @@ from omegaconf import DictConfig
 
 from vidrec.commands.evaluate import with_run
 from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import hand_to_hydra
+from vidrec.config.overrides import set_argv
 from vidrec.config.schema import ExtractConf
 from vidrec.errors import told_in_a_sentence
 
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> None:
 
     `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
     """
-    hand_to_hydra(with_run(arguments))
+    set_argv(with_run(arguments))
     run()
 
 

@@ -20,7 +20,7 @@ from vidrec.data.transforms.geometric import Pipeline
 from vidrec.data.video.pyav import VideoError, VideoReader
 from vidrec.engine import distributed
 from vidrec.engine.evaluate import autocast
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 from vidrec.models.recognizer import Recognizer
 from vidrec.tracking.console import StatusLine
 from vidrec.weights.load import load_weights
@@ -211,7 +211,7 @@ def write_features(
         features = inputs.taken().unflatten(0, (-1, crops)).mean(dim=1)
         parts.setdefault(number, []).append(features.half().cpu().numpy())
         if sum(map(len, parts[number])) == int(chunk["total"]):
-            with whole_file(target(path, root, out)) as stream:
+            with atomic_write(target(path, root, out)) as stream:
                 np.savez(
                     stream,
                     feature=np.concatenate(parts.pop(number)),
@@ -266,6 +266,6 @@ def write_index(paths: Sequence[Path], root: Path, out: Path) -> int:
                 "num_features": num_features,
                 "annotations": [],
             }
-    with whole_file(out / "features.json", "w") as stream:
+    with atomic_write(out / "features.json", "w") as stream:
         json.dump(videos, stream, indent=1)
     return len(videos)

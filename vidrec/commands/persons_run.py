@@ -14,11 +14,11 @@ from vidrec.commands.extract_run import find_videos
 from vidrec.data.boxes.key_frames import begin_of
 from vidrec.data.boxes.person_proposals import format_of, read_proposals, write_proposals
 from vidrec.data.boxes.records import key
-from vidrec.data.video.decoder import Source, VideoError
-from vidrec.data.video.geometry import Plan
+from vidrec.data.video.decoder import Decoder, VideoError
+from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.pyav import VideoReader
-from vidrec.data.video.timestamps import MovieSource, length_of
-from vidrec.files.partial_results import open_parts
+from vidrec.data.video.timestamps import TimestampDecoder, length_of
+from vidrec.files.partial_results import open_partial_results
 from vidrec.tracking.console import StatusLine
 
 
@@ -127,7 +127,7 @@ def find_persons(
     """
     format_of(out)  # before hours of work
     root, paths = find_videos(videos)
-    folder = open_parts(out, f"{clock} {detector.made_of}")
+    folder = open_partial_results(out, f"{clock} {detector.made_of}")
     status = StatusLine(progress)
     persons: dict[str, np.ndarray] = {}
     for number, path in enumerate(paths, start=1):
@@ -155,7 +155,7 @@ def in_video(
     """`NAME,0902` -> persons (P, 5) of every key frame of a video."""
     found = {}
     for moments, source, indices in _batches(str(path), name, clock, batch_size):
-        plan = Plan((0, 0, source.width, source.height), (source.height, source.width))
+        plan = CropPlan((0, 0, source.width, source.height), (source.height, source.width))
         for moment, rows in zip(moments, detector(source.read(indices, plan)), strict=True):
             found[key(name, float(moment))] = rows
     return found
@@ -163,7 +163,7 @@ def in_video(
 
 def _batches(
     path: str, name: str, clock: Clock, batch_size: int
-) -> Iterator[tuple[np.ndarray, Source, Sequence[int]]]:
+) -> Iterator[tuple[np.ndarray, Decoder, Sequence[int]]]:
     """Some key frames at a time: their moments, the opened video and its frames."""
     if clock.frames:
         with VideoReader(accurate=True).open(None, path) as source:
@@ -176,5 +176,5 @@ def _batches(
     moments = clock.moments(begin, length_of(path))
     for start in range(0, len(moments), batch_size):
         part = moments[start : start + batch_size]
-        with MovieSource(path, part - begin, accurate=True) as source:
+        with TimestampDecoder(path, part - begin, accurate=True) as source:
             yield part, source, range(len(part))

@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import hand_to_hydra
+from vidrec.config.overrides import set_argv
 from vidrec.config.recipe_diff import changes
 from vidrec.engine.preempt import Interrupted, give_back, in_slurm_job, requeue_before_training
 from vidrec.errors import EXPECTED, sentence
@@ -26,7 +26,7 @@ register()
 
 def main(arguments: list[str]) -> None:
     """Entry point of `python train.py` and `vidrec train`."""
-    hand_to_hydra(arguments)
+    set_argv(arguments)
     run()
 
 

@@ -190,7 +190,7 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
     One that fails costs a warning, not the run.
     """
     from vidrec.metrics.accuracy import confusion_matrix
-    from vidrec.metrics.ava_map import BoxMap
+    from vidrec.metrics.ava_map import AVAMeanAP
     from vidrec.plots import figures
     from vidrec.plots.boxes import draw_boxes
     from vidrec.plots.prediction_video import write_predictions
@@ -213,7 +213,7 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
             draw_segments(rows, dataset.records, path)
             run.picture("segments", path)
             return
-        if isinstance(metric, BoxMap):
+        if isinstance(metric, AVAMeanAP):
             for path in draw_boxes(metric, rows, dataset, run.folder):
                 show = run.video if path.suffix == ".mp4" else run.picture
                 show(path.stem, path)

@@ -39,7 +39,7 @@ def _plain_key(argument: str, groups: set[str]) -> bool:
     )
 
 
-def hand_to_hydra(arguments: list[str]) -> None:
+def set_argv(arguments: list[str]) -> None:
     """Make `arguments` the command line that Hydra reads; ends the program at a wrong choice."""
     if problem := wrong_choice(arguments) or missing_plugin(arguments):
         raise SystemExit(f"configuration error: {problem}")
@@ -115,7 +115,7 @@ def wrong_choice(arguments: list[str]) -> str | None:
     return None
 
 
-def of_run(folder: Path, arguments: list[str]) -> list[str]:
+def overrides_of_run(folder: Path, arguments: list[str]) -> list[str]:
     """The overrides that a run was started with, then `arguments`, which win.
 
     Recomposing from the choices keeps schemas and interpolations, which the stored result has lost.

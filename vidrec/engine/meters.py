@@ -13,7 +13,7 @@ from vidrec.engine import checkpoint
 from vidrec.engine.distributed import Distributed
 
 
-class Window:
+class Meters:
     """The means of the losses since the last log line, summed on the device, and the time they
     took.
     """

@@ -30,7 +30,7 @@ from vidrec.engine.distributed import Distributed
 from vidrec.engine.ema import EMA
 from vidrec.engine.evaluate import Metric, autocast, evaluate
 from vidrec.engine.lr import LearningRate
-from vidrec.engine.meters import Window
+from vidrec.engine.meters import Meters
 from vidrec.engine.precise_bn import precise_bn
 from vidrec.engine.preempt import Interrupt, Interrupted
 from vidrec.tracking.run import Run
@@ -93,7 +93,7 @@ def train(
     ema = EMA(net, schedule.ema) if schedule.ema else None
     scaler = torch.amp.GradScaler(dist.device.type, enabled=runtime.precision == Precision.fp16)
     steps = steps_per_epoch(len(loaders.train), schedule)
-    window = Window(dist)
+    window = Meters(dist)
     state: dict[str, Any] = {"net": net, "optimizer": optimizer, "scaler": scaler} | (
         {"ema": ema} if ema else {}
     )
@@ -278,7 +278,7 @@ def optimizer_step(
 def resume(
     state: dict[str, Any],
     facts: dict[str, Any],
-    window: Window,
+    window: Meters,
     runtime: RuntimeConf,
     run: Run,
     dist: Distributed,

@@ -9,7 +9,7 @@ from typing import IO, Any, Literal
 
 
 @contextmanager
-def whole_file(
+def atomic_write(
     path: str | os.PathLike[str], mode: Literal["w", "wb"] = "wb", *, sync: bool = True
 ) -> Iterator[IO[Any]]:
     """A stream into a new file that takes its name when the block ends without an exception.

@@ -4,14 +4,14 @@ import shutil
 from pathlib import Path
 
 
-def parts_of(out: str) -> Path:
+def partial_results_of(out: str) -> Path:
     """The folder of the command that writes `out`."""
     return Path(f"{out}.parts")
 
 
-def open_parts(out: str, settings: str) -> Path:
+def open_partial_results(out: str, settings: str) -> Path:
     """Make that folder; what it holds of a command with other settings is dropped."""
-    folder = parts_of(out)
+    folder = partial_results_of(out)
     marker = folder / "settings"
     if folder.exists() and not (marker.exists() and marker.read_text() == settings):
         shutil.rmtree(folder)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vidrec.data.boxes.records import key
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 
 
 class BoxDetections(NamedTuple):
@@ -101,7 +101,7 @@ def _is_detection(line: str) -> bool:
 
 def write_detections(detections: BoxDetections, path: str | Path) -> None:
     """Write the csv; it is there whole or not at all."""
-    with whole_file(path, "w") as stream:
+    with atomic_write(path, "w") as stream:
         stream.writelines(_lines(detections))
 
 

@@ -40,7 +40,7 @@ class Judged(NamedTuple):
     right: np.ndarray  # (D,) bool
 
 
-class BoxMap:
+class AVAMeanAP:
     """`mAP@0.5` over the classes that are evaluated, in [0, 1], and the mean of groups of them.
 
     records: the truth about all key frames, whichever of them a rank has seen.

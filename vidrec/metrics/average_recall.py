@@ -8,7 +8,7 @@ import numpy as np
 
 from vidrec.data.segments.annotations import SegmentRecords
 from vidrec.metrics.charts import Chart, Lines
-from vidrec.metrics.segment_results import Detections, Merge, SegmentRows
+from vidrec.metrics.segment_results import Detections, Merge, SegmentResults
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +85,10 @@ def _first_hits(truth: np.ndarray, proposals: np.ndarray, thresholds: np.ndarray
     return rank
 
 
-class AverageRecall(SegmentRows):
+class AverageRecall(SegmentResults):
     """`AUC` and `AR@1`, `AR@5`, ..., means over tIoU 0.5:0.05:0.95, all in [0, 1].
 
-    records, merge: see `SegmentRows`.
+    records, merge: see `SegmentResults`.
     at: which average numbers of proposals, at most max_avg_proposals.
     per_tiou: also the recall at each tIoU for the largest of them, `AR@100/0.50` and so on.
     key: the number that decides which checkpoint is best.

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 import vidrec
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 
 
 @dataclass
@@ -51,7 +51,7 @@ class RowMetric(Protocol):
 
 def dump(predictions: Predictions, path: str | Path) -> None:
     """Write an .npz that numpy opens without pickle; the file is there whole or not at all."""
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         np.savez_compressed(
             stream,
             scores=predictions.scores.astype(np.float32),

@@ -9,7 +9,7 @@ import numpy as np
 from vidrec.data.segments.annotations import SegmentRecords
 from vidrec.metrics.average_recall import THRESHOLDS
 from vidrec.metrics.charts import Bars, Chart
-from vidrec.metrics.segment_results import Detections, Merge, SegmentRows, plain_name
+from vidrec.metrics.segment_results import Detections, Merge, SegmentResults, plain_name
 
 
 def detection_average_precision(
@@ -132,10 +132,10 @@ def read_video_labels(path: str | Path, topk: int) -> dict[str, list[tuple[str, 
         raise ValueError(f"{path} is not a file of video-level labels: {error!r}") from None
 
 
-class DetectionMAP(SegmentRows):
+class SegmentMAP(SegmentResults):
     """`mAP` (mean over tIoU) and `mAP@0.50`, `mAP@0.75`, `mAP@0.95`, in [0, 1].
 
-    records, merge: see `SegmentRows`.
+    records, merge: see `SegmentResults`.
     video_labels: a classifier's JSON (see `read_video_labels`) that labels proposals without
         classes: each becomes a segment of every one of the video's `topk` best classes, its score
         multiplied by theirs. None: the segments have labels.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vidrec.data.segments.annotations import SegmentRecords
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 from vidrec.ops.soft_nms import Candidates, soft_nms
 
 
@@ -45,7 +45,7 @@ class Merge:
         return kept.segments[0, :count].numpy() * scale, kept.scores[0, :count].numpy()
 
 
-class SegmentRows(ABC):
+class SegmentResults(ABC):
     """The segments of the samples seen since the last `reset`, as arrays with a row a sample.
 
     records: the truth about all videos, whichever of them a rank has seen.
@@ -135,7 +135,7 @@ def write_results(detections: Detections, records: SegmentRecords, path: str | P
         if detections.labels is not None:
             entry["label"] = detections.labels[i]
         results[names[row]].append(entry)
-    with whole_file(path, "w") as stream:
+    with atomic_write(path, "w") as stream:
         json.dump({"version": "VERSION 1.3", "results": results, "external_data": {}}, stream)
 
 

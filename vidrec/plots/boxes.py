@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vidrec.metrics.ava_map import BoxMap, paired_iou
+from vidrec.metrics.ava_map import AVAMeanAP, paired_iou
 from vidrec.plots.prediction_video import write_grid
 
 HEIGHT = 288  # of a frame, pixels
@@ -42,7 +42,7 @@ class KeyFrameSample:
 
 
 def draw_boxes(
-    metric: BoxMap, rows: dict[str, np.ndarray], dataset: Any, folder: Path, count: int = 6
+    metric: AVAMeanAP, rows: dict[str, np.ndarray], dataset: Any, folder: Path, count: int = 6
 ) -> list[Path]:
     """Write best.png, worst.png and boxes.mp4, which shows three of each; returns their paths.
 
@@ -96,7 +96,7 @@ def extremes(
 
 
 def load_sample(
-    metric: BoxMap, rows: dict[str, np.ndarray], dataset: Any, row: int, precision: float
+    metric: AVAMeanAP, rows: dict[str, np.ndarray], dataset: Any, row: int, precision: float
 ) -> KeyFrameSample | None:
     """Key frame `row` as its first view shows it; None where the video cannot be read."""
     item = dataset[row]

@@ -31,7 +31,7 @@ def draw_all_segments(detections: Detections, records: SegmentRecords, folder: P
 def draw_segments(rows: dict[str, np.ndarray], records: SegmentRecords, picture: Path) -> None:
     """Twelve sequences spread over the list on one sheet.
 
-    rows: of a metric, see `SegmentRows`.
+    rows: of a metric, see `SegmentResults`.
     """
     chosen = np.unique(np.linspace(0, len(rows["index"]) - 1, 12).astype(int))
     figure = _figure(13, 1.9 * -(-len(chosen) // 2))

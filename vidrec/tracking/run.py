@@ -19,7 +19,7 @@ from typing import IO, Any
 import yaml
 
 from vidrec.config.schema import DashboardName, RuntimeConf
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 from vidrec.tracking.console import StatusLine, console_line
 from vidrec.tracking.dashboards import tensorboard, wandb
 from vidrec.tracking.dashboards.sender import Dashboard, Sender
@@ -212,7 +212,7 @@ class MetricsFile:
         kept = [line for line in lines if line.endswith("\n") and stays(line)]
         if len(kept) == len(lines):
             return kept
-        with whole_file(self.path, "w") as stream:
+        with atomic_write(self.path, "w") as stream:
             stream.writelines(kept)
         return kept
 

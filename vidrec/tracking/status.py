@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 
 State = Literal["running", "finished", "stopped", "failed"]
 FILE = "status.json"
@@ -18,7 +18,7 @@ def write(folder: Path, state: State, **facts: Any) -> None:
     """
     said = {name: fact for name, fact in read(folder).items() if name != "error"}
     text = json.dumps({**said, "state": state, **facts})
-    with suppress(OSError), whole_file(folder / FILE, "w") as stream:
+    with suppress(OSError), atomic_write(folder / FILE, "w") as stream:
         stream.write(text + "\n")
 
 

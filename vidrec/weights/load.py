@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vidrec.files import safe_pickle
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 from vidrec.weights import torchscript, zoo
 from vidrec.weights.convert import BACKBONE, find_conversion, find_tensors, reshape
 
@@ -215,7 +215,7 @@ def _open(path: Path, head: bytes) -> Any:
             path,
             map_location="cpu",
             weights_only=False,
-            pickle_module=unpickle,
+            pickle_module=safe_pickle,
             encoding="latin1",
         )
 
@@ -251,7 +251,7 @@ def download(url: str) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.is_file():
         return path
-    with whole_file(path) as file:  # several ranks may be at it
+    with atomic_write(path) as file:  # several ranks may be at it
         found = _fetch(url, file, name)
         if digest and not found.startswith(digest[1]):
             raise ValueError(

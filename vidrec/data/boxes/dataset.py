@@ -10,7 +10,7 @@ from vidrec.data.boxes.key_frames import MomentReader, check_videos, find_videos
 from vidrec.data.boxes.records import BoxRecords, KeyFrame
 from vidrec.data.transforms.geometric import Pipeline
 from vidrec.data.unreadable import read_or_replace
-from vidrec.data.video.geometry import Plan
+from vidrec.data.video.geometry import CropPlan
 
 
 class Sampling(Protocol):
@@ -100,7 +100,7 @@ class BoxDataset(Dataset):
             sample["bank"] = self.bank.features(record.video, record.timestamp, rng)[None]
         return sample
 
-    def _labels(self, record: KeyFrame, plan: Plan) -> np.ndarray:
+    def _labels(self, record: KeyFrame, plan: CropPlan) -> np.ndarray:
         """(G, K) float32, after mirroring."""
         rows = np.zeros((len(record.labels), self.records.num_classes), dtype=np.float32)
         for i, columns in enumerate(record.labels):
@@ -116,7 +116,7 @@ def _cut(frames: np.ndarray, view: tuple[int, int, int, int, int]) -> np.ndarray
 
 
 def _boxes_in_views(
-    boxes: np.ndarray, plan: Plan, views: tuple[tuple[int, int, int, int, int], ...]
+    boxes: np.ndarray, plan: CropPlan, views: tuple[tuple[int, int, int, int, int], ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes (n, 4) in pixels of the source, as they lie in the views.
 

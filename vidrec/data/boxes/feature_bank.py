@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 
 
 class FeatureBank:
@@ -69,7 +69,7 @@ def write_bank(path: str, features: Mapping[str, Mapping[int, np.ndarray]]) -> N
             index.setdefault(video, {})[str(second)] = [end, end + len(rows)]
             end += len(rows)
             parts.append(rows.astype(np.float16))
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         np.save(stream, np.concatenate(parts) if parts else np.zeros((0, 1), np.float16))
-    with whole_file(index_of(path), "w") as stream:
+    with atomic_write(index_of(path), "w") as stream:
         json.dump(index, stream)

@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 
 from vidrec.data.boxes.records import KeyFrame
-from vidrec.data.video.decoder import Source, VideoError
-from vidrec.data.video.image_folder import FrameReader, FrameSource
+from vidrec.data.video.decoder import Decoder, VideoError
+from vidrec.data.video.image_folder import FrameReader, ImageFolderDecoder
 from vidrec.data.video.pyav import VideoReader
-from vidrec.data.video.timestamps import MovieSource
+from vidrec.data.video.timestamps import TimestampDecoder
 
 
 class KeyFrameSampling:
@@ -51,7 +51,7 @@ class KeyFrameSampling:
 class MomentReader(Protocol):
     """Opens the video of a key frame."""
 
-    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Source, list[int]]:
+    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
         """The video, and which of its frames show `moments`."""
 
 
@@ -75,15 +75,15 @@ class FrameFolders:
         self.fps = fps
         self._num_frames: dict[str, int] = {}  # a folder of half an hour takes 10 ms to list
 
-    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Source, list[int]]:
+    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
         if path not in self._num_frames:
-            self._num_frames[path] = FrameSource(self.reader, path, None, 0).num_frames
+            self._num_frames[path] = ImageFolderDecoder(self.reader, path, None, 0).num_frames
         num_frames = self._num_frames[path]
         begin = begin_of(record.video, self.timestamp_start)
         indices = frame_indices(moments, begin, self.fps, num_frames)
         # Opening decodes the first frame: let it be one that is wanted.
         first = int(indices.min())
-        source = FrameSource(self.reader, path, num_frames - first, first)
+        source = ImageFolderDecoder(self.reader, path, num_frames - first, first)
         return source, (indices - first).tolist()
 
 
@@ -100,7 +100,7 @@ class NumberedFrames:
         self.timestamp_start = timestamp_start
         self.fps = fps
 
-    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Source, list[int]]:
+    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
         source = self.reader.open(None, path)
         indices = frame_indices(moments, self.timestamp_start, self.fps, source.num_frames)
         return source, indices.tolist()
@@ -118,10 +118,10 @@ class Movies:
         self.begin = begin
         self.accurate = accurate
 
-    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Source, list[int]]:
+    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
         seconds = moments - begin_of(record.video, self.begin)
         distinct, indices = np.unique(seconds, return_inverse=True)
-        return MovieSource(path, distinct, self.accurate), indices.reshape(-1).tolist()
+        return TimestampDecoder(path, distinct, self.accurate), indices.reshape(-1).tolist()
 
 
 def frame_indices(moments: np.ndarray, begin: float, fps: float, num_frames: int) -> np.ndarray:

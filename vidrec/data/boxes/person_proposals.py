@@ -23,7 +23,7 @@ import numpy as np
 
 from vidrec.data.boxes.records import key, parse_key
 from vidrec.files import safe_pickle
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 from vidrec.files.text_files import check_file, csv_rows, read_json_file
 
 SUFFIXES = (".pkl", ".pickle", ".csv", ".json", ".npz")
@@ -73,7 +73,7 @@ def write_proposals(path: str, proposals: Mapping[str, np.ndarray]) -> None:
     """Write `VIDEO,0902` -> (P, 5) in the format that the file's name ends with, all or nothing."""
     suffix = format_of(path)
     arrays = _by_key(path, proposals.items())
-    with whole_file(path, "w" if suffix in (".csv", ".json") else "wb") as stream:
+    with atomic_write(path, "w" if suffix in (".csv", ".json") else "wb") as stream:
         if suffix == ".npz":
             np.savez_compressed(
                 stream,

@@ -8,13 +8,13 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from vidrec.data.clips.annotations import Record, Records
-from vidrec.data.transforms.geometric import Pipeline, Plan
+from vidrec.data.transforms.geometric import CropPlan, Pipeline
 from vidrec.data.unreadable import read_or_replace
-from vidrec.data.video.pyav import Source
+from vidrec.data.video.pyav import Decoder
 
 
 class Reader(Protocol):
-    def open(self, record: Record, path: str) -> Source: ...
+    def open(self, record: Record, path: str) -> Decoder: ...
 
 
 class Sampling(Protocol):
@@ -112,14 +112,14 @@ class VideoDataset(Dataset):
             "index": np.full(len(plans), index, dtype=np.int64),
         }
 
-    def _sample(self, source: Source, rng: np.random.Generator) -> np.ndarray:
+    def _sample(self, source: Decoder, rng: np.random.Generator) -> np.ndarray:
         """Which frames the views show, (V, T, stack)."""
         sampled = self.sampling(source.num_frames, source.fps, rng)
         length = self.frames_per_view * self.stack if self.frames_per_view else sampled.size
         return sampled.reshape(-1, length // self.stack, self.stack)
 
     def _read_views(
-        self, source: Source, views: np.ndarray, plan: Plan, rng: np.random.Generator
+        self, source: Decoder, views: np.ndarray, plan: CropPlan, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
         """Each distinct frame (or stack of frames) once, and which of them each view shows."""
         num_views, length, stack = views.shape

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from vidrec.data.segments.annotations import SegmentRecords
 from vidrec.data.segments.boundary_labels import temporal_iou
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 from vidrec.ops.soft_nms import tem_candidates
 
 
@@ -117,7 +117,7 @@ def action_features(
 
 def write_proposals(made: VideoProposals, path: Path) -> None:
     """An .npz that is there whole or not at all."""
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         np.savez(
             stream, **{name: values.astype(np.float32) for name, values in made._asdict().items()}
         )

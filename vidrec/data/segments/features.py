@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 
 FORMATS = ("npz", "npy", "pt", "csv")
 VERSION = 1
@@ -216,7 +216,7 @@ def _convert(file: Path, copy: Path) -> None:
         "sha256": _hash(file),
         "crc32": zlib.crc32(data),
     }
-    with whole_file(copy, sync=False) as stream:  # a damaged copy is made again
+    with atomic_write(copy, sync=False) as stream:  # a damaged copy is made again
         stream.write(json.dumps(header).encode() + b"\n" + data)
 
 

@@ -1,6 +1,6 @@
 """Geometric steps, planned as one crop-and-scale of the source frame, then steps on pixels.
 
-Steps work on a `Frame`: nothing is resized on the way, the decoder executes the finished `Plan`.
+Steps work on a `Frame`: nothing is resized on the way, the decoder executes the finished `CropPlan`.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vidrec.data.transforms.photometric import apply_torchvision, is_torchvision
-from vidrec.data.video.geometry import Frame, Plan
+from vidrec.data.video.geometry import CropPlan, FrameGeometry
 
 
 def _pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
@@ -26,7 +26,7 @@ def _pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
 class GeometricStep:
     """A step that the plan takes in; random numbers are drawn from `rng` alone."""
 
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+    def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         raise TypeError(f"{type(self).__name__} says nothing about what it does to a frame")
 
 
@@ -58,7 +58,7 @@ class Resize(GeometricStep):
         self.scale = scale
         self.keep_ratio = keep_ratio
 
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+    def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         frame.resize(*self.size(frame.width, frame.height))
 
     def size(self, width: int, height: int) -> tuple[int, int]:
@@ -84,12 +84,12 @@ class RandomRescale(GeometricStep):
             )
         self.scale_range = low, high
 
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+    def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         short = int(rng.integers(self.scale_range[0], self.scale_range[1] + 1))
         frame.resize(*Resize((-1, short)).size(frame.width, frame.height))
 
 
-def _check_fits(step: str, width: int, height: int, frame: Frame) -> None:
+def _check_fits(step: str, width: int, height: int, frame: FrameGeometry) -> None:
     if width > frame.width or height > frame.height:
         raise ValueError(
             f"{step}: a crop of {width}x{height} does not fit into a frame of "
@@ -103,7 +103,7 @@ class RandomCrop(GeometricStep):
     def __init__(self, size: int | Sequence[int]) -> None:
         self.size = _pair(size, "RandomCrop: size")
 
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+    def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         width, height = self.size
         _check_fits("RandomCrop", width, height, frame)
         left = int(rng.integers(frame.width - width + 1))
@@ -134,7 +134,7 @@ class RandomResizedCrop(GeometricStep):
         self.area_range = area_range[0], area_range[1]
         self.aspect_ratio_range = aspect_ratio_range[0], aspect_ratio_range[1]
 
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+    def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         frame.crop(*self.box(frame.width, frame.height, rng))
 
     def box(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
@@ -181,7 +181,7 @@ class MultiScaleCrop(GeometricStep):
         self.random_crop = random_crop
         self.num_fixed_crops = num_fixed_crops
 
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+    def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         sizes = self.sizes(frame.width, frame.height)
         width, height = sizes[rng.integers(len(sizes))]
         if self.random_crop:
@@ -223,7 +223,7 @@ class CenterCrop(GeometricStep):
     def __init__(self, crop_size: int | Sequence[int]) -> None:
         self.crop_size = _pair(crop_size, "CenterCrop: crop_size")
 
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+    def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         width, height = self.crop_size
         _check_fits("CenterCrop", width, height, frame)
         frame.crop((frame.width - width) // 2, (frame.height - height) // 2, width, height)
@@ -238,7 +238,7 @@ class ThreeCrop(GeometricStep):
     def __init__(self, crop_size: int | Sequence[int]) -> None:
         self.crop_size = _pair(crop_size, "ThreeCrop: crop_size")
 
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+    def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         width, height = self.crop_size
         _check_fits("ThreeCrop", width, height, frame)
         if height == frame.height:
@@ -261,7 +261,7 @@ class TenCrop(GeometricStep):
     def __init__(self, crop_size: int | Sequence[int]) -> None:
         self.crop_size = _pair(crop_size, "TenCrop: crop_size")
 
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+    def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         width, height = self.crop_size
         _check_fits("TenCrop", width, height, frame)
         x, y = (frame.width - width) // 4, (frame.height - height) // 4
@@ -291,7 +291,7 @@ class Flip(GeometricStep):
         self.direction = direction
         self.flip_label_map = {int(a): int(b) for a, b in (flip_label_map or {}).items()}
 
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> None:
+    def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         if rng.random() >= self.flip_ratio:
             return
         if self.direction == "vertical":
@@ -340,14 +340,14 @@ class Pipeline:
                 self.cutting = name
             self.geometric[name] = step
 
-    def plan(self, width: int, height: int, rng: np.random.Generator) -> Plan:
+    def plan(self, width: int, height: int, rng: np.random.Generator) -> CropPlan:
         """The plan for a clip of `width` x `height` pixels."""
-        frame = Frame(width, height)
+        frame = FrameGeometry(width, height)
         for step in self.geometric.values():
             step(frame, rng)
         return frame.plan()
 
-    def label(self, label: Any, plan: Plan) -> Any:
+    def label(self, label: Any, plan: CropPlan) -> Any:
         """The label of a clip cut by `plan`, a class or a row of K, after mirroring."""
         if not plan.flip:
             return label

@@ -6,14 +6,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from vidrec.data.video.geometry import Plan
+from vidrec.data.video.geometry import CropPlan
 
 
 class VideoError(RuntimeError):
     """A file that cannot be read right; the message names it and says why."""
 
 
-class Source(ABC):
+class Decoder(ABC):
     """An opened video; a context manager that closes it.
 
     name: the file, for messages.
@@ -30,7 +30,9 @@ class Source(ABC):
     height: int
     num_channels: int = 3
 
-    def read(self, indices: Sequence[int], plan: Plan, out: np.ndarray | None = None) -> np.ndarray:
+    def read(
+        self, indices: Sequence[int], plan: CropPlan, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Frames `indices` (any order, repeats allowed) cropped and scaled by `plan`.
 
         Returns (F, h, w, C) uint8, C-contiguous; `out` where it is given.
@@ -43,7 +45,7 @@ class Source(ABC):
         self._read(indices, [plan], [out])
         return out
 
-    def read_many(self, indices: Sequence[int], plans: Sequence[Plan]) -> list[np.ndarray]:
+    def read_many(self, indices: Sequence[int], plans: Sequence[CropPlan]) -> list[np.ndarray]:
         """Decode once and cut every plan: one (F, h, w, C) array for each."""
         outs = [
             np.empty((len(indices), *plan.size, self.num_channels), dtype=np.uint8)
@@ -53,7 +55,7 @@ class Source(ABC):
         return outs
 
     def _read(
-        self, indices: Sequence[int], plans: Sequence[Plan], outs: Sequence[np.ndarray]
+        self, indices: Sequence[int], plans: Sequence[CropPlan], outs: Sequence[np.ndarray]
     ) -> None:
         rows: dict[int, list[int]] = {}
         for row, index in enumerate(np.asarray(indices).tolist()):
@@ -80,7 +82,7 @@ class Source(ABC):
         """(index, decoded frame) of each frame in `wanted`, sorted; the last of several counts."""
 
     @abstractmethod
-    def _cutter(self, plan: Plan) -> Callable[[Any, np.ndarray], None]:
+    def _cutter(self, plan: CropPlan) -> Callable[[Any, np.ndarray], None]:
         """What writes the plan's part of a decoded frame into an (h, w, C) array."""
 
     def close(self) -> None:  # noqa: B027, not every source holds anything

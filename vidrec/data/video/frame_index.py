@@ -30,7 +30,7 @@ _KEPT_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
-class FrameTable:
+class FrameIndex:
     """The frames of a video stream, as a pass over the packets finds them.
 
     pts: (num_frames,) int64, time stamps in order of display; None: count frames as they come out.
@@ -118,7 +118,7 @@ def open_video(file: str | bytes, name: str, probe: bool = False) -> OpenVideo:
     return OpenVideo(file, container, stream)
 
 
-def list_frames(video: OpenVideo, name: str) -> FrameTable:
+def list_frames(video: OpenVideo, name: str) -> FrameIndex:
     """Pass over all packets, then decode one frame, which alone tells the size as displayed."""
     container, stream = video.container, video.stream
     counted = container.format.name in _GUESSED_TIMES
@@ -168,7 +168,7 @@ def list_frames(video: OpenVideo, name: str) -> FrameTable:
         video.packets = kept
     width, height = _displayed_size(video, first_key, name)
     rate = stream.average_rate or stream.guessed_rate
-    return FrameTable(
+    return FrameIndex(
         num_frames=len(times),
         pts=pts if not counted and len(pts) == len(times) else None,
         keyframes=np.array(sorted(keyframes), dtype=np.int64),

@@ -6,7 +6,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Plan:
+class CropPlan:
     """What the decoder does with every frame of a clip.
 
     box: left, top, width, height in pixels of the displayed source frame.
@@ -40,7 +40,7 @@ class Plan:
 
 
 @dataclass
-class Frame:
+class FrameGeometry:
     """The picture as the steps so far would have made it.
 
     width, height: its size now. left, top: its place in the source, in source pixels. x, y: the
@@ -73,8 +73,8 @@ class Frame:
         self.top += top * self.y
         self.width, self.height = width, height
 
-    def plan(self) -> Plan:
+    def plan(self) -> CropPlan:
         box = (self.left, self.top, self.width * self.x, self.height * self.y)
-        return Plan(
+        return CropPlan(
             box, (self.height, self.width), self.flip, tuple(self.crops), self.flip_vertical
         )

@@ -9,8 +9,8 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
-from vidrec.data.video.decoder import Source, VideoError
-from vidrec.data.video.geometry import Plan
+from vidrec.data.video.decoder import Decoder, VideoError
+from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.resample import Cutter, cut, fit_box, place, plane_rows
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ class FrameReader:
             return self.template.format("xy"[image], number)
         return self.template.format(number)
 
-    def open(self, record: "Record", path: str) -> "FrameSource":
+    def open(self, record: "Record", path: str) -> "ImageFolderDecoder":
         """`record.num_frames` frames (None: all) from `record.offset` on in the folder `path`."""
-        return FrameSource(self, path, record.num_frames, record.offset)
+        return ImageFolderDecoder(self, path, record.num_frames, record.offset)
 
 
-class FrameSource(Source):
+class ImageFolderDecoder(Decoder):
     """An opened folder of frames."""
 
     fps = None
@@ -105,7 +105,7 @@ class FrameSource(Source):
         for index in wanted:
             yield index, self._first if index == 0 else self._decode(index)
 
-    def _cutter(self, plan: Plan) -> Callable[[list[av.VideoFrame], np.ndarray], None]:
+    def _cutter(self, plan: CropPlan) -> Callable[[list[av.VideoFrame], np.ndarray], None]:
         if not self._reader.is_flow:
             cutter = Cutter(plan, self.width, self.height, self._reader.accurate)
             return lambda images, out: cutter(images[0], out)

@@ -13,21 +13,21 @@ import av
 import numpy as np
 from av.error import FFmpegError, InvalidDataError
 
-from vidrec.data.video.decoder import Source, VideoError
+from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.frame_index import (
-    FrameTable,
+    FrameIndex,
     OpenVideo,
     file_version,
     list_frames,
     open_video,
 )
-from vidrec.data.video.geometry import Plan
+from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.resample import Cutter
 
 if TYPE_CHECKING:
     from vidrec.data.clips.annotations import Record
 
-__all__ = ["Source", "VideoError", "VideoReader"]
+__all__ = ["Decoder", "VideoError", "VideoReader"]
 
 # Decoders that leave out frames nothing refers to (NONREF) without changing a bit of the others.
 _SKIPS_EXACTLY = {"h264", "hevc"}
@@ -46,23 +46,23 @@ class VideoReader:
     def __init__(self, accurate: bool = False, table_frames: int = 1 << 20) -> None:
         self.accurate = accurate
         self.table_frames = table_frames
-        self._tables: OrderedDict[str, tuple[tuple[int, int], FrameTable]] = OrderedDict()
+        self._tables: OrderedDict[str, tuple[tuple[int, int], FrameIndex]] = OrderedDict()
         self._num_remembered = 0
 
-    def open(self, record: "Record | None", path: str | bytes) -> "VideoSource":
+    def open(self, record: "Record | None", path: str | bytes) -> "VideoDecoder":
         """The video at `path`, or in the bytes `path`."""
         if isinstance(path, bytes):
-            return VideoSource(path, "video in memory", self.accurate, None)
+            return VideoDecoder(path, "video in memory", self.accurate, None)
         version = file_version(path)
         known = self._tables.get(path)
         if known and known[0] == version:
             self._tables.move_to_end(path)
-            return VideoSource(path, path, self.accurate, known[1])
-        source = VideoSource(path, path, self.accurate, None)
+            return VideoDecoder(path, path, self.accurate, known[1])
+        source = VideoDecoder(path, path, self.accurate, None)
         self._remember(path, version, source.table)
         return source
 
-    def _remember(self, path: str, version: tuple[int, int], table: FrameTable) -> None:
+    def _remember(self, path: str, version: tuple[int, int], table: FrameIndex) -> None:
         if table.num_frames > self.table_frames:
             return
         replaced = self._tables.pop(path, None)
@@ -73,11 +73,11 @@ class VideoReader:
             self._num_remembered -= oldest.num_frames
 
 
-class VideoSource(Source):
+class VideoDecoder(Decoder):
     """An opened video file."""
 
     def __init__(
-        self, file: str | bytes, name: str, accurate: bool, table: FrameTable | None
+        self, file: str | bytes, name: str, accurate: bool, table: FrameIndex | None
     ) -> None:
         self.name = name
         self._file = file
@@ -101,11 +101,11 @@ class VideoSource(Source):
             self._video.container.close()
             self._video = None
 
-    def _cutter(self, plan: Plan) -> Cutter:
+    def _cutter(self, plan: CropPlan) -> Cutter:
         return Cutter(plan, self.width, self.height, self._accurate)
 
     def _read(
-        self, indices: Sequence[int], plans: Sequence[Plan], outs: Sequence[np.ndarray]
+        self, indices: Sequence[int], plans: Sequence[CropPlan], outs: Sequence[np.ndarray]
     ) -> None:
         try:
             super()._read(indices, plans, outs)
@@ -130,7 +130,7 @@ class _Damaged(Exception):
     """The quick way did not deliver every frame unharmed."""
 
 
-def _runs(table: FrameTable, wanted: list[int]) -> Iterator[tuple[int, list[int]]]:
+def _runs(table: FrameIndex, wanted: list[int]) -> Iterator[tuple[int, list[int]]]:
     """`wanted` cut where jumping to a keyframe saves decoding: (time of the keyframe, frames)."""
     assert table.pts is not None
     times = table.pts[wanted]
@@ -146,7 +146,7 @@ def _runs(table: FrameTable, wanted: list[int]) -> Iterator[tuple[int, list[int]
 
 
 def _seek_and_decode(
-    video: OpenVideo, table: FrameTable, wanted: list[int]
+    video: OpenVideo, table: FrameIndex, wanted: list[int]
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """From a keyframe to the frames that follow it, leaving out frames that nothing refers to.
 
@@ -206,7 +206,7 @@ def _decode(context: av.VideoCodecContext, packet: av.Packet | None) -> list[av.
 
 
 def _decode_in_order(
-    video: OpenVideo, table: FrameTable, wanted: list[int], name: str
+    video: OpenVideo, table: FrameIndex, wanted: list[int], name: str
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """The wanted frames among all that a plain decoder gives from the start.
 

@@ -6,7 +6,7 @@ import torch
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from vidrec.data.video.geometry import Plan
+from vidrec.data.video.geometry import CropPlan
 
 Box = tuple[float, float, float, float]  # left, top, width, height
 
@@ -25,7 +25,7 @@ class Cutter:
     Accurate: the whole frame becomes RGB first, then `cut`.
     """
 
-    def __init__(self, plan: Plan, width: int, height: int, accurate: bool) -> None:
+    def __init__(self, plan: CropPlan, width: int, height: int, accurate: bool) -> None:
         self.plan = plan
         self.source_size = width, height
         self.accurate = accurate
@@ -122,7 +122,7 @@ def cut(image: np.ndarray, box: Box, size: tuple[int, int], accurate: bool = Tru
     return _resized(image[top:bottom, left:right], size)
 
 
-def place(pixels: np.ndarray, plan: Plan, out: np.ndarray) -> None:
+def place(pixels: np.ndarray, plan: CropPlan, out: np.ndarray) -> None:
     """Copy `pixels` (h, w, C) into `out`, mirrored as the plan says."""
     if plan.flip_vertical:
         pixels = pixels[::-1]

@@ -9,9 +9,9 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
-from vidrec.data.video.decoder import Source, VideoError
+from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.frame_index import OpenVideo, file_version, open_video
-from vidrec.data.video.geometry import Plan
+from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.resample import Cutter, quarter_turns
 
 # Decoders that leave out frames nothing refers to (NONREF) without changing a bit of the others.
@@ -35,7 +35,7 @@ def seconds_to_pts(seconds: float, time_base: Fraction, start: float = 0.0) -> i
     return math.floor((Fraction(seconds) + Fraction(start)) / time_base + tolerance)
 
 
-class MovieSource(Source):
+class TimestampDecoder(Decoder):
     """The frames on display at some moments, decoded when opened; frame i is that of the i-th.
 
     seconds: (F,) ascending, from the beginning of the file. Those before the first frame and after
@@ -65,7 +65,7 @@ class MovieSource(Source):
     def _frames(self, wanted: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         return ((index, self._decoded[index]) for index in wanted)
 
-    def _cutter(self, plan: Plan) -> Callable[[Any, np.ndarray], None]:
+    def _cutter(self, plan: CropPlan) -> Callable[[Any, np.ndarray], None]:
         return Cutter(plan, self.width, self.height, self._accurate)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vidrec.config.schema import WandbConf, WandbMode
-from vidrec.files.atomic_write import whole_file
+from vidrec.files.atomic_write import atomic_write
 from vidrec.tracking.dashboards.sender import sentence
 
 ANSWER_SECONDS = 5.0  # a server that says nothing for so long is not asked to take the run
@@ -151,7 +151,7 @@ class WandbDashboard:
             return
         self.run.log(dict(row))
         self._sent[kind] = row["step"]
-        with whole_file(self._sent_file, "w", sync=False) as stream:
+        with atomic_write(self._sent_file, "w", sync=False) as stream:
             json.dump(self._sent, stream)
 
     def rewind(self, step: int, kept: Sequence[Mapping[str, Any]]) -> None: ...

@@ -1,0 +1,133 @@
+"""Bad input gets a sentence with the path, the value and the way out, before data is opened."""
+
+import subprocess
+import sys
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from tests.paths import ROOT
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
+from vidrec.config.overrides import lenient, wrong_choice
+
+KINETICS = ["model=tsn", "data=kinetics400"]
+
+
+def problems(*overrides: str) -> str:
+    """What the startup validation says of a command line."""
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        cfg = compose("train", overrides=lenient(list(overrides)))
+    with pytest.raises(validation.ConfigError) as raised:
+        validation.check(cfg)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        # unknown keys, wherever they are and however they are given
+        (["schedule.epocs=3"], ["schedule.epocs", "did you mean 'epochs'"]),
+        (["+schedule.epocs=3"], ["schedule.epocs", "did you mean 'epochs'"]),
+        (["modle.weights=null"], ["modle", "did you mean 'model'"]),
+        (["runtime.wandb.moed=offline"], ["runtime.wandb.moed", "did you mean 'mode'"]),
+        (["model.net.backbone.detph=18"], ["model.net.backbone.detph", "did you mean 'depth'"]),
+        (["+model.net.backbone.detph=18"], ["model.net.backbone.detph", "did you mean 'depth'"]),
+        (
+            ["data.transforms.train.crop.scale=[1,0.5]"],
+            ["data.transforms.train.crop.scale", "did you mean 'scales'"],
+        ),
+        (["schedule.optimizer.momentun=0.8"], ["schedule.optimizer.momentun", "'momentum'"]),
+        (
+            ["+schedule.param_groups.head={name: cls_head, lrr: 5}"],
+            ["schedule.param_groups.head.lrr", "did you mean 'lr'"],
+        ),
+        # wrong types
+        (
+            ['model.net.mean="[128,128,128]"'],
+            ["model.net.mean", "'[128,128,128]'", "without the inner quotes"],
+        ),
+        (["model.net.backbone.depth=fifty"], ["model.net.backbone.depth", "'fifty'"]),
+        (["data.transforms.train.flip.flip_ratio=yes"], ["flip.flip_ratio", "'yes'"]),
+        (["data.transforms.train.flip=0.5"], ["data.transforms.train.flip", "_target_"]),
+        # missing arguments and classes
+        (["~model.net.cls_head.num_classes"], ["model.net.cls_head.num_classes", "needs a value"]),
+        (["data=videos"], ["data.name", "data.root", "data.num_classes", "needs a value"]),
+        (
+            ["data.sampling.train._target_=vidrec.data.clips.sampling.DenseSampleFrame"],
+            ["data.sampling.train._target_", "did you mean 'DenseSampleFrames'"],
+        ),
+        (["model.net.backbone._target_=nothere.ResNet"], ["_target_", "no module 'nothere'"]),
+        # values out of range
+        (["schedule.epochs=0"], ["schedule.epochs=0", "[1,"]),
+        (["schedule.ema=1.5"], ["schedule.ema=1.5"]),
+        (["runtime.num_workers=-1"], ["runtime.num_workers=-1"]),
+        (["data.on_bad_video=skp"], ["data.on_bad_video='skp'", "did you mean 'skip'"]),
+        # right alone, wrong together
+        ([*KINETICS, "data/format=flow"], ["model.channels=3", "2 channels"]),
+        (["data.sample=boxes"], ["clip", "boxes"]),
+        (["model.net.mean=[1,2,3,4]"], ["model.net.mean", "4 values for 3 channels"]),
+        (["model.net.cls_head.num_classes=7"], ["num_classes=7", "data.num_classes=8"]),
+        ([*KINETICS, "schedule.epochs=50"], ["schedule.lr.drop.milestones", "[80]", "epochs=50"]),
+        (["schedule.val_begin=99"], ["schedule.val_begin=99"]),
+        (
+            ["runtime.num_workers=0", "runtime.persistent_workers=true"],
+            ["runtime.persistent_workers", "num_workers"],
+        ),
+        (["model.clip.frames_per_view=2"], ["frames_per_view=2", "does not divide the 3 frames"]),
+        (["model.clip.size=80"], ["model.clip.size=80", "short_side=64"]),
+        ([*KINETICS, "schedule.epochs=0", "runtime.seed=-1"], ["2 problems", "seed", "epochs"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_problem_is_named_with_its_path_and_the_way_out(overrides, parts):
+    message = problems(*overrides)
+    for part in parts:
+        assert part in message, message
+
+
+def test_valid_configurations_pass():
+    register()
+    GlobalHydra.instance().clear()
+    for overrides in ([], KINETICS, ["data=motions"], ["model=tsn", "data=sthv2"]):
+        with initialize_config_dir(conf_dir(), version_base="1.3"):
+            validation.check(compose("train", overrides=overrides))
+
+
+def test_a_typo_on_the_command_line_stops_before_anything_is_written(tmp_path):
+    train = ROOT / "train.py"
+    done = subprocess.run(
+        [sys.executable, train, "schedule.epocs=3"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "schedule.epocs: there is no such key; did you mean 'epochs'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("argument", "parts"),
+    [
+        ("data=shapez", ["data=shapez", "did you mean 'shapes'"]),
+        ("model=tsn,tms", ["model=tms", "did you mean 'tsn'"]),
+        ("data/format=rawframe", ["data/format=rawframe", "'rawframes'"]),
+        ("runtime=xxxx", ["runtime=xxxx", "there are debug, default"]),
+    ],
+)
+def test_a_choice_that_names_no_file_gets_the_nearest(argument, parts):
+    message = wrong_choice(["schedule.epochs=3", argument])
+    assert message is not None
+    for part in parts:
+        assert part in message
+
+
+def test_choices_that_exist_pass():
+    stem = "tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb"
+    assert wrong_choice([f"experiment={stem}", "model=tsn,tsn_r101", "data/format=flow"]) is None
+    assert (
+        wrong_choice(["experiment=null", "--cfg", "job", "model/backbone@model.net.backbone=image"])
+        is None
+    )

@@ -1,0 +1,129 @@
+"""tests/golden/localization.json.gz was computed with MMAction2 1.2.0."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from vidrec.data.collate import collate
+from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.data.segments.dataset import ActivityNetDataset, SlidingWindows, resized
+from vidrec.data.segments.features import FeatureFolder
+
+GOLDEN = json.loads(gzip.decompress((GOLDEN / "localization.json.gz").read_bytes()))
+
+
+def asked(segments):
+    """Labels that hand the segments through, padded to three."""
+    return {"segments": np.pad(segments, [(0, 3 - len(segments)), (0, 0)])}
+
+
+def record(name, segments, duration=100.0, span=None):
+    span = span or duration
+    segments = np.array(segments, np.float64).reshape(-1, 2)
+    return SegmentRecord(name, duration, span, span, segments, np.zeros(len(segments), np.int64))
+
+
+@pytest.fixture
+def make(tmp_path):
+    def made(records, lengths, **options):
+        for name, length in lengths.items():
+            values = np.arange(length, dtype=np.float32)[:, None] + np.array([0.0, 1000.0])
+            np.save(tmp_path / f"{name}.npy", values.astype(np.float32))
+        options = {"labels": asked, "temporal_dim": 10, "feat_dim": 2} | options
+        table = SegmentRecords.pack(records, ["x"])
+        return ActivityNetDataset(table, FeatureFolder(str(tmp_path)), **options)
+
+    return made
+
+
+def test_sample_and_batch(make):
+    dataset = make([record("a", [[20, 50]]), record("b", [], 60.0)], {"a": 10, "b": 10})
+    assert len(dataset) == 2
+    sample = dataset[(3, 0)]
+    assert sample["feature"].shape == (1, 2, 10)
+    assert sample["feature"][0, 1, :3].tolist() == [1000, 1001, 1002]
+    np.testing.assert_allclose(sample["segments"][0, 0], [0.2, 0.5])
+    assert sample["segments"].dtype == np.float32
+    batch = collate([dataset[0], dataset[1]])
+    assert batch["feature"].shape == (2, 2, 10)
+    assert batch["index"].tolist() == batch["row"].tolist() == [0, 1]
+    assert batch["window"].tolist() == [[0, 100], [0, 60]]
+    assert batch["window"].dtype == torch.float64
+
+
+@pytest.mark.parametrize("case", range(2))
+def test_segments_are_divided_by_what_the_features_cover(make, case):
+    golden = GOLDEN["normalised"][case]
+    video = golden["video"]
+    segments = [a["segment"] for a in video["annotations"]]
+    span = video["feature_frame"] / video["duration_frame"] * video["duration_second"]
+    dataset = make([record("a", segments, video["duration_second"], span)], {"a": 10})
+    found = dataset[0]["segments"][0, : len(segments)]
+    np.testing.assert_allclose(found, golden["gt_bbox"], atol=1e-7)
+
+
+def test_other_lengths_need_the_option_that_the_error_names(make):
+    with pytest.raises(ValueError, match=r"a\.npy has 7 features.*temporal_dim=10.*data\.resize"):
+        make([record("a", [])], {"a": 7})
+    dataset = make([record("a", [])], {"a": 20}, resize=True)
+    assert dataset[0]["feature"][0, 0].tolist() == [0.5 + 2 * i for i in range(10)]
+
+
+def test_other_channels_are_refused(make):
+    with pytest.raises(ValueError, match=r"has 2 channels, but data\.feat_dim=10.*channels_first"):
+        make([record("a", [])], {"a": 10}, feat_dim=10)
+
+
+def test_missing_features(make):
+    records = [record("a", []), record("b", [])]
+    with pytest.raises(
+        FileNotFoundError, match=r"1 of 2 annotated videos.*is b; data\.skip_missing"
+    ):
+        make(records, {"a": 10})
+    dataset = make(records, {"a": 10}, skip_missing=True)
+    assert len(dataset) == 1
+    assert len(dataset.records) == 2  # what metrics compare with is complete
+
+
+def test_resizing_keeps_constants_and_averages():
+    constant = np.ones((13, 3), np.float32)
+    for length in (4, 13, 50):
+        np.testing.assert_allclose(resized(constant, length), np.ones((length, 3)), rtol=1e-6)
+    line = np.arange(12.0, dtype=np.float32)[:, None]
+    np.testing.assert_allclose(resized(line, 4)[:, 0], [1, 4, 7, 10])
+    longer = resized(line, 24)[:, 0]
+    np.testing.assert_allclose(longer[1:-1], (np.arange(1, 23) + 0.5) / 2 - 0.5)
+
+
+def test_windows_cover_a_long_video(make):
+    windows = SlidingWindows(stride=5, snippet_seconds=2.0)
+    dataset = make([record("a", [[4, 10], [30, 44]], 50.0)], {"a": 23}, windows=windows)
+    # Starts 0, 5, 10 and the last one, which ends with the video.
+    assert dataset.firsts.tolist() == [0, 5, 10, 13]
+    assert [dataset[i]["window"][0].tolist() for i in (1, 3)] == [[10, 20], [26, 20]]
+    assert dataset[3]["feature"][0, 0].tolist() == list(range(13, 23))
+    np.testing.assert_allclose(dataset[0]["segments"][0, 0], [0.2, 0.5])
+    assert not dataset[1]["segments"].any()  # neither lies in 10 ... 30 seconds
+    np.testing.assert_allclose(dataset[3]["segments"][0, 0], [0.2, 0.9])
+    assert dataset[3]["row"][0] == 0
+
+
+def test_training_takes_the_windows_with_segments(make):
+    windows = SlidingWindows(stride=5, snippet_seconds=2.0, labelled_only=True)
+    dataset = make([record("a", [[4, 10], [30, 44]], 50.0)], {"a": 23}, windows=windows)
+    assert dataset.firsts.tolist() == [0, 13]
+
+
+def test_a_segment_belongs_to_a_window_by_its_share(make):
+    for share, expected in ((0.4, 1), (0.6, 0)):
+        windows = SlidingWindows(5, 1.0, min_overlap=share)
+        dataset = make([record("a", [[5, 15]], 20.0)], {"a": 20}, windows=windows)
+        assert np.count_nonzero(dataset[0]["segments"][0].any(axis=1)) == expected
+
+
+def test_short_videos_are_filled_up(make):
+    dataset = make([record("a", [])], {"a": 4}, windows=SlidingWindows(5, 1.0))
+    assert dataset[0]["feature"][0, 1].tolist() == [1000, 1001, 1002, 1003, 0, 0, 0, 0, 0, 0]

@@ -1,0 +1,195 @@
+import av
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from vidrec.data.boxes.records import BoxRecords
+from vidrec.metrics.ava_map import AVAMeanAP
+from vidrec.plots.boxes import (
+    BAR,
+    HEIGHT,
+    LEAST_WIDTH,
+    Person,
+    annotated,
+    draw_boxes,
+    draw_persons,
+    extremes,
+    load_sample,
+)
+
+GREEN, RED, YELLOW = (90, 225, 120), (255, 120, 105), (255, 214, 90)
+LEFT, RIGHT = (0.125, 0.25, 0.375, 0.75), (0.625, 0.25, 0.875, 0.75)
+WIDTH, FRAMES = 128, 4
+
+
+def records(num_frames, boxes=(LEFT, RIGHT), labels=(1, 2)):
+    """Key frames of one video, each with a box that runs and one that jumps."""
+    count = len(boxes)
+    return BoxRecords(
+        ["v"],
+        np.zeros(num_frames, np.int64),
+        902.0 + np.arange(num_frames),
+        np.tile(np.array(boxes, np.float32).reshape(-1, 4), (num_frames, 1)),
+        count * np.arange(num_frames + 1),
+        np.tile(np.array(labels, np.int64), num_frames),
+        np.arange(num_frames * count + 1),
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.float32),
+        np.zeros(num_frames + 1, np.int64),
+        3,
+        {1: "run", 2: "jump over something that is high"},
+        {1: 1, 2: 2},
+    )
+
+
+class Dataset:
+    """Grey clips; the first view begins `left` pixels from the left edge of the frame."""
+
+    def __init__(self, records, *, height=64, left=0, bad=()):
+        self.records, self.height, self.left, self.bad = records, height, left, bad
+
+    def __getitem__(self, row):
+        if row in self.bad:
+            return {"bad_videos": [("v", "cut off")]}
+        record = self.records[row]
+        scale = np.array([WIDTH, self.height] * 2, np.float32)
+        shift = np.array([self.left, 0, self.left, 0], np.float32)
+        proposals = np.array([LEFT, RIGHT], np.float32)
+        inside = [i for i in range(2) if self.left == 0 or proposals[i, 0] * WIDTH > self.left]
+        labels = np.zeros((len(record.boxes), 3), np.float32)
+        for own, columns in zip(labels, record.labels, strict=True):
+            own[list(columns)] = 1
+        kept = record.boxes[:, 0] * WIDTH >= self.left
+        return {
+            "video": np.full((1, 2, FRAMES, self.height, WIDTH - self.left, 3), 40, np.uint8),
+            # Further views, which are not shown, come with boxes too.
+            "boxes": np.concatenate([np.zeros((1, 4)), proposals[inside] * scale - shift]),
+            "box_view": np.array([1] + [0] * len(inside)),
+            "box_proposal": np.array([0, *inside]),
+            "proposals": proposals,
+            "truth": (record.boxes * scale - shift)[kept],
+            "truth_labels": labels[kept],
+        }
+
+
+def rows_of(scores):
+    """scores: for each key frame those of LEFT and of RIGHT, (run, jump)."""
+    scores = np.array(scores, np.float32).reshape(-1, 2)
+    return {
+        "index": np.repeat(np.arange(len(scores) // 2), 2),
+        "boxes": np.tile(np.array([LEFT, RIGHT], np.float32), (len(scores) // 2, 1)),
+        "scores": np.concatenate([np.ones((len(scores), 1), np.float32), scores], axis=1),
+    }
+
+
+def test_the_best_and_the_worst_are_no_others():
+    precisions = np.array([0.5, np.nan, 0.0, 1.0, 0.25, 0.75])
+    best, worst = extremes(precisions, 2)
+    assert best == [(3, 1.0), (5, 0.75)]
+    assert worst == [(2, 0.0), (4, 0.25)]
+    best, worst = extremes(precisions, 10)
+    assert sorted(row for row, _ in best + worst) == [0, 2, 3, 4, 5]
+    assert extremes(np.array([0.5]), 3) == ([(0, 0.5)], [])
+    # Where all are equal those at the beginning are nothing special.
+    rows = [row for row, _ in extremes(np.ones(1000), 10)[0]]
+    assert min(rows) < 300
+    assert max(rows) > 700
+
+
+def test_what_is_right_wrong_and_missed():
+    metric = AVAMeanAP(records(1))
+    rows = rows_of([[(0.9, 0.4), (0.6, 0.2)]])
+    sample = load_sample(metric, rows, Dataset(metric.records), 0, 0.5)
+    assert sample.title == "v,0902   AP 50 %"
+    assert sample.frames.shape == (FRAMES, 64, WIDTH, 3)
+    jump = "jump over something tha…"
+    assert [(person.labels, person.dashed) for person in sample.persons] == [
+        ([("run 0.90", GREEN), (f"{jump} 0.40", RED)], False),
+        ([("run 0.60", RED)], False),
+        ([], True),
+        ([(jump, YELLOW)], True),
+    ]
+    assert [person.box for person in sample.persons] == [
+        (16.0, 16.0, 48.0, 48.0),
+        (80.0, 16.0, 112.0, 48.0),
+    ] * 2
+
+
+def test_boxes_lie_where_the_first_view_has_them():
+    metric = AVAMeanAP(records(1))
+    rows = rows_of([[(0.9, 0.0), (0.0, 0.8)]])
+    sample = load_sample(metric, rows, Dataset(metric.records, left=60), 0, 1.0)
+    jump = ("jump over something tha… 0.80", GREEN)
+    assert [(person.box, person.labels) for person in sample.persons] == [
+        ((20.0, 16.0, 52.0, 48.0), [jump]),
+        ((20.0, 16.0, 52.0, 48.0), []),
+    ]
+
+
+def test_a_key_frame_without_any_box_found():
+    metric = AVAMeanAP(records(1))
+    rows = {name: values[:0] for name, values in rows_of([[(0.9, 0.0), (0.0, 0.8)]]).items()}
+    sample = load_sample(metric, rows, Dataset(metric.records), 0, 0.0)
+    assert [person.dashed for person in sample.persons] == [True, True]
+    assert all(colour == YELLOW for person in sample.persons for _, colour in person.labels)
+
+
+@pytest.mark.parametrize("height", [64, 512])
+def test_small_and_large_frames_are_scaled_to_one_size_with_their_boxes(height):
+    metric = AVAMeanAP(records(1))
+    rows = rows_of([[(0.9, 0.0), (0.7, 0.0)]])
+    sample = load_sample(metric, rows, Dataset(metric.records, height=height), 0, 1.0)
+    pictures = annotated(sample)
+    width = round(HEIGHT * WIDTH / height)
+    assert pictures.shape == (FRAMES, BAR + HEIGHT, max(width, LEAST_WIDTH), 3)
+    middle = BAR + HEIGHT // 2
+    row = pictures[0, middle].tolist()
+    for (x1, _, x2, _), colour in ((LEFT, GREEN), (RIGHT, RED)):
+        assert list(colour) in row[round(x1 * width) - 1 : round(x1 * width) + 2]
+        assert list(colour) in row[round(x2 * width) - 2 : round(x2 * width) + 2]
+    between = round(width * 0.5)
+    assert (pictures[0, middle, between] == 40).all()
+    assert list(GREEN) in pictures[0, BAR : BAR + HEIGHT // 4].reshape(-1, 3).tolist()  # text
+
+
+def test_labels_do_not_hide_each_other():
+    layer = Image.new("RGBA", (400, 300))
+    box = (100.0, 100.0, 150.0, 200.0)
+    texts = [f"action number {i}" for i in range(6)]
+    persons = [Person(box, [(text, (255, 0, 10 * i))]) for i, text in enumerate(texts)]
+    draw_persons(ImageDraw.Draw(layer), persons, 1.0, layer.size)
+    together = np.asarray(layer)
+    for i, person in enumerate(persons):
+        alone = Image.new("RGBA", layer.size)
+        draw_persons(ImageDraw.Draw(alone), [person], 1.0, alone.size)
+        colour = [255, 0, 10 * i]
+
+        def count(picture, colour=colour):
+            return (picture[..., :3] == colour).all(axis=2).sum()
+
+        assert count(together) == count(np.asarray(alone)) > 5
+
+
+def test_two_sheets_and_a_video(tmp_path):
+    metric = AVAMeanAP(records(5))
+    right, wrong = [(0.9, 0.0), (0.0, 0.9)], [(0.0, 0.9), (0.9, 0.0)]
+    rows = rows_of([right, wrong, right, wrong, right])
+    dataset = Dataset(metric.records, bad=(4,))
+    paths = draw_boxes(metric, rows, dataset, tmp_path / "pictures", count=3)
+    assert [path.name for path in paths] == ["best.png", "worst.png", "boxes.mp4"]
+    sheets = [np.asarray(Image.open(path)).reshape(-1, 3) for path in paths[:2]]
+    for sheet, own, other in zip(sheets, (GREEN, RED), (RED, GREEN), strict=True):
+        many, few = ((sheet == colour).all(axis=1).sum() for colour in (own, other))
+        assert many > 1000 > few  # the line that explains the colours has both
+    with av.open(str(paths[2])) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    # Two that are right, as the third one cannot be read, and two that are not.
+    assert frames[0].shape == (2 * (BAR + HEIGHT), 3 * 576, 3)
+    assert len(frames) >= FRAMES
+
+
+def test_nothing_to_draw_is_said(tmp_path):
+    metric = AVAMeanAP(records(1, boxes=(), labels=()))
+    rows = rows_of([[(0.9, 0.0), (0.7, 0.0)]])
+    with pytest.raises(ValueError, match="no key frame has a true box"):
+        draw_boxes(metric, rows, Dataset(metric.records), tmp_path)

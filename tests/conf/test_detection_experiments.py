@@ -17,10 +17,11 @@ from tests.conf.recipes import (
     composed,
     published_multipliers,
 )
+from tests.paths import GOLDEN
 from vidrec import build
 
-GOLDEN = GOLDEN / "detection_recipes.json.gz"
-RECIPES = json.loads(gzip.decompress(GOLDEN.read_bytes()))
+FIGURES = GOLDEN / "detection_recipes.json.gz"
+RECIPES = json.loads(gzip.decompress(FIGURES.read_bytes()))
 TRAINED = sorted(stem for stem in RECIPES if "optim" in RECIPES[stem])
 ROI = "vidrec.models.heads"
 # Published types -> our classes and the arguments named differently (None: it has none).

@@ -20,13 +20,14 @@ from tests.conf.recipes import (
     published_multipliers,
     with_defaults,
 )
+from tests.paths import GOLDEN
 from vidrec import build
 from vidrec.config.compose import conf_dir
 from vidrec.config.schema import TrainConf
 
 STEMS = sorted(path.stem for path in Path(conf_dir(), "experiment").glob("*.yaml"))
-GOLDEN = GOLDEN / "recognition_recipes.json.gz"
-RECIPES = json.loads(gzip.decompress(GOLDEN.read_bytes()))
+FIGURES = GOLDEN / "recognition_recipes.json.gz"
+RECIPES = json.loads(gzip.decompress(FIGURES.read_bytes()))
 TRAINED = sorted(stem for stem in RECIPES if "optim" in RECIPES[stem])
 
 

@@ -5,15 +5,13 @@ Each stored chain was stepped at 100 iterations per epoch; a row is epoch, itera
 used there.
 """
 
-import gzip
-import json
 import math
 
 import pytest
 import torch
 from hydra.utils import instantiate
 
-from tests.paths import GOLDEN
+from tests.paths import read_golden
 from vidrec.engine.lr import (
     Constant,
     Cosine,
@@ -25,7 +23,7 @@ from vidrec.engine.lr import (
     Step,
 )
 
-CHAINS = json.loads(gzip.decompress((GOLDEN / "lr.json.gz").read_bytes()))
+CHAINS = read_golden("lr.json.gz")
 NAMES = {"LinearLR": "Linear", "MultiStepLR": "MultiStep", "CosineAnnealingLR": "Cosine"}
 
 

@@ -4,8 +4,6 @@ tests/golden/optim.json.gz was computed with MMAction2 1.2.0: for each recipe [r
 """
 
 import dataclasses
-import gzip
-import json
 from pathlib import Path
 
 import pytest
@@ -14,13 +12,14 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from torch import nn
 
+from tests.paths import read_golden
 from vidrec import build
 from vidrec.config import validation
 from vidrec.config.compose import conf_dir, register
 from vidrec.config.schema import ParamRule
 from vidrec.engine.optim import layers, parameter_groups
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "optim.json.gz").read_bytes()))
+GOLDEN = read_golden("optim.json.gz")
 STEMS = [stem for stem in GOLDEN if Path(conf_dir(), "experiment", f"{stem}.yaml").exists()]
 VIDEOMAE = "vit-base-p16_videomae-k400-pre_8xb8-16x4x1-20e-adamw_ava-kinetics-rgb"
 

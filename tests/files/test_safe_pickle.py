@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.paths import GOLDEN
 from vidrec.files import safe_pickle
 
 # Written by torch 2.15 with what MMEngine 0.10.7 keeps in a checkpoint during training: MessageHub
 # with logged histories, ConfigDict, an optimizer, numpy arrays and a RandomState. Each weight of
 # backbone.conv1 (2, 3, 3, 3) counts from 0.
-GOLDEN = GOLDEN / "weights"
+FIGURES = GOLDEN / "weights"
 
 
 class Call:
@@ -121,9 +122,9 @@ def test_plain_data_comes_back_as_it_was(protocol):
 @pytest.mark.parametrize("name", ["mmengine.pth", "mmengine_legacy.pth"])
 def test_a_training_checkpoint_of_mmengine_opens_without_its_packages(name):
     with pytest.raises(pickle.UnpicklingError):  # what this module is for
-        torch.load(GOLDEN / name, weights_only=True)
+        torch.load(FIGURES / name, weights_only=True)
     opened = torch.load(
-        GOLDEN / name, map_location="cpu", weights_only=False, pickle_module=safe_pickle
+        FIGURES / name, map_location="cpu", weights_only=False, pickle_module=safe_pickle
     )
     weight = opened["state_dict"]["backbone.conv1.weight"]
     assert torch.equal(weight, torch.arange(54.0).reshape(2, 3, 3, 3))

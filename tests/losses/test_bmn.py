@@ -3,17 +3,15 @@
 tests/golden/localization.json.gz was computed with MMAction2 1.2.0.
 """
 
-import gzip
-import json
-
 import numpy as np
 import pytest
 import torch
 
+from tests.paths import read_golden
 from vidrec.data.segments.boundary_labels import BoundaryMatchingLabels
 from vidrec.losses.bmn import BMNLoss, regression_loss, valid_map
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "localization.json.gz").read_bytes()))
+GOLDEN = read_golden("localization.json.gz")
 
 
 def uniform(*shape, seed):

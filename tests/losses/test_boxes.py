@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import tensor
 
+from tests.paths import GOLDEN
 from vidrec.losses.boxes import ActionLoss
 
-GOLDEN = GOLDEN / "detection.json.gz"
+FIGURES = GOLDEN / "detection.json.gz"
 SETTINGS = {
     "multilabel": {},
     "focal": {"focal_gamma": 1.0, "focal_alpha": 3.0},
@@ -20,7 +21,7 @@ SETTINGS = {
 
 
 def case(name):
-    with gzip.open(GOLDEN, "rt") as file:
+    with gzip.open(FIGURES, "rt") as file:
         golden = json.load(file)["bbox_head"]["cases"][name]
     scores = torch.randn(5, 8, generator=torch.Generator().manual_seed(20)).double()
     return {"logits": scores, "labels": tensor(golden["bbox_targets_labels"])}, golden["losses"]

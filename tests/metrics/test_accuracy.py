@@ -1,12 +1,10 @@
 """Figures of MMAction2 1.2.0 (how: tests/golden/accuracy.json.gz), definitions, cases by hand."""
 
-import gzip
-import json
-
 import numpy as np
 import pytest
 import torch
 
+from tests.paths import read_golden
 from vidrec.metrics.accuracy import (
     Accuracy,
     class_accuracy,
@@ -15,7 +13,7 @@ from vidrec.metrics.accuracy import (
     top_k_accuracy,
 )
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "accuracy.json.gz").read_bytes()))
+GOLDEN = read_golden("accuracy.json.gz")
 
 
 @pytest.fixture(scope="module")

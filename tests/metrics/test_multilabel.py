@@ -1,11 +1,9 @@
 """Figures of MMAction2 1.2.0 (how: tests/golden/accuracy.json.gz), definitions, cases by hand."""
 
-import gzip
-import json
-
 import numpy as np
 import pytest
 
+from tests.paths import read_golden
 from vidrec.metrics.multilabel import (
     MultiLabel,
     average_precision,
@@ -13,7 +11,7 @@ from vidrec.metrics.multilabel import (
     mmit_mean_average_precision,
 )
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "accuracy.json.gz").read_bytes()))
+GOLDEN = read_golden("accuracy.json.gz")
 
 
 @pytest.fixture(scope="module")

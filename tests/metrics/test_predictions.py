@@ -1,14 +1,13 @@
-import gzip
-import json
 import re
 
 import numpy as np
 import pytest
 
+from tests.paths import read_golden
 from vidrec.metrics.accuracy import Accuracy
 from vidrec.metrics.predictions import Predictions, dump, fuse, load, score, write_csv
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "accuracy.json.gz").read_bytes()))
+GOLDEN = read_golden("accuracy.json.gz")
 
 
 def predictions(scores, names=None, label=None, index=None, class_names=()):

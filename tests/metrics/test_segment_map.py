@@ -1,11 +1,11 @@
 """tests/golden/localization.json.gz was computed with MMAction2 1.2.0."""
 
-import gzip
 import json
 
 import numpy as np
 import pytest
 
+from tests.paths import read_golden
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords, read_segments
 from vidrec.metrics.segment_map import (
     SegmentMAP,
@@ -15,7 +15,7 @@ from vidrec.metrics.segment_map import (
 )
 from vidrec.metrics.segment_results import Detections, read_results
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "localization.json.gz").read_bytes()))["detection"]
+GOLDEN = read_golden("localization.json.gz")["detection"]
 
 
 @pytest.fixture

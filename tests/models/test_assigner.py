@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch import tensor
 
+from tests.paths import GOLDEN
 from vidrec.models.assigner import MaxIoUAssigner, RandomSampler
 
-GOLDEN = GOLDEN / "detection.json.gz"
+FIGURES = GOLDEN / "detection.json.gz"
 
 
 @pytest.fixture(scope="module")
 def golden():
-    with gzip.open(GOLDEN, "rt") as file:
+    with gzip.open(FIGURES, "rt") as file:
         return json.load(file)["assigner"]
 
 

@@ -3,17 +3,15 @@
 tests/golden/localization.json.gz was computed with MMAction2 1.2.0.
 """
 
-import gzip
-import json
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.paths import read_golden
 from vidrec.models.layers.boundary_matching import BoundaryMatching, sample_weights, valid_cells
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "localization.json.gz").read_bytes()))
+GOLDEN = read_golden("localization.json.gz")
 
 
 def dense_mask(temporal_dim, num_samples, num_samples_per_bin, boundary_ratio):

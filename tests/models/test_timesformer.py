@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from tests.paths import GOLDEN
 from vidrec.models.backbones.timesformer import DividedBlock, JointBlock, TimeSformer
 from vidrec.models.layers.attention import MultiheadAttention
 
 STEM = "timesformer_divST_8xb8-8x32x1-15e_kinetics400-rgb"
-GOLDEN = GOLDEN / "models" / f"{STEM}.json.gz"
+FIGURES = GOLDEN / "models" / f"{STEM}.json.gz"
 SMALL = {
     "num_frames": 3,
     "img_size": 8,
@@ -33,7 +34,7 @@ def small_net(attention_type="divided_space_time", **options):
 
 def test_names_are_the_published_ones():
     """The full list of names, shapes and their order, MMAction2 1.2.0."""
-    golden = json.loads(gzip.decompress(GOLDEN.read_bytes()))
+    golden = json.loads(gzip.decompress(FIGURES.read_bytes()))
     with torch.device("meta"):
         net = TimeSformer()
     ours = [[f"backbone.{name}", list(value.shape)] for name, value in net.state_dict().items()]

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from tests.paths import GOLDEN
 from vidrec.models.backbones.uniformerv2 import GlobalBlock, LocalBlock, UniFormerV2
 
 STEM = "uniformerv2-base-p16-res224_clip_8xb32-u8_kinetics400-rgb"
-GOLDEN = GOLDEN / "models" / f"{STEM}.json.gz"
+FIGURES = GOLDEN / "models" / f"{STEM}.json.gz"
 SMALL = {
     "input_resolution": 8,
     "patch_size": 4,
@@ -40,7 +41,7 @@ def quick_gelu(x):
 
 
 def test_names_are_the_published_ones():
-    golden = json.loads(gzip.decompress(GOLDEN.read_bytes()))
+    golden = json.loads(gzip.decompress(FIGURES.read_bytes()))
     with torch.device("meta"):
         net = UniFormerV2(no_lmhra=True)
     ours = [[f"backbone.{name}", list(value.shape)] for name, value in net.state_dict().items()]

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from tests.paths import GOLDEN
 from vidrec.models.backbones.vit import VisionTransformer, sines
 
 STEM = "vit-base-p16_videomae-k400-pre_16x4x1_kinetics-400"
-GOLDEN = GOLDEN / "models" / f"{STEM}.json.gz"
+FIGURES = GOLDEN / "models" / f"{STEM}.json.gz"
 SMALL = {
     "img_size": 12,
     "patch_size": 4,
@@ -33,7 +34,7 @@ def small_net(**options):
 
 def golden():
     """Figures computed with MMAction2 1.2.0."""
-    return json.loads(gzip.decompress(GOLDEN.read_bytes()))
+    return json.loads(gzip.decompress(FIGURES.read_bytes()))
 
 
 def test_first_block_of_the_published_recipe(parity):

@@ -3,18 +3,17 @@
 tests/golden/localization.json.gz was computed with MMAction2 1.2.0.
 """
 
-import gzip
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from tests.paths import read_golden
 from vidrec.models.localizer import in_seconds
 from vidrec.ops.soft_nms import Candidates, bmn_candidates, peaks, soft_nms, tem_candidates
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "localization.json.gz").read_bytes()))
+GOLDEN = read_golden("localization.json.gz")
 
 
 def uniform(*shape, seed):

@@ -10,7 +10,9 @@ import json
 import pytest
 import torch
 
-GOLDEN = GOLDEN / "models"
+from tests.paths import GOLDEN
+
+FIGURES = GOLDEN / "models"
 AUDIO = "tsn_r18_8xb320-64x1x1-100e_kinetics400-audio-feature"
 AUDIO_OVERRIDES = [
     "model=tsn",
@@ -20,7 +22,7 @@ AUDIO_OVERRIDES = [
     "model.net.cls_head.in_channels=512",
     "model.net.cls_head.joint_views=false",
 ]
-STEMS = sorted(path.name.removesuffix(".json.gz") for path in GOLDEN.iterdir())
+STEMS = sorted(path.name.removesuffix(".json.gz") for path in FIGURES.iterdir())
 STEMS.remove(AUDIO)  # an architecture that no recipe has
 DETECTORS = [stem for stem in STEMS if "_ava" in stem or "multisports" in stem]
 FAST = (
@@ -48,7 +50,7 @@ def figures(stem):
 
 
 def run(parity, capsys, stem, *arguments):
-    status = parity.main(["--golden", str(GOLDEN / f"{stem}.json.gz"), *arguments])
+    status = parity.main(["--golden", str(FIGURES / f"{stem}.json.gz"), *arguments])
     return status, json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
@@ -73,7 +75,7 @@ def test_published_recipe(parity, capsys, stem):
 @pytest.mark.parametrize("stem", DETECTORS)
 def test_published_names_and_shapes_of_detectors(parity, stem):
     """On the meta device, so that nothing is computed."""
-    golden = json.loads(gzip.decompress((GOLDEN / f"{stem}.json.gz").read_bytes()))
+    golden = json.loads(gzip.decompress((FIGURES / f"{stem}.json.gz").read_bytes()))
     with torch.device("meta"):
         net = parity.build_net(parity.composed(golden | {"key": stem}, None, []).model)
     ours = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}

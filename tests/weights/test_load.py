@@ -19,13 +19,14 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
+from tests.paths import GOLDEN
 from vidrec.models.backbones.resnet import ResNet
 from vidrec.models.heads.tsn import TSNHead
 from vidrec.models.recognizer import Recognizer2D
 from vidrec.weights.convert import dense_layers, swin_stages
 from vidrec.weights.load import load_weights, open_checkpoint, publish, read_weights
 
-GOLDEN = GOLDEN / "weights"  # see test_unpickle.py
+FIGURES = GOLDEN / "weights"  # see test_unpickle.py
 
 
 def recognizer(num_classes=5, channels=3):
@@ -316,7 +317,7 @@ def test_averaged_weights_are_preferred_and_buffers_completed(tmp_path, key, pre
 def test_a_checkpoint_from_within_a_training_of_mmaction2(name):
     net = nn.Module()
     net.backbone = nn.Sequential(OrderedDict(conv1=nn.Conv2d(3, 2, 3), bn1=nn.BatchNorm2d(2)))
-    load_weights(net, GOLDEN / name, min_backbone=1.0)
+    load_weights(net, FIGURES / name, min_backbone=1.0)
     assert torch.equal(net.backbone.conv1.weight, torch.arange(54.0).reshape(2, 3, 3, 3))
 
 

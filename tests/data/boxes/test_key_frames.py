@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.paths import GOLDEN
 from vidrec.data.boxes.key_frames import (
     FrameFolders,
     KeyFrameSampling,
@@ -25,7 +26,7 @@ from vidrec.data.synthetic.shapes import write_video
 from vidrec.data.video.decoder import VideoError
 from vidrec.data.video.geometry import CropPlan
 
-GOLDEN = GOLDEN / "detection.json.gz"
+FIGURES = GOLDEN / "detection.json.gz"
 NONE = np.zeros((0, 4), np.float32)
 
 
@@ -44,7 +45,7 @@ def brightness(source, indices):
 
 
 def test_frames_around_key_frames_are_those_of_the_reference():
-    with gzip.open(GOLDEN, "rt") as file:
+    with gzip.open(FIGURES, "rt") as file:
         rows = json.load(file)["sampling"]["rows"]
     assert len(rows) > 50
     for clip_len, interval, timestamp, begin, fps, num_frames, expected in rows:

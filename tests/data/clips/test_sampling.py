@@ -6,12 +6,10 @@ clip of the first draw after numpy.random.seed(0), where the clips start at all 
 smallest and largest over the 200 draws that follow.
 """
 
-import gzip
-import json
-
 import numpy as np
 import pytest
 
+from tests.paths import read_golden
 from vidrec.data.clips.sampling import (
     DenseSampleFrames,
     SampleFrames,
@@ -20,7 +18,7 @@ from vidrec.data.clips.sampling import (
     UntrimmedSampleFrames,
 )
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "sampling.json.gz").read_bytes()))
+GOLDEN = read_golden("sampling.json.gz")
 
 
 class OldStream:

@@ -3,19 +3,17 @@
 tests/golden/localization.json.gz was computed with MMAction2 1.2.0.
 """
 
-import gzip
-import json
-
 import numpy as np
 import pytest
 
+from tests.paths import read_golden
 from vidrec.data.segments.boundary_labels import (
     BoundaryLabels,
     BoundaryMatchingLabels,
     temporal_iou,
 )
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "localization.json.gz").read_bytes()))
+GOLDEN = read_golden("localization.json.gz")
 
 
 @pytest.mark.parametrize("case", range(4))

@@ -3,12 +3,10 @@
 tests/golden/localization.json.gz was computed with MMAction2 1.2.0.
 """
 
-import gzip
-import json
-
 import numpy as np
 import pytest
 
+from tests.paths import read_golden
 from vidrec.data.collate import collate
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.data.segments.bsn_proposals import (
@@ -19,7 +17,7 @@ from vidrec.data.segments.bsn_proposals import (
     write_proposals,
 )
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "localization.json.gz").read_bytes()))["pgm"]
+GOLDEN = read_golden("localization.json.gz")["pgm"]
 
 
 def test_proposals_are_the_published_ones():

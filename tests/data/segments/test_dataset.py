@@ -1,18 +1,16 @@
 """tests/golden/localization.json.gz was computed with MMAction2 1.2.0."""
 
-import gzip
-import json
-
 import numpy as np
 import pytest
 import torch
 
+from tests.paths import read_golden
 from vidrec.data.collate import collate
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.data.segments.dataset import ActivityNetDataset, SlidingWindows, resized
 from vidrec.data.segments.features import FeatureFolder
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "localization.json.gz").read_bytes()))
+GOLDEN = read_golden("localization.json.gz")
 
 
 def asked(segments):

@@ -5,7 +5,6 @@ of the output for frames made by numpy.random.RandomState(k).randint(0, 256, (h,
 boxes of MultiScaleCrop; statistics of 20,000 boxes of RandomResizedCrop.
 """
 
-import gzip
 import json
 import math
 import zlib
@@ -13,6 +12,7 @@ import zlib
 import numpy as np
 import pytest
 
+from tests.paths import read_golden
 from vidrec.data.transforms import geometric as transforms
 from vidrec.data.transforms.geometric import (
     CenterCrop,
@@ -28,7 +28,7 @@ from vidrec.data.transforms.geometric import (
 )
 from vidrec.data.transforms.photometric import ColorJitter
 
-GOLDEN = json.loads(gzip.decompress((GOLDEN / "geometry.json.gz").read_bytes()))
+GOLDEN = read_golden("geometry.json.gz")
 
 
 def rng(seed=0):

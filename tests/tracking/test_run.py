@@ -1,5 +1,4 @@
 import fcntl
-import io
 import json
 import logging
 import multiprocessing
@@ -14,8 +13,7 @@ import time
 import pytest
 
 from vidrec.config.schema import RuntimeConf, WandbConf, WandbMode
-from vidrec.tracking import console
-from vidrec.tracking.console import StatusLine, console_line, duration, status_text
+from vidrec.tracking.console import console_line, duration
 from vidrec.tracking.run import MetricsFile, Run, RunLocked
 
 
@@ -287,61 +285,3 @@ def test_a_validation_line_says_so():
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_the_status_line_is_for_terminals_only(monkeypatch, capsys):
-    StatusLine(True).show(1, 10, "epoch 1")
-    assert capsys.readouterr().err == ""
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    StatusLine(False).show(1, 10, "epoch 1")
-    assert terminal.getvalue() == ""
-
-
-def test_the_status_line_is_redrawn_rarely_and_leaves_nothing_behind(monkeypatch):
-    terminal, now = Terminal(), [0.0]
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
-    status = StatusLine(True)
-    for done in range(1, 101):
-        now[0] += 0.01
-        status.show(done, 100, "epoch 1")
-    drawn = terminal.getvalue().split("\r\x1b[2K")
-    assert len(drawn) == 2 + 10  # nothing before the first, ten a second, nothing after the last
-    assert drawn[-1] == ""
-    assert re.search(r"5\d/100  100\.0/s  0:00:0[01] left", drawn[6])
-    status.clear()
-    assert terminal.getvalue().endswith(drawn[-2] + "\r\x1b[2K")
-
-
-def test_lines_of_a_run_take_the_place_of_its_status_line(open_run, monkeypatch):
-    terminal = Terminal()
-    for stream in ("stdout", "stderr"):
-        monkeypatch.setattr(sys, stream, terminal)
-    run = open_run()
-    run.progress(1, 10, "epoch 1")
-    run.info("hello")
-    run.progress(2, 10, "epoch 1")
-    run.finish()
-    pattern = r"\r\x1b\[2Kepoch 1 [^\r\n]+\r\x1b\[2K\d\d:\d\d:\d\d hello\n"
-    assert re.match(pattern, terminal.getvalue())
-
-
-def test_the_status_line_fits_the_terminal(monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("COLUMNS", "40")
-    StatusLine(True).show(1, 10, "a long label that goes on")
-    assert len(terminal.getvalue().removeprefix("\r\x1b[2K")) == 39
-
-
-@pytest.mark.parametrize("done", [0, 1, 17, 99, 100])
-def test_the_bar_has_one_length(done):
-    text = status_text(done, 100, "x", 0.0)
-    assert re.fullmatch(r"x  ▕.{30}▏  \d+/100", text)
-    assert text.count("█") == 30 * done // 100

@@ -21,7 +21,7 @@ from vidrec.engine.evaluate import autocast
 from vidrec.files.atomic_write import atomic_write
 from vidrec.files.partial_results import open_partial_results, partial_results_of
 from vidrec.models.detector import FastRCNN
-from vidrec.tracking.console import StatusLine
+from vidrec.progress import print_above, track
 from vidrec.weights.load import load_weights
 
 PART = 2000  # key frames that are kept together: what an interrupted run loses
@@ -83,7 +83,7 @@ def write_parts(
 ) -> None:
     """FOLDER/START.npz: `index` (R,) rows of the records and `features` (R, C) float16."""
     alone = Distributed(device=dist.device)
-    status = StatusLine(conf.runtime.progress and dist.rank == 0)
+    shown = conf.runtime.progress and dist.rank == 0
     starts = range(0, len(dataset), PART)
     for number, start in enumerate(starts):
         file = folder / f"{start:08d}.npz"
@@ -92,17 +92,15 @@ def write_parts(
         part = Part(dataset, start, start + PART)
         loader = build.evaluation_loader(part, conf.schedule.val_batch_size, conf.runtime, alone)
         index, features = [np.zeros(0, np.int64)], []
-        for done, batch in enumerate(loader, start=1):
+        for batch in track(loader, f"part {number + 1} of {len(starts)}", shown):
             for path, reason in batch.pop("bad_videos", []):
-                print(f"warning: left out {path}: {reason}", flush=True)
+                print_above(f"warning: left out {path}: {reason}")
             if "index" in batch:
                 moved: Any = to_device(batch, dist.device)
                 with autocast(dist.device, conf.runtime.precision):
                     rows = net.features(moved)
                 features.append(rows.half().cpu().numpy())
                 index.append(batch["index"][batch["box_view"]].numpy())
-            title = f"part {number + 1} of {len(starts)}"
-            status.show(done, len(loader), title)
         together = np.concatenate(features) if features else np.zeros((0, 1), np.float16)
         with atomic_write(file) as stream:
             np.savez(stream, index=np.concatenate(index), features=together)

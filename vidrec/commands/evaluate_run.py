@@ -12,7 +12,7 @@ from vidrec.engine.evaluate import evaluate, protocol
 from vidrec.metrics.predictions import Predictions, dump, fuse
 from vidrec.plots.boxes import draw_boxes
 from vidrec.plots.timelines import draw_all_segments
-from vidrec.tracking.console import StatusLine
+from vidrec.progress import ProgressBar
 from vidrec.weights.load import load_weights
 
 
@@ -40,7 +40,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
                 "random; choose the model, the data (its classes) or the experiment of its training"
             )
         net = to_device(net, conf, dist)
-        status = StatusLine(runtime.progress and dist.rank == 0)
+        bar = ProgressBar(runtime.progress and dist.rank == 0)
         metric = build.build_metric(conf.data)
         scores, rows = evaluate(
             net,
@@ -48,7 +48,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
             loader,
             runtime,
             dist,
-            progress=lambda done, total: status.show(done, total, f"evaluating {conf.split}"),
+            progress=lambda done, total: bar.show(done, total, f"evaluating {conf.split}"),
             bad_videos=BadVideos(len(dataset), conf.data.max_bad_fraction),
         )
         how = describe(conf, int(scores.get("num_scored", len(dataset))), len(dataset))

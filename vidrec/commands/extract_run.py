@@ -22,7 +22,7 @@ from vidrec.engine import distributed
 from vidrec.engine.evaluate import autocast
 from vidrec.files.atomic_write import atomic_write
 from vidrec.models.recognizer import Recognizer
-from vidrec.tracking.console import StatusLine
+from vidrec.progress import ProgressBar
 from vidrec.weights.load import load_weights
 
 
@@ -193,7 +193,7 @@ def write_features(
         batch_size=None,
         num_workers=min(build.num_workers(conf.runtime, dist), len(paths)),
     )
-    status = StatusLine(conf.runtime.progress and dist.rank == 0)
+    bar = ProgressBar(conf.runtime.progress and dist.rank == 0)
     inputs = Inputs(net.cls_head)
     parts: dict[int, list[np.ndarray]] = {}
     failed, done = [], 0
@@ -221,8 +221,8 @@ def write_features(
                     settings=settings,
                 )
             done += 1
-            status.show(done, len(paths), "extracting")
-    status.clear()
+            bar.show(done, len(paths), "extracting")
+    bar.close()
     inputs.remove()
     return failed
 

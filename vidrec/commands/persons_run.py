@@ -19,7 +19,7 @@ from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.pyav import VideoReader
 from vidrec.data.video.timestamps import TimestampDecoder, length_of
 from vidrec.files.partial_results import open_partial_results
-from vidrec.tracking.console import StatusLine
+from vidrec.progress import print_above, track
 
 
 @dataclass(frozen=True)
@@ -128,20 +128,18 @@ def find_persons(
     format_of(out)  # before hours of work
     root, paths = find_videos(videos)
     folder = open_partial_results(out, f"{clock} {detector.made_of}")
-    status = StatusLine(progress)
     persons: dict[str, np.ndarray] = {}
-    for number, path in enumerate(paths, start=1):
+    for path in track(paths, "persons", progress):
         name = path.relative_to(root).with_suffix("").as_posix()
         part = folder / f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.npz"
         if not part.exists():
             try:
                 found = in_video(path, name, detector, clock, batch_size)
             except VideoError as error:
-                print(f"warning: left out: {error}", flush=True)
+                print_above(f"warning: left out: {error}")
                 continue
             write_proposals(str(part), found)
         persons |= read_proposals(str(part))
-        status.show(number, len(paths), "persons")
     if not persons:
         raise ValueError(f"no video of {videos} has a key frame: see every, start and end")
     write_proposals(out, persons)

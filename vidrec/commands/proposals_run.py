@@ -16,7 +16,7 @@ from vidrec.data.segments.dataset import ActivityNetDataset
 from vidrec.engine import distributed
 from vidrec.engine.evaluate import autocast
 from vidrec.models.localizer import TEM
-from vidrec.tracking.console import StatusLine
+from vidrec.progress import track
 from vidrec.weights.load import load_weights
 
 
@@ -39,18 +39,17 @@ def proposals_run(conf: ProposalsConf) -> None:
         net = net_to_device(net, conf, dist).eval()
         if dist.rank == 0:
             print(loaded)
-        status = StatusLine(conf.runtime.progress and dist.rank == 0)
+        shown = conf.runtime.progress and dist.rank == 0
         for split in ("train", "val"):
             dataset = build.build_dataset(conf.data, split)
             loader = build.evaluation_loader(
                 dataset, conf.schedule.test_batch_size, conf.runtime, dist
             )
-            for done, batch in enumerate(loader, start=1):
+            for batch in track(loader, f"proposals of {split}", shown):
                 with autocast(dist.device, conf.runtime.precision):
                     scores = net(to_device(batch, dist.device))
                 columns = [scores[name].double() for name in ("action", "start", "end")]
                 _write(conf, dataset, batch, torch.stack(columns, dim=-1).cpu().numpy())
-                status.show(done, len(loader), f"proposals of {split}")
         dist.barrier()
         if dist.rank == 0:
             print(f"proposals: {conf.out}")

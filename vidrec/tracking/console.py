@@ -1,11 +1,7 @@
-"""What a person reads on the terminal: one line a row of numbers, and a status line below them."""
+"""Rows of numbers as lines for a reader."""
 
 import math
-import shutil
-import sys
-import time
 from collections.abc import Mapping
-from typing import IO
 
 # What comes after the losses and scores of a row, in this order.
 _WORDS = {
@@ -17,57 +13,6 @@ _WORDS = {
     "memory_gib": "GiB",
     "time/eta": "eta",
 }
-
-
-class StatusLine:
-    """A line at the bottom of a terminal that is redrawn in place; elsewhere nothing."""
-
-    def __init__(self, enabled: bool) -> None:
-        self.stream: IO[str] = sys.stderr
-        self.enabled = enabled and self.stream.isatty()
-        self._drawn = False
-        self._last_draw = -math.inf
-        self._start: tuple[str, int, float] = (
-            "",
-            0,
-            0.0,
-        )  # label, count and time at its first call
-
-    def show(self, done: int, total: int, label: str) -> None:
-        if not self.enabled:
-            return
-        now = time.monotonic()
-        if self._start[0] != label or done < self._start[1]:
-            self._start = (label, done, now)
-        if done >= total:
-            self.clear()
-            self._start = ("", 0, 0.0)
-        elif now - self._last_draw >= 0.1:
-            self._last_draw = now
-            _, first, start = self._start
-            rate = (done - first) / (now - start) if now > start else 0.0
-            width = shutil.get_terminal_size().columns - 1
-            self.stream.write("\r\x1b[2K" + status_text(done, total, label, rate)[:width])
-            self.stream.flush()
-            self._drawn = True
-
-    def clear(self) -> None:
-        if self._drawn:
-            self.stream.write("\r\x1b[2K")
-            self.stream.flush()
-            self._drawn = False
-
-
-def status_text(done: int, total: int, label: str, rate: float) -> str:
-    """A bar of `done` of `total` at `rate` a second.
-
-    >>> status_text(50, 100, "epoch 3", 5.0)
-    'epoch 3  ▕███████████████               ▏  50/100  5.0/s  0:00:10 left'
-    """
-    eighths = 30 * 8 * done // total
-    bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-    text = f"{label}  ▕{bar:<30}▏  {done}/{total}"
-    return f"{text}  {rate:.1f}/s  {duration((total - done) / rate)} left" if rate else text
 
 
 def console_line(

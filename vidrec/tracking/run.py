@@ -20,7 +20,8 @@ import yaml
 
 from vidrec.config.schema import DashboardName, RuntimeConf
 from vidrec.files.atomic_write import atomic_write
-from vidrec.tracking.console import StatusLine, console_line
+from vidrec.progress import ProgressBar, print_above
+from vidrec.tracking.console import console_line
 from vidrec.tracking.dashboards import tensorboard, wandb
 from vidrec.tracking.dashboards.sender import Dashboard, Sender
 
@@ -61,8 +62,8 @@ class Run:
             (folder / "metrics.jsonl").unlink(missing_ok=True)
             wandb.forget(folder)
             shutil.rmtree(folder / tensorboard.FOLDER, ignore_errors=True)
-        self._status = StatusLine(runtime.progress)
-        self._log = _open_log(folder / "train.log", self._status)
+        self._bar = ProgressBar(runtime.progress)
+        self._log = _open_log(folder / "train.log")
         self._metrics = MetricsFile(folder / "metrics.jsonl")
         if config_text:
             (folder / "config.yaml").write_text(config_text, encoding="utf-8")
@@ -114,9 +115,9 @@ class Run:
             print(f"rank {self.rank}: warning: {text}", file=sys.stderr, flush=True)
 
     def progress(self, done: int, total: int, label: str = "evaluating") -> None:
-        """Redraw the status line at the bottom of a terminal; elsewhere nothing."""
+        """Move the progress bar at the bottom of a terminal; does nothing elsewhere."""
         if self._open:
-            self._status.show(done, total, label)
+            self._bar.show(done, total, label)
 
     def picture(self, name: str, *paths: Path, captions: Sequence[str] = ()) -> None:
         """Show picture files in the dashboard as one list under `name`; captions: one each."""
@@ -133,7 +134,7 @@ class Run:
         if not self._open:
             return
         self._open = False
-        self._status.clear()
+        self._bar.close()
         if self._dashboard:
             self._dashboard.finish(exit_code)
         self._metrics.close()
@@ -228,29 +229,27 @@ class _Lines(logging.Formatter):
 
 
 class _Console(logging.Handler):
-    """Standard output as it is now, above the status line."""
+    """Standard output as it is now, above the progress bar."""
 
-    def __init__(self, status: StatusLine) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.status = status
         self.setFormatter(_Lines("%(asctime)s %(message)s", "%H:%M:%S"))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.status.clear()
-            print(self.format(record), flush=True)
+            print_above(self.format(record))
         except Exception:
             self.handleError(record)
 
 
-def _open_log(path: Path, status: StatusLine) -> logging.Logger:
+def _open_log(path: Path) -> logging.Logger:
     """The logger of the package, whose lines go to the console and to `path`."""
     log = logging.getLogger("vidrec")
     log.setLevel(logging.INFO)
     log.propagate = False
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(_Lines("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    log.addHandler(_Console(status))
+    log.addHandler(_Console())
     log.addHandler(file)
     return log
 

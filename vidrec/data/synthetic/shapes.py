@@ -6,13 +6,14 @@ the same frames. What is drawn follows from (dataset, split, index), the same on
 
 import colorsys
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 
 from vidrec.files.write_once import write_once
+from vidrec.progress import track
 
 # Raised when what is drawn changes: older copies on disk are then written again.
 VERSION = "3"
@@ -163,7 +164,8 @@ def _write_dataset(
         (folder / "classes.txt").write_text("".join(f"{c}\n" for c in classes))
         jobs = [(split, i) for split, size in sizes.items() for i in range(size)]
         lists: dict[str, list[str]] = {split: [] for split in sizes}
-        for split, i in progress(jobs, f"writing the example videos to {root}"):
+        print(f"writing the example videos to {root} ({len(jobs)} files, once)", file=sys.stderr)
+        for split, i in track(jobs, "example videos"):
             label = i % len(classes)
             seed = [ord(letter) for letter in f"{name} {split}"] + [i]
             file = f"videos/{split}_{i:04d}_{classes[label]}.mp4"
@@ -174,16 +176,3 @@ def _write_dataset(
 
     version = f"{VERSION} {name} " + " ".join(f"{split}={n}" for split, n in sizes.items())
     write_once(root, version, write)
-
-
-def progress(jobs: list[tuple[str, int]], title: str) -> Iterator[tuple[str, int]]:
-    """The jobs, with a bar on a terminal and one line elsewhere."""
-    if not sys.stderr.isatty():
-        print(f"{title} ({len(jobs)} files, once)", file=sys.stderr)
-        yield from jobs
-        return
-    for done, job in enumerate(jobs, start=1):
-        yield job
-        bar = "#" * (30 * done // len(jobs))
-        end = "\n" if done == len(jobs) else ""
-        print(f"\r{title} [{bar:30s}] {done}/{len(jobs)}", end=end, file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ movement passes through the same place, so that neither the box nor the key fram
 happens: the frames around it do, inside of the box. What is drawn follows from (split, index).
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,11 @@ from vidrec.data.synthetic.shapes import (
     blend,
     coordinates,
     cover,
-    progress,
     texture,
     write_video,
 )
 from vidrec.files.write_once import write_once
+from vidrec.progress import track
 
 # Raised when what is drawn changes: older copies on disk are then written again.
 VERSION = "2"
@@ -50,7 +51,8 @@ def write_shapes_ava(
         jobs = [(split, i) for split, size in sizes.items() for i in range(size)]
         lines: dict[str, list[str]] = {split: [] for split in sizes}
         persons: dict[str, dict[str, np.ndarray]] = {split: {} for split in sizes}
-        for split, i in progress(jobs, f"writing the example movies to {root}"):
+        print(f"writing the example movies to {root} ({len(jobs)} files, once)", file=sys.stderr)
+        for split, i in track(jobs, "example movies"):
             name = f"{split}_{i:04d}"
             rng = np.random.default_rng([*f"shapes_ava {split}".encode(), i])
             frames, boxes, actions = draw_movie(rng, key_frames)

@@ -108,6 +108,26 @@ def test_a_count_is_that_of_the_formulas():
     assert ours.parameters == 27 * 3 * 8 + 2 * 8 + 8 * 5 + 5
 
 
+def test_attention_is_counted_as_two_matrix_products_and_layer_normalisation_by_value():
+    """Whatever kernel torch would take for either."""
+    from torch import nn
+
+    from vidrec.models.complexity import count
+
+    class Layer(nn.TransformerEncoderLayer):
+        def outputs(self, view):
+            return self(view[0, 0].flatten(2).transpose(1, 2))  # (T, H x W, C)
+
+    with torch.device("meta"):
+        net = Layer(d_model=8, nhead=2, dim_feedforward=32, batch_first=True)
+    frames, tokens, width = 3, 4 * 5, 8
+    linear = tokens * width * (3 * width + width + 2 * 32)
+    attention = 2 * tokens * tokens * width
+    normalisations = 2 * 5 * tokens * width
+    ours = count(net, (frames, width, 4, 5))
+    assert ours.multiply_adds == frames * (linear + attention + normalisations)
+
+
 def test_every_weight_file_is_named_by_its_hash_and_every_score_is_one():
     for recipe in zoo.recipes().values():
         assert recipe.weights is None or re.search(r"-[0-9a-f]{8}\.pth$", recipe.weights)

@@ -1,12 +1,22 @@
-"""Parameters and multiply-adds of a network, counted without computing anything."""
+"""Parameters and multiply-adds of a network, counted on the meta device."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-Clip = tuple[int, int, int, int]  # frames, channels, height, width
+ClipShape = tuple[int, int, int, int]  # frames, channels, height, width
+
+# Multiply-adds that published tables count for each value that a normalisation returns.
+NORMALISATIONS: dict[Callable[..., object], int] = {
+    functional.batch_norm: 2,
+    functional.layer_norm: 5,
+}
 
 
 class Complexity(NamedTuple):
@@ -14,36 +24,53 @@ class Complexity(NamedTuple):
     multiply_adds: int  # of one view
 
 
-def count(net: nn.Module, clip: Clip) -> Complexity:
-    """Of a recognizer on the meta device, for one view of a video.
+def count(net: nn.Module, clip: ClipShape) -> Complexity:
+    """Parameters and multiply-adds of a recognizer on the meta device, for one view of a video.
 
-    Published "FLOPs" are multiply-adds of convolutions, linear layers and products of matrices,
-    which torch's counter takes for two each, and two or five operations for each value that a
-    batch or layer normalisation gives; activations, sums and pooling are left out.
+    Published "FLOPs" are the multiply-adds of convolutions, linear layers and matrix products, plus
+    two or five for each value that a batch or layer normalisation returns. Activations, sums and
+    pooling are left out.
     """
     view = torch.empty(1, 1, *clip, device="meta")
-    aten = torch.ops.aten
-    normalisations = {
-        aten.native_batch_norm: lambda x, *_, out_shape, **__: 2 * 2 * _size(x),
-        aten.native_layer_norm: lambda x, *_, out_shape, **__: 2 * 5 * _size(x),
-    }
     net.eval()
-    # With gradients: without, torch takes a fused transformer layer that the counter cannot see.
     with (
-        torch.enable_grad(),
-        FlopCounterMode(display=False, custom_mapping=normalisations) as flops,
+        torch.enable_grad(),  # without gradients torch runs fused transformer layers, not counted
+        sdpa_kernel(SDPBackend.MATH),  # attention as two matrix products, on any version of torch
+        _NormalisationCounter() as normalisations,
+        FlopCounterMode(display=False) as products,
     ):
         net.outputs(view)  # type: ignore[operator]
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    return Complexity(parameters, flops.get_total_flops() // 2)
+    # FlopCounterMode counts a multiply-add as two operations.
+    return Complexity(parameters, products.get_total_flops() // 2 + normalisations.multiply_adds)
 
 
-def _size(shape: Any) -> int:
-    return torch.Size(shape).numel()
+class _NormalisationCounter(TorchFunctionMode):
+    """Counts calls of the functions of torch.nn.functional that normalisation layers end in.
+
+    Not through `FlopCounterMode(custom_mapping=...)`: since torch 2.14 it decomposes the operators
+    of a normalisation before it looks them up.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.multiply_adds = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func in NORMALISATIONS:
+            self.multiply_adds += NORMALISATIONS[func] * output.numel()
+        return output
 
 
-def clip_of(conf: Any) -> Clip:
-    """One view of the tests of a composed recognition experiment."""
+def clip_of(conf: Any) -> ClipShape:
+    """Shape of one test view of a composed recognition experiment."""
     frames = conf.model.clip.frames_per_view or conf.data.sampling["test"]["num_clips"]
     edge = conf.data.transforms["test"]["crop"]["crop_size"]
     return frames, conf.model.channels, edge, edge

@@ -24,9 +24,9 @@ def batch_of(clips: Tensor, proposals: Tensor, num_classes: int) -> dict[str, Te
         "box_proposal": torch.arange(len(proposals)),
         "proposals": proposals / torch.tensor([width, height] * 2),
         "proposal_sample": torch.zeros(len(proposals), dtype=torch.int64),
-        "truth": proposals[:0],
-        "truth_sample": none,
-        "truth_labels": torch.zeros(0, num_classes, dtype=proposals.dtype),
+        "gt_boxes": proposals[:0],
+        "gt_sample": none,
+        "gt_labels": torch.zeros(0, num_classes, dtype=proposals.dtype),
         "index": none,
     }
 
@@ -82,7 +82,7 @@ def training_batch(net: FastRCNN, golden: dict[str, Any]) -> dict[str, Tensor]:
     labels[0, [3, 12]] = 1
     labels[1, 7] = 1
     return batch | {
-        "truth": proposals[1:3],
-        "truth_sample": torch.zeros(2, dtype=torch.int64),
-        "truth_labels": labels,
+        "gt_boxes": proposals[1:3],
+        "gt_sample": torch.zeros(2, dtype=torch.int64),
+        "gt_labels": labels,
     }

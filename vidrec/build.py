@@ -1,7 +1,7 @@
 """Configuration -> objects, in reading order. The only caller of `instantiate`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,8 +13,13 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from vidrec.config.schema import DataConf, ModelConf, ParamRule, RuntimeConf, ScheduleConf
-from vidrec.data.collate import collate
+from vidrec.data.boxes.collate import collate_boxes
+from vidrec.data.boxes.dataset import BoxDataset
+from vidrec.data.clips.collate import collate_clips
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
+from vidrec.data.segments.bsn_proposals import ProposalDataset
+from vidrec.data.segments.collate import collate_features, collate_proposals
+from vidrec.data.segments.dataset import ActivityNetDataset
 from vidrec.data.transforms.mixing import Mix
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed
@@ -116,8 +121,19 @@ def _loader(dataset: Any, batches: Any, runtime: RuntimeConf, dist: Distributed)
         persistent_workers=workers > 0 if persistent is None else persistent,
         prefetch=runtime.prefetch,
         pin_memory=dist.device.type == "cuda",
-        collate=collate,
+        collate=_collate_of(dataset),
     )
+
+
+def _collate_of(dataset: Any) -> Callable[[list[Any]], Any]:
+    match getattr(dataset, "dataset", dataset):  # a part of a dataset holds the whole
+        case BoxDataset():
+            return collate_boxes
+        case ActivityNetDataset():
+            return collate_features
+        case ProposalDataset():
+            return collate_proposals
+    return collate_clips
 
 
 def num_workers(runtime: RuntimeConf, dist: Distributed) -> int:

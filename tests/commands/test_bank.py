@@ -13,8 +13,8 @@ from vidrec.commands import bank_run as bank
 from vidrec.config import validation
 from vidrec.config.compose import conf_dir, register
 from vidrec.config.schema import BankConf
+from vidrec.data.boxes.collate import collate_boxes
 from vidrec.data.boxes.feature_bank import FeatureBank
-from vidrec.data.collate import collate
 from vidrec.data.synthetic.shapes_ava import write_shapes_ava
 
 SMALL = [
@@ -64,7 +64,7 @@ def test_the_bank_holds_the_features_of_every_box(root, checkpoint, tmp_path, sp
     assert sum(len(seconds) for seconds in index.values()) == len(dataset)
     for row, frame in enumerate(dataset.records):
         start, stop = index[frame.video][str(int(frame.timestamp))]
-        expected = net.features(collate([dataset[row]])).numpy()
+        expected = net.features(collate_boxes([dataset[row]])).numpy()
         assert stop - start == len(frame.proposals)
         np.testing.assert_allclose(features[start:stop], expected, rtol=2e-3, atol=1e-3)
     read = FeatureBank(str(tmp_path / "b.npy"), window_size=4, max_num_sampled_feat=3)

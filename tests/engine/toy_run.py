@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from vidrec.config.schema import Precision, RuntimeConf, ScheduleConf
-from vidrec.data.collate import collate
+from vidrec.data.clips.collate import collate_clips
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine import distributed
@@ -188,7 +188,7 @@ def fit(
             "persistent_workers": bool(runtime_conf.num_workers),
             "prefetch": 2,
             "pin_memory": False,
-            "collate": collate,
+            "collate": collate_clips,
         }
         shard = EvaluationBatches(NUM_VAL, 2, rank=dist.rank, world=dist.world)
         loaders = Loaders(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vidrec.data.collate import collate
+from vidrec.data.boxes.collate import collate_boxes
 from vidrec.losses.boxes import ActionLoss
 from vidrec.models.assigner import MaxIoUAssigner, RandomSampler
 from vidrec.models.detector import FastRCNN
@@ -62,9 +62,9 @@ def sample(seed, size=(48, 64), views=1, boxes=2, truth=1):
         "box_proposal": torch.arange(boxes).repeat(views).numpy(),
         "proposals": (proposals / 64).numpy(),
         "proposal_sample": torch.zeros(boxes).long().numpy(),
-        "truth": true.numpy(),
-        "truth_sample": torch.zeros(truth).long().numpy(),
-        "truth_labels": labels.numpy(),
+        "gt_boxes": true.numpy(),
+        "gt_sample": torch.zeros(truth).long().numpy(),
+        "gt_labels": labels.numpy(),
         "index": torch.tensor([seed]).numpy(),
     }
 
@@ -74,17 +74,17 @@ def test_a_batch_of_several_sizes_scores_as_each_clip_alone(net):
     samples = [sample(i, size) for i, size in enumerate(sizes)]
     for one, (height, width) in zip(samples, sizes, strict=True):
         one["boxes"][0] = [0, 0, width, height]  # reaches where the padding begins
-    together = net.predict(collate(samples))
+    together = net.predict(collate_boxes(samples))
     assert together["sample"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     # Those of one size ran at once.
     assert sorted(shape[0] for shape in net.backbone.seen) == [1, 1, 2]
-    alone = [net.predict(collate([one])) for one in samples]
+    alone = [net.predict(collate_boxes([one])) for one in samples]
     for name in ("scores", "proposals"):
         torch.testing.assert_close(together[name], torch.cat([one[name] for one in alone]))
 
 
 def test_clips_are_run_in_parts_that_fit(net):
-    batch = collate([sample(i) for i in range(5)])
+    batch = collate_boxes([sample(i) for i in range(5)])
     whole = net.predict(batch)["scores"]
     net.max_test_images = 8  # two clips of four frames
     net.backbone.seen.clear()
@@ -93,7 +93,7 @@ def test_clips_are_run_in_parts_that_fit(net):
 
 
 def test_views_of_a_proposal_are_averaged_and_unseen_ones_left_out(net):
-    views = collate([sample(0, views=3)])
+    views = collate_boxes([sample(0, views=3)])
     apart = []
     for view in range(3):
         one = sample(0, views=3)
@@ -101,28 +101,28 @@ def test_views_of_a_proposal_are_averaged_and_unseen_ones_left_out(net):
         for name in ("boxes", "box_proposal"):
             part[name] = one[name][one["box_view"] == view]
         part["box_view"] = one["box_view"][one["box_view"] == view] * 0
-        apart.append(net.predict(collate([one | part]))["scores"])
+        apart.append(net.predict(collate_boxes([one | part]))["scores"])
     torch.testing.assert_close(net.predict(views)["scores"], torch.stack(apart).mean(dim=0))
     hidden = sample(0)
     hidden |= {name: hidden[name][1:] for name in ("boxes", "box_view", "box_proposal")}
-    found = net.predict(collate([hidden]))
+    found = net.predict(collate_boxes([hidden]))
     assert found["scores"].shape == (1, NUM_CLASSES)
     torch.testing.assert_close(found["proposals"][0], torch.tensor(hidden["proposals"][1]))
 
 
 def test_what_is_learned_are_the_true_boxes_and_what_fits_them(net):
     one = sample(3, boxes=3, truth=2)
-    one["boxes"][1] = one["truth"][0] + 0.1
-    batch = collate([sample(1, boxes=0, truth=1), one])
+    one["boxes"][1] = one["gt_boxes"][0] + 0.1
+    batch = collate_boxes([sample(1, boxes=0, truth=1), one])
     out = net.train()(batch)
-    labels = batch["truth_labels"]
+    labels = batch["gt_labels"]
     # By clip: its true boxes, the proposals that fit, then background without any label.
     expected = [labels[0], labels[1], labels[2], labels[1], labels[0] * 0, labels[0] * 0]
     torch.testing.assert_close(out["labels"], torch.stack(expected))
     assert out["logits"].shape == (6, NUM_CLASSES)
     again = net.roi_head(
         net.backbone(net._clips(batch["video"])),
-        torch.cat([batch["truth"][:1], batch["truth"][1:], batch["boxes"][1:2]]),
+        torch.cat([batch["gt_boxes"][:1], batch["gt_boxes"][1:], batch["boxes"][1:2]]),
         torch.tensor([0, 1, 1, 1]),
     )
     torch.testing.assert_close(out["logits"][:4], again)
@@ -130,7 +130,7 @@ def test_what_is_learned_are_the_true_boxes_and_what_fits_them(net):
 
 def test_clips_without_any_box_train_without_nan_on_all_parameters(net):
     """Other ranks wait for the gradients of every parameter."""
-    batch = collate([sample(0, boxes=0, truth=0), sample(1, boxes=0, truth=0)])
+    batch = collate_boxes([sample(0, boxes=0, truth=0), sample(1, boxes=0, truth=0)])
     net.train()
     loss = ActionLoss()(net(batch), batch)["loss"]
     loss.backward()
@@ -146,7 +146,7 @@ def test_clips_without_any_box_pass_every_shared_head(net, shared):
     net.roi_head.shared_head = shared
     if isinstance(shared, FBOHead):
         net.roi_head.bbox_head = BBoxHead(9, NUM_CLASSES, background_class=True)
-    batch = collate([sample(0, boxes=0, truth=0)]) | {"bank": torch.rand(1, 4, 2)}
+    batch = collate_boxes([sample(0, boxes=0, truth=0)]) | {"bank": torch.rand(1, 4, 2)}
     ActionLoss()(net.train()(batch), batch)["loss"].backward()
     assert all(torch.isfinite(buffer).all() for buffer in net.buffers())
     assert all(p.grad is not None and not p.grad.any() for p in net.parameters())
@@ -157,15 +157,15 @@ def test_the_order_of_the_samples_does_not_matter_to_the_loss(net):
     net.train()
     losses = []
     for order in ([0, 1, 2], [2, 0, 1]):
-        batch = collate([samples[i] for i in order])
+        batch = collate_boxes([samples[i] for i in order])
         losses.append(ActionLoss()(net(batch), batch)["loss"])
     torch.testing.assert_close(losses[0], losses[1])
 
 
 def test_features_for_a_bank_are_those_of_the_boxes(net):
-    batch = collate([sample(0), sample(1, (40, 80))])
+    batch = collate_boxes([sample(0), sample(1, (40, 80))])
     rows = net.features(batch)
-    one = collate([sample(1, (40, 80))])
+    one = collate_boxes([sample(1, (40, 80))])
     cut, _ = net.roi_head.bbox_roi_extractor(
         net.backbone(net._clips(one["video"])), one["boxes"], one["box_view"]
     )
@@ -178,7 +178,7 @@ def test_a_shared_head_sees_the_bank_of_its_clip(net):
             return x + bank.mean(dim=(1, 2))[views, None, None, None, None]
 
     net.roi_head.shared_head = Adds()
-    batch = collate([sample(0), sample(1, (40, 80)), sample(2)])
+    batch = collate_boxes([sample(0), sample(1, (40, 80)), sample(2)])
     bank = torch.arange(3.0)[:, None, None].expand(3, 4, 2) / 2
     scores = net.predict(batch | {"bank": bank})["scores"]
     net.roi_head.shared_head = None
@@ -198,16 +198,16 @@ def test_every_view_and_every_learned_box_sees_the_bank_of_its_clip(net):
     net.roi_head.shared_head = Bank()
     bank = torch.arange(2.0)[:, None, None].expand(2, 4, 6)
     expected = net.roi_head.bbox_head.fc_cls(torch.arange(2.0)[:, None].expand(2, 6))
-    batch = collate([sample(0, views=3), sample(1, views=3)]) | {"bank": bank}
+    batch = collate_boxes([sample(0, views=3), sample(1, views=3)]) | {"bank": bank}
     scores = net.predict(batch)["scores"]
     torch.testing.assert_close(scores, expected.sigmoid().repeat_interleave(2, dim=0))
-    batch = collate([sample(0), sample(1)]) | {"bank": bank}
+    batch = collate_boxes([sample(0), sample(1)]) | {"bank": bank}
     logits = net.train()(batch)["logits"]
     torch.testing.assert_close(logits, expected.repeat_interleave(3, dim=0))
 
 
 def test_bf16(net):
-    batch = collate([sample(0), sample(1)])
+    batch = collate_boxes([sample(0), sample(1)])
     with torch.autocast("cpu", torch.bfloat16):
         out = net.train()(batch)
         loss = ActionLoss()(out, batch)["loss"]
@@ -220,7 +220,7 @@ def test_bf16(net):
 
 
 def test_several_views_to_learn_from_are_told(net):
-    batch = collate([sample(0, views=3)])
+    batch = collate_boxes([sample(0, views=3)])
     with pytest.raises(ValueError, match=r"3 views.*ThreeCrop.*data\.transforms\.train"):
         net.train()(batch)
 

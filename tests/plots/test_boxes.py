@@ -67,8 +67,8 @@ class Dataset:
             "box_view": np.array([1] + [0] * len(inside)),
             "box_proposal": np.array([0, *inside]),
             "proposals": proposals,
-            "truth": (record.boxes * scale - shift)[kept],
-            "truth_labels": labels[kept],
+            "gt_boxes": (record.boxes * scale - shift)[kept],
+            "gt_labels": labels[kept],
         }
 
 

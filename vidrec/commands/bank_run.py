@@ -1,4 +1,4 @@
-"""The bank of long-term features of a detector's boxes, which `vidrec.data.boxes.feature_bank` reads."""
+"""The bank of long-term features of a detector, which `vidrec.data.boxes.feature_bank` reads."""
 
 import shutil
 from collections.abc import Mapping

@@ -15,7 +15,8 @@ from vidrec import build
 from vidrec.commands.train_run import channels_last, set_torch_options
 from vidrec.config.schema import ExtractConf
 from vidrec.data.clips.annotations import VIDEO_EXTENSIONS
-from vidrec.data.collate import collate, to_device
+from vidrec.data.clips.collate import collate_clips
+from vidrec.data.collate import to_device
 from vidrec.data.transforms.geometric import Pipeline
 from vidrec.data.video.pyav import VideoError, VideoReader
 from vidrec.engine import distributed
@@ -89,7 +90,12 @@ class Chunks(IterableDataset):
                     "label": np.zeros(1, np.int64),
                     "index": np.array([number]),
                 }
-                yield {"number": number, "batch": collate([sample]), "crops": len(crops), **facts}
+                yield {
+                    "number": number,
+                    "batch": collate_clips([sample]),
+                    "crops": len(crops),
+                    **facts,
+                }
 
 
 def extract_run(conf: ExtractConf) -> None:

@@ -1,7 +1,7 @@
 """Videos that cannot be read: replaced or left out, and counted, so that none is lost silently."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, final
 
 import numpy as np
 
@@ -9,6 +9,13 @@ from vidrec.data.video.decoder import VideoError
 
 # As many unreadable videos in a row mean that the storage is gone, not that a file is broken.
 MAX_REPLACEMENTS = 100
+
+
+@final
+class Skipped(TypedDict):
+    """What is left of a sample that `on_bad_video=skip` leaves out."""
+
+    bad_videos: list[tuple[str, str]]  # (path, reason)
 
 
 class BadVideos:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from vidrec.data.collate import BoxBatch
+from vidrec.data.boxes.batch import BoxBatch
 from vidrec.models.assigner import MaxIoUAssigner, RandomSampler
 from vidrec.models.heads.bbox_head import pool_box
 from vidrec.models.heads.roi_head import RoIHead
@@ -56,16 +56,16 @@ class FastRCNN(Normalised):
         boxes, samples, given = self._boxes_to_learn(batch)
         features = self.backbone(self._clips(batch["video"]))
         logits = self.roi_head(features, boxes, samples, batch.get("bank"))
-        labels = batch["truth_labels"].new_zeros(len(boxes), logits.shape[1])
-        if len(batch["truth"]):
-            true = batch["truth_labels"][given.clamp(min=0)]
+        labels = batch["gt_labels"].new_zeros(len(boxes), logits.shape[1])
+        if len(batch["gt_boxes"]):
+            true = batch["gt_labels"][given.clamp(min=0)]
             labels = torch.where((given >= 0)[:, None], true, labels)
         return {"logits": logits, "labels": labels}
 
     def _boxes_to_learn(self, batch: BoxBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (S, 4), their samples (S,) and the rows of the truth that they got (S,)."""
         boxes, samples = batch["boxes"], batch["box_view"]
-        truth, truth_samples = batch["truth"], batch["truth_sample"]
+        truth, truth_samples = batch["gt_boxes"], batch["gt_sample"]
         given = self.assigner(boxes, samples, truth, truth_samples)
         if self.sampler.add_gt_as_proposals:
             boxes, samples = torch.cat([truth, boxes]), torch.cat([truth_samples, samples])

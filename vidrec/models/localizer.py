@@ -6,7 +6,7 @@ Networks have the names of published checkpoints, which have no backbone apart f
 import torch
 from torch import Tensor, nn
 
-from vidrec.data.collate import FeatureBatch, ProposalBatch
+from vidrec.data.segments.batch import FeatureBatch, ProposalBatch
 from vidrec.models.layers.boundary_matching import BoundaryMatching
 from vidrec.ops.soft_nms import (
     Candidates,

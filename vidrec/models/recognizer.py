@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from vidrec.data.collate import ClipBatch, ViewBatch, cut_views
+from vidrec.data.clips.batch import ClipBatch, ViewBatch, cut_views
 from vidrec.models.normalise import Normalised
 
 AverageClips = Literal["prob", "score", "none"]

@@ -104,8 +104,8 @@ def load_sample(
         return None
     columns = [metric.records.columns[action] for action in metric.actions.tolist()]
     names = [_short(metric.records.classes[action]) for action in metric.actions.tolist()]
-    truth = item["truth"]
-    true_labels = item["truth_labels"][:, columns].astype(bool)
+    truth = item["gt_boxes"]
+    true_labels = item["gt_labels"][:, columns].astype(bool)
     own = rows["index"] == row
     scores = rows["scores"][own][:, columns]
     met = np.zeros_like(true_labels)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from vidrec.data.boxes.collate import collate_boxes
 from vidrec.data.boxes.dataset import BoxDataset
 from vidrec.data.boxes.records import BoxRecords
-from vidrec.data.collate import collate
 from vidrec.data.transforms.geometric import (
     CenterCrop,
     Flip,
@@ -104,11 +104,11 @@ def test_boxes_follow_the_frames(dataset, steps):
         sample = data[epoch, 0]
         picture = sample["video"][0, 0, 0]
         assert sample["size"].tolist() == [list(picture.shape[:2])]
-        if not len(sample["truth"]):
+        if not len(sample["gt_boxes"]):
             assert picture.max() < 200
             continue
-        np.testing.assert_allclose(sample["truth"][0], bright(picture), atol=1.1)
-        np.testing.assert_array_equal(sample["boxes"], sample["truth"])
+        np.testing.assert_allclose(sample["gt_boxes"][0], bright(picture), atol=1.1)
+        np.testing.assert_array_equal(sample["boxes"], sample["gt_boxes"])
         np.testing.assert_allclose(sample["proposals"], [BOX], rtol=1e-6)
 
 
@@ -126,7 +126,7 @@ def test_boxes_that_are_cut_off_are_dropped_with_their_labels(dataset):
     left, right = [0.0, 0.0, 0.1, 1.0], [0.9, 0.0, 1.0, 1.0]
     frames = (([left, BOX, right], [(1,), (2,), (3,)], [right, BOX]),)
     sample = dataset(CenterCrop(60), frames=frames)[0]
-    assert sample["truth_labels"].tolist() == [[0, 0, 1, 0]]
+    assert sample["gt_labels"].tolist() == [[0, 0, 1, 0]]
     assert sample["box_proposal"].tolist() == [1]
     assert len(sample["proposals"]) == 2
 
@@ -134,20 +134,20 @@ def test_boxes_that_are_cut_off_are_dropped_with_their_labels(dataset):
 def test_a_clip_without_any_box_is_a_sample(dataset):
     frames = (([], [], []), ([BOX], [(1,)], [BOX]))
     data = dataset(CenterCrop(80), frames=frames)
-    batch = collate([data[0], data[1]])
-    assert batch["truth_sample"].tolist() == [1]
+    batch = collate_boxes([data[0], data[1]])
+    assert batch["gt_sample"].tolist() == [1]
     assert batch["proposal_sample"].tolist() == [1]
     assert batch["video"].shape == (2, 1, 2, 80, 80, 3)
-    assert batch["truth_labels"].shape == (1, 4)
+    assert batch["gt_labels"].shape == (1, 4)
 
 
 def test_rows_of_a_batch_count_through(dataset):
     frames = (([BOX], [(1,)], [BOX, [0, 0, 1, 1]]), ([BOX, BOX], [(2,), (3,)], [BOX]))
     data = dataset(Resize([-1, 80]), ThreeCrop(80), frames=frames)
-    batch = collate([data[0], data[1], data[0]])
+    batch = collate_boxes([data[0], data[1], data[0]])
     views = batch["box_view"]
     assert (views // 3).tolist() == batch["proposal_sample"][batch["box_proposal"]].tolist()
-    assert batch["truth_sample"].tolist() == [0, 1, 1, 2]
+    assert batch["gt_sample"].tolist() == [0, 1, 1, 2]
     assert batch["index"].tolist() == [0, 1, 0]
     whole = batch["box_proposal"] == 1
     assert torch.equal(batch["boxes"][whole][0], torch.tensor([0.0, 0.0, 80.0, 80.0]))
@@ -155,7 +155,7 @@ def test_rows_of_a_batch_count_through(dataset):
 
 def test_clips_of_several_sizes_are_padded_at_the_end(dataset):
     small, large = dataset(Resize([-1, 40]))[0], dataset(Resize([-1, 80]))[0]
-    batch = collate([small, large])
+    batch = collate_boxes([small, large])
     assert batch["size"].tolist() == [[40, 60], [80, 120]]
     np.testing.assert_array_equal(batch["video"][0, :, :, :40, :60], small["video"][0])
     assert batch["video"][0, :, :, 40:].max() == 0
@@ -166,7 +166,7 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(dataset):
     steps = (RandomRescale([80, 160]), RandomCrop(72), Flip(0.5))
     a, b = dataset(*steps), dataset(*steps)
     b[3, 0]  # what was read before does not matter
-    for key in ("video", "boxes", "truth"):
+    for key in ("video", "boxes", "gt_boxes"):
         np.testing.assert_array_equal(a[2, 0][key], b[2, 0][key])
     assert not np.array_equal(a[2, 0]["video"], a[5, 0]["video"])
 
@@ -174,7 +174,7 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(dataset):
 def test_a_mirrored_box_can_get_another_label(dataset):
     """Left and right hand: the label follows the mirror."""
     swapped = dataset(Flip(1.0, flip_label_map={1: 2, 2: 1}))[0]
-    assert swapped["truth_labels"].tolist() == [[0, 0, 1, 1]]
+    assert swapped["gt_labels"].tolist() == [[0, 0, 1, 1]]
 
 
 def test_unreadable_videos(dataset):
@@ -203,4 +203,4 @@ def test_features_of_a_bank_travel_with_the_sample(dataset):
 
     frames = (([BOX], [(1,)], [BOX]),) * 2
     data = dataset(frames=frames, bank=Bank())
-    assert collate([data[0], data[1]])["bank"].tolist() == [[[0.0] * 2] * 6, [[1.0] * 2] * 6]
+    assert collate_boxes([data[0], data[1]])["bank"].tolist() == [[[0.0] * 2] * 6, [[1.0] * 2] * 6]

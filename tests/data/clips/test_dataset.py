@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from vidrec.data.clips.annotations import Records
+from vidrec.data.clips.batch import cut_views
+from vidrec.data.clips.collate import collate_clips
 from vidrec.data.clips.dataset import VideoDataset
 from vidrec.data.clips.sampling import SampleFrames
-from vidrec.data.collate import collate, cut_views
 from vidrec.data.loader import EpochBatches, make_loader
 from vidrec.data.synthetic.shapes import write_video
 from vidrec.data.transforms.geometric import CenterCrop, Flip, RandomCrop, TenCrop
@@ -59,7 +60,7 @@ def test_several_crops_travel_as_whole_frames_and_are_cut_later(folder):
     sample = dataset(folder, {"crop": TenCrop(16)})[0]
     assert sample["video"].shape == (4, 32, 48, 3)
     assert sample["frames"].shape == (10, 4)
-    batch = collate([sample])
+    batch = collate_clips([sample])
     views = cut_views(batch, 0, 10)
     assert views.shape == (1, 10, 4, 16, 16, 3)
     assert grey(views[0].numpy()).tolist() == [[2, 7, 12, 17]] * 10
@@ -78,7 +79,7 @@ def test_copies_share_the_frames_and_differ_in_the_crop(folder):
     sample = dataset(folder, steps, copies=8)[0]
     assert sample["video"].shape == (8, 1, 4, 16, 16, 3)
     assert {3, 4} == set(sample["label"].tolist())
-    assert collate([sample])["video"].shape[0] == 8
+    assert collate_clips([sample])["video"].shape[0] == 8
 
 
 class Anywhere:
@@ -109,7 +110,7 @@ def test_a_batch_of_videos_has_a_row_for_each_copy(folder):
         persistent_workers=False,
         prefetch=2,
         pin_memory=False,
-        collate=collate,
+        collate=collate_clips,
     )
     (batch,) = loader
     assert batch["index"].tolist() == [0, 0, 1, 1]
@@ -162,7 +163,7 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(folder):
 def test_multi_label_rows(folder):
     data = dataset(folder, {"crop": CenterCrop(16)}, labels=([1, 3], [0]))
     assert torch.equal(
-        collate([data[0], data[1]])["label"].nonzero()[:, 1], torch.tensor([1, 3, 0])
+        collate_clips([data[0], data[1]])["label"].nonzero()[:, 1], torch.tensor([1, 3, 0])
     )
 
 

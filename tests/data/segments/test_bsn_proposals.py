@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from tests.paths import read_golden
-from vidrec.data.collate import collate
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.data.segments.bsn_proposals import (
     ProposalDataset,
@@ -16,6 +15,7 @@ from vidrec.data.segments.bsn_proposals import (
     make_proposals,
     write_proposals,
 )
+from vidrec.data.segments.collate import collate_proposals
 
 GOLDEN = read_golden("localization.json.gz")["pgm"]
 
@@ -62,7 +62,7 @@ def test_dataset_fills_up_and_cuts(tmp_path):
         [SegmentRecord("a", 10.0, 9.0, 8.0, *one), SegmentRecord("b", 5.0, 5.0, 5.0, *one)], []
     )
     dataset = ProposalDataset(records, str(tmp_path), top_k=3)
-    batch = collate([dataset[0], dataset[(4, 1)]])
+    batch = collate_proposals([dataset[0], dataset[(4, 1)]])
     assert batch["num_proposals"].tolist() == [2, 3]
     assert batch["proposal"].shape == (2, 3, 4)
     assert batch["proposal_feature"].shape == (2, 3, 4)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.paths import read_golden
-from vidrec.data.collate import collate
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.data.segments.collate import collate_features
 from vidrec.data.segments.dataset import ActivityNetDataset, SlidingWindows, resized
 from vidrec.data.segments.features import FeatureFolder
 
@@ -45,7 +45,7 @@ def test_sample_and_batch(make):
     assert sample["feature"][0, 1, :3].tolist() == [1000, 1001, 1002]
     np.testing.assert_allclose(sample["segments"][0, 0], [0.2, 0.5])
     assert sample["segments"].dtype == np.float32
-    batch = collate([dataset[0], dataset[1]])
+    batch = collate_features([dataset[0], dataset[1]])
     assert batch["feature"].shape == (2, 2, 10)
     assert batch["index"].tolist() == batch["row"].tolist() == [0, 1]
     assert batch["window"].tolist() == [[0, 100], [0, 60]]

@@ -91,9 +91,9 @@ class BoxDataset(Dataset):
             "box_proposal": proposal,
             "proposals": record.proposals,
             "proposal_sample": np.zeros(len(record.proposals), dtype=np.int64),
-            "truth": truth,
-            "truth_sample": np.zeros(len(truth), dtype=np.int64),
-            "truth_labels": self._labels(record, plan)[which],
+            "gt_boxes": truth,
+            "gt_sample": np.zeros(len(truth), dtype=np.int64),
+            "gt_labels": self._labels(record, plan)[which],
             "index": np.array([index], dtype=np.int64),
         }
         if self.bank is not None:

@@ -1,6 +1,6 @@
 """Geometric steps, planned as one crop-and-scale of the source frame, then steps on pixels.
 
-Steps work on a `Frame`: nothing is resized on the way, the decoder executes the finished `CropPlan`.
+Steps work on a `FrameGeometry`: nothing is resized on the way, the decoder executes the final plan.
 """
 
 import math

@@ -38,7 +38,8 @@ from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall
 from vidrec.metrics.segment_results import Detections
 from vidrec.models.layers.boundary_matching import sample_weights, valid_cells
 from vidrec.models.localizer import BMN
-from vidrec.ops.soft_nms import bmn_candidates, peaks, soft_nms
+from vidrec.ops.boundary_candidates import bmn_candidates, peaks
+from vidrec.ops.soft_nms import soft_nms
 
 BARS = {"step": 4.0, "memory": 4.0, "nms": 15.0, "recall": 20.0, "features": 20.0}
 

@@ -17,6 +17,7 @@ from vidrec.data.boxes.records import BoxRecords, parse_key
 from vidrec.metrics.ava_csv import BoxDetections, read_detections, write_detections
 from vidrec.metrics.charts import Bars, Chart
 from vidrec.metrics.segment_map import interpolated_ap
+from vidrec.ops.box_iou import box_iou
 
 log = logging.getLogger(__name__)
 
@@ -296,9 +297,7 @@ def true_positives(
     first, count = first[some], count[some]
     starts = np.cumsum(count) - count
     candidate = np.arange(count.sum()) - np.repeat(starts - first, count)
-    overlaps = paired_iou(
-        np.repeat(found.boxes[some], count, axis=0), truth.boxes[order[candidate]]
-    )
+    overlaps = box_iou(np.repeat(found.boxes[some], count, axis=0), truth.boxes[order[candidate]])
     best = np.maximum.reduceat(overlaps, starts)
     is_best = np.flatnonzero(overlaps == np.repeat(best, count))
     # Of true boxes that it overlaps equally the first one.
@@ -307,12 +306,3 @@ def true_positives(
     _, winner = np.unique(met[enough], return_index=True)
     right[some[enough][winner]] = True
     return right
-
-
-def paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (n, 4) with boxes (n, 4), pair by pair."""
-    overlap = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared = overlap.clip(min=0).prod(axis=1)
-    areas = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1)
-    union = areas - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

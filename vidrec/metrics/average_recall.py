@@ -9,6 +9,7 @@ import numpy as np
 from vidrec.data.segments.annotations import SegmentRecords
 from vidrec.metrics.charts import Chart, Lines
 from vidrec.metrics.segment_results import Detections, Merge, SegmentResults
+from vidrec.ops.temporal_iou import temporal_intersection_and_union
 
 log = logging.getLogger(__name__)
 
@@ -73,13 +74,12 @@ def _first_hits(truth: np.ndarray, proposals: np.ndarray, thresholds: np.ndarray
     rank = np.empty((len(truth), len(thresholds)), np.int64)
     for first in range(0, len(truth), 4096):
         part = slice(first, first + 4096)
-        begin, end = truth[part, :1], truth[part, 1:]
-        low, high = proposals[part, :, 0], proposals[part, :, 1]
-        inner = (np.minimum(end, high) - np.maximum(begin, low)).clip(0)
-        union = (high - low) + (end - begin) - inner
-        with np.errstate(invalid="ignore", divide="ignore"):
-            iou = inner.astype(np.float64) / union
-        best = np.maximum.accumulate(np.nan_to_num(iou, nan=0.0), axis=1)
+        shared, union = temporal_intersection_and_union(proposals[part], truth[part, None])
+        # As published: lengths are float32, their quotients float64.
+        iou = np.divide(
+            shared.astype(np.float64), union, out=np.zeros(union.shape), where=union > 0
+        )
+        best = np.maximum.accumulate(iou, axis=1)
         for t, threshold in enumerate(thresholds):
             rank[part, t] = (best < threshold).sum(axis=1)
     return rank

@@ -10,6 +10,7 @@ from vidrec.data.segments.annotations import SegmentRecords
 from vidrec.metrics.average_recall import THRESHOLDS
 from vidrec.metrics.charts import Bars, Chart
 from vidrec.metrics.segment_results import Detections, Merge, SegmentResults, plain_name
+from vidrec.ops.temporal_iou import temporal_iou
 
 
 def detection_average_precision(
@@ -77,23 +78,14 @@ def _match(
     by_turn = np.argsort(turn, kind="stable")
     ends = np.cumsum(np.bincount(turn))
     for now in np.split(chosen[by_turn], ends[:-1]):
-        own, segment = place[now], detections.segments[now]
-        iou = _iou(segment, truth[own])
+        own = place[now]
+        iou = np.nan_to_num(temporal_iou(detections.segments[now][:, None], truth[own]), nan=-1.0)
         candidate = np.where(free[own] & (iou[..., None] >= thresholds), iou[..., None], -1.0)
         best = candidate.argmax(axis=1)  # (n, thresholds)
         hit = np.take_along_axis(candidate, best[:, None], axis=1)[:, 0] >= 0
         right[now] = hit
         row, threshold = np.nonzero(hit)
         free[own[row], best[row, threshold], threshold] = False
-
-
-def _iou(segments: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(n, 2) with (n, G, 2), filled up with NaN -> (n, G); -1 where there is nothing."""
-    low, high = segments[:, None, 0], segments[:, None, 1]
-    begin, end = truth[..., 0], truth[..., 1]
-    inner = (np.minimum(end, high) - np.maximum(begin, low)).clip(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nan_to_num(inner / ((high - low) + (end - begin) - inner), nan=-1.0)
 
 
 def interpolated_ap(right: np.ndarray, num_truth: int) -> float:

@@ -2,7 +2,8 @@
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
+
+from vidrec.ops.box_iou import box_iou
 
 
 class MaxIoUAssigner:
@@ -43,7 +44,7 @@ class MaxIoUAssigner:
         """
         if len(truth) == 0 or len(boxes) == 0:
             return torch.full((len(boxes),), -1, device=boxes.device)
-        overlaps = box_iou(truth, boxes)
+        overlaps = box_iou(truth[:, None], boxes)
         overlaps = overlaps.where(truth_samples[:, None] == samples, -1.0)
         most, which = overlaps.max(dim=0)
         given = torch.where(most < self.neg_iou_thr, -1, -2)

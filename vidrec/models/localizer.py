@@ -8,13 +8,8 @@ from torch import Tensor, nn
 
 from vidrec.data.segments.batch import FeatureBatch, ProposalBatch
 from vidrec.models.layers.boundary_matching import BoundaryMatching
-from vidrec.ops.soft_nms import (
-    Candidates,
-    Proposals,
-    bmn_candidates,
-    soft_nms,
-    tem_candidates,
-)
+from vidrec.ops.boundary_candidates import bmn_candidates, tem_candidates
+from vidrec.ops.soft_nms import Candidates, Proposals, soft_nms
 
 
 class SoftNMS:

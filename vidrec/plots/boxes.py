@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vidrec.metrics.ava_map import AVAMeanAP, paired_iou
+from vidrec.metrics.ava_map import AVAMeanAP
+from vidrec.ops.box_iou import box_iou
 from vidrec.plots.prediction_video import write_grid
 
 HEIGHT = 288  # of a frame, pixels
@@ -111,10 +112,7 @@ def load_sample(
     met = np.zeros_like(true_labels)
     persons = []
     for box, found in _in_view(item, rows["boxes"][own]):
-        near = np.zeros(0, np.int64)
-        if len(truth):
-            overlaps = paired_iou(np.broadcast_to(box, truth.shape), truth)
-            near = np.flatnonzero(overlaps >= metric.iou_threshold)
+        near = np.flatnonzero(box_iou(box, truth) >= metric.iou_threshold)
         shown = [
             k
             for k in np.argsort(-scores[found], kind="stable")[:MOST_LABELS].tolist()

@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 
 from tests.paths import read_golden
-from vidrec.data.segments.boundary_labels import (
-    BoundaryLabels,
-    BoundaryMatchingLabels,
-    temporal_iou,
-)
+from vidrec.data.segments.boundary_labels import BoundaryLabels, BoundaryMatchingLabels
 
 GOLDEN = read_golden("localization.json.gz")
 
@@ -42,9 +38,3 @@ def test_a_sequence_without_segments():
     for labels in (BoundaryMatchingLabels(6), BoundaryLabels(6)):
         made = labels(np.zeros((0, 2), np.float32))
         assert all(not values.any() for values in made.values())
-
-
-def test_iou_by_hand():
-    low, high = np.array([0.0, 0.5]), np.array([0.4, 0.9])
-    iou = temporal_iou(low, high, np.array([[0.2, 0.6], [0.5, 0.9]]))
-    np.testing.assert_allclose(iou, [[0.2 / 0.6, 0.0], [0.1 / 0.7, 1.0]])

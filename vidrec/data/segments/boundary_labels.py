@@ -7,27 +7,20 @@ one half decides by rounding whether it is positive.
 
 import numpy as np
 
+from vidrec.ops.temporal_iou import anchor_iou, temporal_intersection
 
-def covered(low: np.ndarray, high: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The largest share of each anchor that one of the boxes covers.
 
-    low, high: (T,) ends of the anchors, float64; boxes: (G, 2). Returns (T,) of the boxes' type; 0
-    without boxes.
+def covered(anchors: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    """The largest share of each anchor that one of the segments covers.
+
+    anchors: (T, 2) float64, start and end; segments: (G, 2). Returns (T,) of the segments' type; 0
+    without segments.
     """
-    if len(boxes) == 0:
-        return np.zeros(len(low), boxes.dtype)
-    begin, end = low.astype(boxes.dtype)[:, None], high.astype(boxes.dtype)[:, None]
-    inner = np.minimum(end, boxes[:, 1]) - np.maximum(begin, boxes[:, 0])
-    share = np.maximum(inner, 0) / (high - low).astype(boxes.dtype)[:, None]
-    return share.max(axis=1)
-
-
-def temporal_iou(low: np.ndarray, high: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    """IoU of the intervals [low, high] (P,) with every segment (G, 2): (P, G) float64."""
-    inner = np.minimum(high[:, None], segments[:, 1]) - np.maximum(low[:, None], segments[:, 0])
-    inner = np.maximum(inner, 0)
-    union = (high - low)[:, None] - inner + segments[:, 1] - segments[:, 0]
-    return inner / union
+    if len(segments) == 0:
+        return np.zeros(len(anchors), segments.dtype)
+    length = (anchors[:, 1] - anchors[:, 0]).astype(segments.dtype)
+    shared = temporal_intersection(anchors.astype(segments.dtype)[:, None], segments)
+    return (shared / length[:, None]).max(axis=1)
 
 
 def _around(points: np.ndarray, width: np.ndarray | float) -> np.ndarray:
@@ -46,21 +39,20 @@ class BoundaryMatchingLabels:
         gap = 1.0 / temporal_dim
         position = np.arange(temporal_dim)
         # The anchor of a boundary reaches to the middle of both neighbours.
-        self.low, self.high = gap * (position - 0.5), gap * (position + 1.5)
+        self.anchors = np.stack([gap * (position - 0.5), gap * (position + 1.5)], axis=1)
         duration, start = np.indices((temporal_dim, temporal_dim)).reshape(2, -1)
-        self.start = start * gap
-        self.end = self.start + (duration + 1) * gap
+        start = start * gap
+        self.proposals = np.stack([start, start + (duration + 1) * gap], axis=1)
 
     def __call__(self, segments: np.ndarray) -> dict[str, np.ndarray]:
         size = self.temporal_dim
         width = 3 * (1.0 / size)
         iou = np.zeros(size * size, np.float32)
         for segment in segments:
-            one = temporal_iou(self.start, self.end, segment[None])[:, 0]
-            np.maximum(iou, one.astype(np.float32), out=iou)
+            np.maximum(iou, anchor_iou(self.proposals, segment).astype(np.float32), out=iou)
         return {
-            "start": covered(self.low, self.high, _around(segments[:, 0], width)),
-            "end": covered(self.low, self.high, _around(segments[:, 1], width)),
+            "start": covered(self.anchors, _around(segments[:, 0], width)),
+            "end": covered(self.anchors, _around(segments[:, 1], width)),
             "iou_map": iou.reshape(size, size),
         }
 
@@ -75,13 +67,14 @@ class BoundaryLabels:
         self.temporal_dim = temporal_dim
         self.boundary_ratio = boundary_ratio
         gap = 1.0 / temporal_dim
-        self.low, self.high = gap * np.arange(temporal_dim), gap * np.arange(1, temporal_dim + 1)
+        edges = gap * np.arange(temporal_dim + 1)
+        self.anchors = np.stack([edges[:-1], edges[1:]], axis=1)
 
     def __call__(self, segments: np.ndarray) -> dict[str, np.ndarray]:
         length = segments[:, 1] - segments[:, 0]
         width = np.maximum(1.0 / self.temporal_dim, self.boundary_ratio * length)
         return {
-            "action": covered(self.low, self.high, segments),
-            "start": covered(self.low, self.high, _around(segments[:, 0], width)),
-            "end": covered(self.low, self.high, _around(segments[:, 1], width)),
+            "action": covered(self.anchors, segments),
+            "start": covered(self.anchors, _around(segments[:, 0], width)),
+            "end": covered(self.anchors, _around(segments[:, 1], width)),
         }

@@ -9,9 +9,9 @@ import torch
 from torch.utils.data import Dataset
 
 from vidrec.data.segments.annotations import SegmentRecords
-from vidrec.data.segments.boundary_labels import temporal_iou
 from vidrec.files.atomic_write import atomic_write
-from vidrec.ops.soft_nms import tem_candidates
+from vidrec.ops.boundary_candidates import tem_candidates
+from vidrec.ops.temporal_iou import anchor_iou, temporal_intersection
 
 
 class VideoProposals(NamedTuple):
@@ -45,11 +45,9 @@ def make_proposals(
     iou = np.zeros(len(proposals))
     ioa = np.zeros(len(proposals))
     if len(segments):
-        iou = temporal_iou(start, end, segments).max(axis=1)
-        inner = np.minimum(end[:, None], segments[:, 1]) - np.maximum(
-            start[:, None], segments[:, 0]
-        )
-        ioa = (inner.clip(0) / (end - start)[:, None]).max(axis=1)
+        pairs = proposals[:, None, :2]
+        iou = anchor_iou(pairs, segments).max(axis=1)
+        ioa = (temporal_intersection(pairs, segments) / (end - start)[:, None]).max(axis=1)
     features = action_features(
         scores[:, 0],
         start,

@@ -2,7 +2,7 @@
 
 import sys
 
-from vidrec.commands.evaluate import main
+from vidrec.cli import run
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run("evaluate", sys.argv[1:])

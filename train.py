@@ -2,7 +2,7 @@
 
 import sys
 
-from vidrec.commands.train import main
+from vidrec.cli import run
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run("train", sys.argv[1:])

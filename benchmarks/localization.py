@@ -29,7 +29,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from vidrec.commands.train_run import channels_last
+from vidrec.commands.train import channels_last
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.data.segments.boundary_labels import BoundaryMatchingLabels
 from vidrec.data.segments.features import FeatureFolder

@@ -38,7 +38,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from vidrec.build import build_loss, build_net
-from vidrec.commands.train_run import channels_last
+from vidrec.commands.train import channels_last
 from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient
 from vidrec.config.schema import Precision, TrainConf

@@ -3,10 +3,14 @@
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
 from vidrec import cli as command_line
+from vidrec.cli import Command
+from vidrec.config import schema
+from vidrec.config.compose import conf_dir
 
 
 def run(monkeypatch, *arguments):
@@ -16,11 +20,21 @@ def run(monkeypatch, *arguments):
 
 def test_a_command_gets_its_arguments_and_its_name(monkeypatch):
     calls = []
-    module = types.ModuleType("vidrec.commands.train")
+    module = types.ModuleType("lab.commands")
     module.main = lambda arguments: calls.append((arguments, list(sys.argv)))
-    monkeypatch.setitem(sys.modules, "vidrec.commands.train", module)
-    run(monkeypatch, "train", "model=tsn", "--cfg")
-    assert calls == [(["model=tsn", "--cfg"], ["vidrec train", "model=tsn", "--cfg"])]
+    monkeypatch.setitem(sys.modules, "lab.commands", module)
+    monkeypatch.setitem(command_line.COMMANDS, "look", Command("look", "lab.commands:main"))
+    run(monkeypatch, "look", "a", "--cfg")
+    assert calls == [(["a", "--cfg"], ["vidrec look", "a", "--cfg"])]
+
+
+@pytest.mark.parametrize("name", command_line.COMMANDS)
+def test_every_command_is_there_with_its_configuration(name):
+    command = command_line.COMMANDS[name]
+    assert callable(command.load())
+    if command.schema is not None:
+        assert Path(conf_dir(), f"{name}.yaml").is_file()
+        assert hasattr(schema, command.schema)
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])

@@ -1,35 +1,98 @@
-"""The command `vidrec`, also `python -m vidrec`: each module of vidrec/commands is a command."""
+"""The commands: `python train.py`, `python evaluate.py` and `vidrec COMMAND`.
 
-import ast
-import difflib
-import importlib
-import pkgutil
+Imports nothing heavy, so that `--help`, `--cfg job` and a typo answer at once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import os
 import sys
+import traceback
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vidrec import __version__, commands
+from vidrec import __version__
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+FAILED = 3  # exit status of a task whose run failed
 
 
-def summaries() -> dict[str, str]:
-    """Name -> first line of the docstring of every command, read without importing it."""
-    folder = Path(commands.__path__[0])
-    lines = {}
-    for module in pkgutil.iter_modules(commands.__path__):
-        text = ast.get_docstring(ast.parse((folder / f"{module.name}.py").read_text()))
-        lines[module.name] = text.splitlines()[0] if text else ""
-    return lines
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    function: `module:name`. With a schema, a dataclass of `vidrec.config.schema`, the arguments are
+        overrides of conf/NAME.yaml and the function gets the checked configuration; without one it
+        gets the arguments.
+    takes_run: `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
+    """
+
+    summary: str
+    function: str
+    schema: str | None = None
+    takes_run: bool = False
+
+    def load(self) -> object:
+        module, name = self.function.split(":")
+        return getattr(import_module(module), name)
+
+
+COMMANDS = {
+    "train": Command("train a model", "vidrec.commands.train:train_run", "TrainConf"),
+    "evaluate": Command(
+        "evaluate a run or a checkpoint, or score predictions in files",
+        "vidrec.commands.evaluate:evaluate_run",
+        "EvaluateConf",
+        takes_run=True,
+    ),
+    "export": Command(
+        "write a network as a torch.export program or ONNX",
+        "vidrec.commands.export:export_run",
+        "ExportConf",
+        takes_run=True,
+    ),
+    "extract": Command(
+        "extract features of videos with a recognition network",
+        "vidrec.commands.extract:extract_run",
+        "ExtractConf",
+        takes_run=True,
+    ),
+    "bank": Command(
+        "write a bank of long-term features of a detector's boxes",
+        "vidrec.commands.bank:bank_run",
+        "BankConf",
+        takes_run=True,
+    ),
+    "proposals": Command(
+        "write the proposals of BSN's first network for its second",
+        "vidrec.commands.proposals:proposals_run",
+        "ProposalsConf",
+        takes_run=True,
+    ),
+    "persons": Command(
+        "detect persons in videos, as proposals for action detection",
+        "vidrec.commands.persons:main",
+    ),
+    "sweep": Command("show the results of a sweep as a table", "vidrec.commands.sweep:main"),
+    "zoo": Command("list the published models", "vidrec.commands.zoo:main"),
+}
 
 
 def usage() -> str:
-    known = summaries()
-    width = max(map(len, known))
-    rows = [f"  {name:<{width}}  {summary}" for name, summary in known.items()]
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     head = ["usage: vidrec COMMAND [ARGUMENT ...]", "", "commands:"]
     return "\n".join([*head, *rows, "", "vidrec COMMAND --help says more."])
 
 
 def main() -> None:
-    """Run the command that the first argument names with the rest of the arguments."""
+    """Entry point of `vidrec`: runs the command named by the first argument."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(usage())
@@ -37,15 +100,101 @@ def main() -> None:
     if name == "--version":
         print(f"vidrec {__version__}")
         return
-    known = summaries()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
-        raise SystemExit(f"vidrec: there is no command '{name}'; {hint}")
+    if name not in COMMANDS:
+        from vidrec.errors import did_you_mean
+
+        raise SystemExit(f"vidrec: there is no command '{name}'{did_you_mean(name, COMMANDS)}")
     # A command that parses its own arguments calls itself by this name in its help.
     sys.argv = [f"vidrec {name}", *arguments]
-    importlib.import_module(f"vidrec.commands.{name}").main(arguments)
+    run(name, arguments)
 
 
-if __name__ == "__main__":
-    main()
+def run(name: str, arguments: list[str]) -> None:
+    """Run a command with its arguments."""
+    command = COMMANDS[name]
+    if command.schema is None:
+        command.load()(arguments)
+        return
+    import hydra
+
+    from vidrec.config.compose import conf_dir, register
+    from vidrec.config.overrides import set_argv, with_run
+
+    set_argv(with_run(arguments) if command.takes_run else arguments)
+    register()
+    task = train if name == "train" else execute
+    hydra.main(version_base="1.3", config_path=conf_dir(), config_name=name)(task)()
+
+
+def execute(cfg: DictConfig) -> None:
+    """Run the command whose configuration `cfg` is."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from vidrec.errors import told_in_a_sentence
+
+    command = COMMANDS[HydraConfig.get().job.config_name]
+    with told_in_a_sentence():
+        conf = checked(cfg, command)
+        command.load()(conf)
+
+
+def checked(cfg: DictConfig, command: Command) -> object:
+    """The configuration as dataclasses. Raises ConfigError with every problem."""
+    from vidrec.config import schema, validation
+
+    return validation.check(cfg, getattr(schema, command.schema))
+
+
+def train(cfg: DictConfig) -> float:
+    """Train as `cfg` says; returns the best validation score, which a sweep optimises.
+
+    NaN for a run of a sweep that failed: the others go on.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    from vidrec.config.recipe_diff import changes
+    from vidrec.engine.preempt import Interrupted, give_back, requeue_before_training
+    from vidrec.errors import EXPECTED, ConfigError, sentence
+
+    requeue_before_training()
+    folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
+    command = COMMANDS["train"]
+    try:
+        conf = checked(cfg, command)
+        differs = changes(cfg, HydraConfig.get().overrides.task)
+        return command.load()(conf, folder, OmegaConf.to_yaml(cfg, resolve=True), differs)
+    except Interrupted as stopped:
+        give_back(stopped.signal)
+        raise
+    except ConfigError as error:
+        message = f"configuration error: {error}"
+    except EXPECTED as error:
+        message = f"error: {sentence(error)}"  # the traceback is in the run's train.log
+    except Exception:
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            raise
+        message = traceback.format_exc()
+    return failed(message, folder)
+
+
+def failed(message: str, folder: Path) -> float:
+    """End the run with a message: the process, or in a sweep this run alone."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from vidrec.engine.preempt import in_slurm_job
+    from vidrec.tracking import status
+
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        raise SystemExit(message)
+    print(message, file=sys.stderr, flush=True)
+    status.write(folder, "failed", error=message.strip().splitlines()[-1].removeprefix("error: "))
+    if in_slurm_job():
+        # The job must count as failed and its other tasks must end, but the first one's result is
+        # what the sweep waits for: its process leaves with the status after handing it over.
+        if os.environ.get("SLURM_PROCID") != "0":
+            os._exit(FAILED)
+        atexit.register(os._exit, FAILED)
+    return math.nan

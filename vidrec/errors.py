@@ -1,7 +1,13 @@
 """What a person reads of an error."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+
+class ConfigError(ValueError):
+    """The configuration cannot run; the message lists every problem found."""
+
 
 EXPECTED = (ValueError, OSError, RuntimeError, FloatingPointError)
 """Errors that say what is wrong with the input or the machine; others are faults of the code."""
@@ -31,11 +37,16 @@ def sentence(error: BaseException) -> str:
 @contextmanager
 def told_in_a_sentence() -> Iterator[None]:
     """End the program with a sentence for a wrong configuration and for expected errors."""
-    from vidrec.config.validation import ConfigError  # not needed for `--help`
-
     try:
         yield
     except ConfigError as error:
         raise SystemExit(f"configuration error: {error}") from None
     except EXPECTED as error:
         raise SystemExit(f"error: {sentence(error)}") from None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'NAME'?`, or, if nothing is near, what there is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; there are: {', '.join(names)}"

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
-from vidrec.commands import bank_run as bank
+from vidrec.commands import bank
 from vidrec.config import validation
 from vidrec.config.compose import conf_dir, register
 from vidrec.config.schema import BankConf

@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
-from vidrec.commands.export_run import export_run, run_file
+from vidrec.commands.export import export_run, run_file
 from vidrec.config import validation
 from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient
@@ -118,7 +118,7 @@ def test_what_is_missing_for_onnx_is_named(monkeypatch):
 
 def test_a_program_that_differs_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "vidrec.commands.export_run.run_file", lambda path, video: torch.zeros(len(video), 8)
+        "vidrec.commands.export.run_file", lambda path, video: torch.zeros(len(video), 8)
     )
     with pytest.raises(ValueError, match="do not use it"):
         export_run(configuration("tsn", f"out={tmp_path}/model.pt2"))

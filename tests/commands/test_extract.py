@@ -10,11 +10,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
-from vidrec.commands.extract_run import Windows, extract_run, find_videos
+from vidrec.commands.extract import Windows, extract_run
 from vidrec.config import validation
 from vidrec.config.compose import conf_dir, register
 from vidrec.config.schema import ExtractConf
 from vidrec.data.synthetic.shapes import write_motions
+from vidrec.data.video.listing import list_videos
 from vidrec.data.video.pyav import VideoReader
 
 SMALL = [
@@ -150,6 +151,6 @@ def test_a_file_that_is_no_video_is_named_and_left_out(videos, checkpoint, tmp_p
 
 def test_a_place_without_videos_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"videos={tmp_path} holds no files of .mp4"):
-        find_videos(str(tmp_path))
+        list_videos(str(tmp_path))
     with pytest.raises(FileNotFoundError, match="give a folder, a list of paths or a video file"):
-        find_videos(str(tmp_path / "nothing"))
+        list_videos(str(tmp_path / "nothing"))

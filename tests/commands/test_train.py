@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from vidrec.commands.train_run import channels_last
+from vidrec.commands.train import channels_last
 
 
 def test_convolutions_over_images_and_clips_get_the_layout_of_the_frames():

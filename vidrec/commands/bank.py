@@ -1,35 +1,127 @@
-"""Write the bank of long-term features of a detector's boxes; the arguments are overrides."""
+"""The bank of long-term features of boxes that `vidrec.data.boxes.feature_bank` reads."""
 
-import hydra
-from omegaconf import DictConfig
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from vidrec.commands.evaluate import with_run
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import set_argv
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from vidrec import build
+from vidrec.commands.train import begin
+from vidrec.commands.train import to_device as on_device
 from vidrec.config.schema import BankConf
-from vidrec.errors import told_in_a_sentence
+from vidrec.data.boxes.feature_bank import write_bank
+from vidrec.data.collate import to_device
+from vidrec.engine import distributed
+from vidrec.engine.distributed import Distributed
+from vidrec.engine.evaluate import autocast
+from vidrec.files.atomic_write import atomic_write
+from vidrec.files.partial_results import open_partial_results, partial_results_of
+from vidrec.models.detector import FastRCNN
+from vidrec.progress import print_above, track
+from vidrec.weights.load import load_weights
 
-register()
+PART = 2000  # key frames that are kept together: what an interrupted run loses
 
 
-def main(arguments: list[str]) -> None:
-    """Entry point of `vidrec bank`.
+class Part(Dataset):
+    """The samples `start` to `stop` of a dataset."""
 
-    `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
-    """
-    set_argv(with_run(arguments))
-    run()
+    def __init__(self, dataset: Any, start: int, stop: int) -> None:
+        self.dataset = dataset
+        self.start = start
+        self.stop = min(stop, len(dataset))
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        return self.dataset[key[0], self.start + key[1]]
 
 
-@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="bank")
-def run(cfg: DictConfig) -> None:
-    """Write the bank as `cfg` says."""
-    # Imported here so that `--help` and `--cfg job` answer at once.
-    from vidrec.config import validation
+def bank_run(conf: BankConf) -> None:
+    """Write the features of every box of a split; parts that are there already stay."""
+    if conf.split not in ("train", "val", "test"):
+        raise ValueError(f"split={conf.split}: choose train, val or test")
+    if conf.checkpoint is None:
+        raise ValueError("there are no weights: give run=DIR, or checkpoint=FILE")
+    if Path(conf.out).suffix != ".npy":
+        raise ValueError(f"out={conf.out} does not end with .npy")
+    dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
+    try:
+        begin(conf, dist)
+        # The boxes of the split, seen as in evaluation: nothing is drawn.
+        conf.data.val = conf.data.val | {"records": getattr(conf.data, conf.split)["records"]}
+        dataset = build.build_dataset(conf.data, "val")
+        net = build.build_net(conf.model)
+        if not isinstance(net, FastRCNN):
+            raise ValueError("a bank holds features of boxes: choose a detector, e.g. slowonly_ava")
+        loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
+        on_device(net, conf, dist).eval()
+        if dist.rank == 0:
+            print(loaded)
+            open_partial_results(
+                conf.out, f"{conf.checkpoint} {len(dataset)} {conf.model} {conf.data.val}"
+            )
+        dist.barrier()
+        folder = partial_results_of(conf.out)
+        write_parts(net, dataset, folder, conf, dist)
+        dist.barrier()
+        if dist.rank == 0:
+            count = join_parts(folder, dataset.records, conf.out)
+            print(f"{conf.out}: {count:,} features of {len(dataset):,} key frames")
+    finally:
+        dist.stop()
 
-    with told_in_a_sentence():
-        conf = validation.check(cfg, BankConf)
-        assert isinstance(conf, BankConf)
-        from vidrec.commands.bank_run import bank_run
 
-        bank_run(conf)
+@torch.inference_mode()
+def write_parts(
+    net: FastRCNN, dataset: Any, folder: Path, conf: BankConf, dist: Distributed
+) -> None:
+    """FOLDER/START.npz: `index` (R,) rows of the records and `features` (R, C) float16."""
+    alone = Distributed(device=dist.device)
+    shown = conf.runtime.progress and dist.rank == 0
+    starts = range(0, len(dataset), PART)
+    for number, start in enumerate(starts):
+        file = folder / f"{start:08d}.npz"
+        if number % dist.world != dist.rank or file.exists():
+            continue
+        part = Part(dataset, start, start + PART)
+        loader = build.evaluation_loader(part, conf.schedule.val_batch_size, conf.runtime, alone)
+        index, features = [np.zeros(0, np.int64)], []
+        for batch in track(loader, f"part {number + 1} of {len(starts)}", shown):
+            for path, reason in batch.pop("bad_videos", []):
+                print_above(f"warning: left out {path}: {reason}")
+            if "index" in batch:
+                moved: Any = to_device(batch, dist.device)
+                with autocast(dist.device, conf.runtime.precision):
+                    rows = net.features(moved)
+                features.append(rows.half().cpu().numpy())
+                index.append(batch["index"][batch["box_view"]].numpy())
+        together = np.concatenate(features) if features else np.zeros((0, 1), np.float16)
+        with atomic_write(file) as stream:
+            np.savez(stream, index=np.concatenate(index), features=together)
+
+
+def join_parts(folder: Path, records: Any, out: str) -> int:
+    """Write the bank and drop its parts; returns the number of features."""
+    bank: dict[str, dict[int, list[np.ndarray]]] = {}
+    count = 0
+    for file in sorted(folder.glob("*.npz")):
+        with np.load(file) as part:
+            index, features = part["index"], part["features"]
+        count += len(index)
+        for row in np.unique(index).tolist():
+            video = records.videos[records.video[row]]
+            second = int(records.timestamps[row])
+            bank.setdefault(video, {}).setdefault(second, []).append(features[index == row])
+    whole: Mapping[str, Mapping[int, np.ndarray]] = {
+        video: {second: np.concatenate(rows) for second, rows in seconds.items()}
+        for video, seconds in bank.items()
+    }
+    write_bank(out, whole)
+    shutil.rmtree(folder)
+    return count

@@ -1,35 +1,137 @@
-"""Write a network as torch.export program or ONNX; the arguments are overrides."""
+"""A trained network as one file that runs without this package, checked against the network."""
 
-import hydra
-from omegaconf import DictConfig
+import importlib.util
+from pathlib import Path
 
-from vidrec.commands.evaluate import with_run
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import set_argv
-from vidrec.config.schema import ExportConf
-from vidrec.errors import told_in_a_sentence
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-register()
+from vidrec import build
+from vidrec.config.schema import ExportConf, ExportFormat, ExportOutput
+from vidrec.models.recognizer import Recognizer, average_views
+from vidrec.weights.load import load_weights
+
+# Of the largest score or logit: what another order of summation may change in float32.
+TOLERANCE = 1e-3
 
 
-def main(arguments: list[str]) -> None:
-    """Entry point of `vidrec export`.
+def export_run(conf: ExportConf) -> float:
+    """Write `conf.out` as `conf.format`; the largest difference to the network's own outputs.
 
-    `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
+    ValueError where that is more than rounding; the file is kept for a look at it.
     """
-    set_argv(with_run(arguments))
-    run()
+    if conf.format == ExportFormat.onnx:
+        require_onnx()
+    if conf.model.sample != "clip":
+        raise ValueError(f"export writes networks of clips, this one eats {conf.model.sample}")
+    net = build.build_net(conf.model)
+    if conf.checkpoint is None:
+        print("no run=DIR and no checkpoint=FILE: exporting untrained weights")
+    else:
+        print(load_weights(net, conf.checkpoint, min_backbone=1.0))
+    assert isinstance(net, Recognizer)
+    exported = Clips(net, conf.output).eval()
+    path = Path(conf.out or f"model.{'onnx' if conf.format == ExportFormat.onnx else 'pt2'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = clip_shape(conf)
+    # The layout of what attention gives depends on the kernel; translations know that of one.
+    with sdpa_kernel(SDPBackend.MATH):
+        program = trace(exported, shape)
+        if conf.format == ExportFormat.onnx:
+            save_onnx(program, path)
+        else:
+            torch.export.save(program, path)
+    difference = largest_difference(exported, path, shape)
+    given = ", ".join(map(str, shape))
+    views = f"{conf.views}, " if conf.output == ExportOutput.logits else ""
+    print(
+        f"{path}: {path.stat().st_size / 1e6:.1f} MB, video (N, {given}) uint8 -> {conf.output} "
+        f"(N, {views}{conf.data.num_classes}), at most {difference:.1e} of the largest from eager"
+    )
+    if difference > TOLERANCE:
+        raise ValueError(
+            f"{path} differs from the network by {difference:.1e} of its largest output, more than "
+            "rounding explains: do not use it"
+        )
+    return difference
 
 
-@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="export")
-def run(cfg: DictConfig) -> None:
-    """Export as `cfg` says."""
-    # Imported here so that `--help` and `--cfg job` answer at once.
-    from vidrec.config import validation
+class Clips(nn.Module):
+    """`video` (N, V, T, H, W, C) uint8 -> scores (N, K), or logits (N, V, K) of each view."""
 
-    with told_in_a_sentence():
-        conf = validation.check(cfg, ExportConf)
-        assert isinstance(conf, ExportConf)
-        from vidrec.commands.export_run import export_run
+    def __init__(self, net: Recognizer, output: ExportOutput) -> None:
+        super().__init__()
+        self.net = net
+        self.output = output
 
-        export_run(conf)
+    def forward(self, video: Tensor) -> Tensor:
+        logits = self.net.outputs(self.net.normalise(video))["logits"].float()
+        if self.output == ExportOutput.logits:
+            return logits
+        joint = getattr(self.net.cls_head, "joint_views", False)
+        return average_views(logits, self.net.average_clips, joint)
+
+
+def clip_shape(conf: ExportConf) -> tuple[int, ...]:
+    """V, T, H, W, C of what the network gets in a test with one crop."""
+    clip = conf.model.clip
+    sampled = clip.frames * clip.test_clips
+    frames = clip.frames_per_view or sampled
+    size = conf.size or clip.size
+    return conf.views, frames // conf.data.stack, size, size, conf.model.channels
+
+
+def trace(module: nn.Module, shape: tuple[int, ...]) -> torch.export.ExportedProgram:
+    """The module as a graph for any number of samples."""
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    with torch.no_grad():
+        return torch.export.export(
+            module, (_random_clips(2, shape),), dynamic_shapes=({0: batch},), strict=False
+        )
+
+
+def save_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
+    onnx = torch.onnx.export(
+        program, dynamo=True, input_names=["video"], output_names=["output"], verbose=False
+    )
+    assert onnx is not None
+    onnx.save(str(path))
+
+
+def run_file(path: Path, video: Tensor) -> Tensor:
+    """What the written file gives."""
+    if path.suffix != ".onnx":
+        return torch.export.load(path).module()(video)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    outputs = session.run(None, {"video": video.numpy()})
+    return torch.from_numpy(np.asarray(outputs[0]))
+
+
+@torch.no_grad()
+def largest_difference(module: nn.Module, path: Path, shape: tuple[int, ...]) -> float:
+    """Between file and module, as a fraction of the largest output; for two batch sizes."""
+    differences = []
+    for num_samples in (1, 3):
+        video = _random_clips(num_samples, shape)
+        expected = module(video)
+        difference = (run_file(path, video) - expected).abs().max() / expected.abs().max()
+        differences.append(difference.item())
+    return max(differences)
+
+
+def require_onnx() -> None:
+    names = ("onnx", "onnxscript", "onnxruntime")
+    if missing := [name for name in names if importlib.util.find_spec(name) is None]:
+        raise ValueError(
+            f"format=onnx needs {', '.join(missing)}: pip install 'vidrec[export]', or "
+            "format=torch_export"
+        )
+
+
+def _random_clips(num_samples: int, shape: tuple[int, ...]) -> Tensor:
+    generator = torch.Generator().manual_seed(num_samples)
+    return torch.randint(0, 256, (num_samples, *shape), dtype=torch.uint8, generator=generator)

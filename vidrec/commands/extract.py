@@ -1,35 +1,254 @@
-"""Turn videos into features of a recognition network; the arguments are overrides."""
+"""Features of videos: what a recognition network sees in windows that slide over them."""
 
-import hydra
-from omegaconf import DictConfig
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from vidrec.commands.evaluate import with_run
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import set_argv
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from vidrec import build
+from vidrec.commands.train import channels_last, set_torch_options
 from vidrec.config.schema import ExtractConf
-from vidrec.errors import told_in_a_sentence
+from vidrec.data.clips.collate import collate_clips
+from vidrec.data.collate import to_device
+from vidrec.data.transforms.geometric import Pipeline
+from vidrec.data.video.listing import list_videos
+from vidrec.data.video.pyav import VideoError, VideoReader
+from vidrec.engine import distributed
+from vidrec.engine.evaluate import autocast
+from vidrec.files.atomic_write import atomic_write
+from vidrec.models.recognizer import Recognizer
+from vidrec.progress import ProgressBar
+from vidrec.weights.load import load_weights
 
-register()
 
+@dataclass(frozen=True)
+class Windows:
+    """Windows of `window` frames around the centres of stretches of `stride` frames.
 
-def main(arguments: list[str]) -> None:
-    """Entry point of `vidrec extract`.
-
-    `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
+    num_frames: seen of each window, evenly spread. chunk: windows that travel together.
     """
-    set_argv(with_run(arguments))
-    run()
+
+    window: int
+    stride: int
+    num_frames: int
+    chunk: int
+
+    def __call__(self, length: int) -> np.ndarray:
+        """Frame indices (T, num_frames) for a video of `length` frames; T = length / stride.
+
+        Windows that reach past an end repeat the first or the last frame.
+        """
+        centres = (np.arange(max(1, length // self.stride)) + 0.5) * self.stride
+        within = (np.arange(self.num_frames) + 0.5) * self.window / self.num_frames
+        indices = np.floor(centres[:, None] - self.window / 2 + within).astype(np.int64)
+        return indices.clip(0, length - 1)
 
 
-@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="extract")
-def run(cfg: DictConfig) -> None:
-    """Extract as `cfg` says."""
-    # Imported here so that `--help` and `--cfg job` answer at once.
-    from vidrec.config import validation
+class Chunks(IterableDataset):
+    """The windows of videos, some at a time; a worker takes whole videos.
 
-    with told_in_a_sentence():
-        conf = validation.check(cfg, ExtractConf)
-        assert isinstance(conf, ExtractConf)
-        from vidrec.commands.extract_run import extract_run
+    Gives `batch`, a `ViewBatch` of one sample, `number` of the video and what is known of it; for a
+    file that cannot be read `error` in place of the batch.
+    """
 
-        extract_run(conf)
+    def __init__(self, paths: Sequence[Path], windows: Windows, steps: dict[str, Any]) -> None:
+        self.paths = paths
+        self.windows = windows
+        self.transforms = Pipeline(steps)
+        self.reader = VideoReader(accurate=True)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        for number in range(first, len(self.paths), step):
+            try:
+                yield from self._chunks(number)
+            except VideoError as error:
+                yield {"number": number, "error": str(error)}
+
+    def _chunks(self, number: int) -> Iterator[dict[str, Any]]:
+        rng = np.random.default_rng(0)  # evaluation draws nothing
+        with self.reader.open(None, str(self.paths[number])) as source:
+            views = self.windows(source.num_frames)
+            plan = self.transforms.plan(source.width, source.height, rng)
+            crops = np.array(plan.crops or [(0, 0, plan.size[1], plan.size[0], 0)], dtype=np.int64)
+            facts = {"num_frames": source.num_frames, "fps": source.fps or 0.0, "total": len(views)}
+            for start in range(0, len(views), self.windows.chunk):
+                part = views[start : start + self.windows.chunk]
+                distinct, row = np.unique(part, return_inverse=True)
+                video = self.transforms.finish(source.read(distinct.tolist(), plan), rng)
+                sample = {
+                    "video": video,
+                    "frames": np.repeat(row.reshape(part.shape), len(crops), axis=0),
+                    "crop": np.tile(crops, (len(part), 1)),
+                    "label": np.zeros(1, np.int64),
+                    "index": np.array([number]),
+                }
+                yield {"number": number, "batch": collate_clips([sample]), "crops": len(crops), **facts}
+
+
+def extract_run(conf: ExtractConf) -> None:
+    """Write the features of every video of `conf.videos` into `conf.out`; what is there stays."""
+    if conf.data.stack != 1 or conf.model.sample != "clip":
+        raise ValueError("features are extracted from RGB video files: choose a model of RGB clips")
+    if conf.crops not in ("val", "test"):
+        raise ValueError(f"crops={conf.crops}: choose val (the centre) or test")
+    dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
+    try:
+        set_torch_options(conf)
+        root, paths = list_videos(conf.videos)
+        out = Path(conf.out)
+        windows = choose_windows(conf)
+        settings = (
+            f"{conf.checkpoint} {windows.window} {windows.stride} {windows.num_frames} {conf.crops}"
+        )
+        missing = [path for path in paths if not is_done(target(path, root, out), settings)]
+        mine = missing[dist.rank :: dist.world]
+        net = build.build_net(conf.model)
+        assert isinstance(net, Recognizer)
+        if conf.checkpoint is None:
+            raise ValueError(
+                "there are no weights: give run=DIR, or checkpoint=FILE, or checkpoint=zoo://NAME"
+            )
+        loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
+        channels_last(net.to(dist.device)).eval()
+        if dist.rank == 0:
+            print(f"{loaded}\n{len(paths)} videos in {root}, {len(missing)} to do")
+        failed = write_features(net, mine, root, out, windows, settings, conf, dist)
+        for path, reason in failed:
+            print(f"warning: left out {path}: {reason}", flush=True)
+        dist.barrier()
+        if dist.rank == 0:
+            index = write_index(paths, root, out)
+            print(f"{out}: {index} of {len(paths)} videos; {out / 'features.json'} lists them")
+    finally:
+        dist.stop()
+
+
+def choose_windows(conf: ExtractConf) -> Windows:
+    """The window of training where none is asked for; networks of segments see 64 frames."""
+    clip = conf.model.clip
+    num_frames = clip.frames_per_view or clip.frames * clip.clips
+    window = conf.window or (num_frames * clip.interval if clip.frames_per_view else 64)
+    stride = conf.stride or max(1, window // 2)
+    return Windows(window, stride, num_frames, conf.chunk)
+
+
+def target(path: Path, root: Path, out: Path) -> Path:
+    """The file of a video's features."""
+    inside = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
+    return out / inside.with_suffix(".npz")
+
+
+def is_done(path: Path, settings: str) -> bool:
+    """Whether the features are there. ValueError where they were made in another way."""
+    if not path.is_file():
+        return False
+    with np.load(path) as content:
+        made = str(content["settings"])
+    if made != settings:
+        raise ValueError(
+            f"{path} was made with other settings ({made}, not {settings}); use another out=FOLDER"
+        )
+    return True
+
+
+@torch.no_grad()
+def write_features(
+    net: Recognizer,
+    paths: Sequence[Path],
+    root: Path,
+    out: Path,
+    windows: Windows,
+    settings: str,
+    conf: ExtractConf,
+    dist: distributed.Distributed,
+) -> list[tuple[Path, str]]:
+    """Extract and write one video after the other; the files that could not be read, and why."""
+    loader = DataLoader(
+        Chunks(paths, windows, build.build_steps(conf.data, conf.crops)),
+        batch_size=None,
+        num_workers=min(build.num_workers(conf.runtime, dist), len(paths)),
+    )
+    bar = ProgressBar(conf.runtime.progress and dist.rank == 0)
+    inputs = Inputs(net.cls_head)
+    parts: dict[int, list[np.ndarray]] = {}
+    failed, done = [], 0
+    for chunk in loader:
+        number = int(chunk["number"])
+        path = paths[number]
+        if "error" in chunk:
+            failed.append((path, chunk["error"]))
+            parts.pop(number, None)
+            continue
+        batch: Any = to_device(chunk["batch"], dist.device)
+        with autocast(dist.device, conf.runtime.precision):
+            net.predict(batch)
+        crops = int(chunk["crops"])
+        features = inputs.taken().unflatten(0, (-1, crops)).mean(dim=1)
+        parts.setdefault(number, []).append(features.half().cpu().numpy())
+        if sum(map(len, parts[number])) == int(chunk["total"]):
+            with atomic_write(target(path, root, out)) as stream:
+                np.savez(
+                    stream,
+                    feature=np.concatenate(parts.pop(number)),
+                    num_frames=int(chunk["num_frames"]),
+                    fps=float(chunk["fps"]),
+                    stride=windows.stride,
+                    settings=settings,
+                )
+            done += 1
+            bar.show(done, len(paths), "extracting")
+    bar.close()
+    inputs.remove()
+    return failed
+
+
+class Inputs:
+    """What the last linear layer of a head is given: the features of a clip."""
+
+    def __init__(self, head: nn.Module) -> None:
+        linear = [module for module in head.modules() if isinstance(module, nn.Linear)]
+        if not linear:
+            raise ValueError(f"{type(head).__name__} has no linear layer to take features before")
+        self._parts: list[Tensor] = []
+        self._hook = linear[-1].register_forward_pre_hook(
+            lambda _, inputs: self._parts.append(inputs[0].float())
+        )
+
+    def taken(self) -> Tensor:
+        """(B, C) float32, all since the last time."""
+        features = torch.cat(self._parts)
+        self._parts.clear()
+        return features
+
+    def remove(self) -> None:
+        self._hook.remove()
+
+
+def write_index(paths: Sequence[Path], root: Path, out: Path) -> int:
+    """features.json in the form of the ActivityNet annotations; how many videos are in it."""
+    videos = {}
+    for path in paths:
+        file = target(path, root, out)
+        if not file.is_file():
+            continue
+        with np.load(file) as content:
+            num_frames, fps = int(content["num_frames"]), float(content["fps"])
+            num_features = len(content["feature"])
+            videos[file.relative_to(out).with_suffix("").as_posix()] = {
+                "duration_frame": num_frames,
+                "duration_second": num_frames / fps if fps else float(num_frames),
+                "feature_frame": num_features * int(content["stride"]),
+                "num_features": num_features,
+                "annotations": [],
+            }
+    with atomic_write(out / "features.json", "w") as stream:
+        json.dump(videos, stream, indent=1)
+    return len(videos)

@@ -1,12 +1,38 @@
-"""Find persons in videos and write them as proposals for a detector of actions."""
+"""Detect persons in videos and write them as proposals for a detector of actions."""
 
 import argparse
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+
+from vidrec.data.boxes.key_frames import begin_of
+from vidrec.data.boxes.person_proposals import format_of, read_proposals, write_proposals
+from vidrec.data.boxes.records import key
+from vidrec.data.video.decoder import Decoder, VideoError
+from vidrec.data.video.geometry import CropPlan
+from vidrec.data.video.listing import list_videos
+from vidrec.data.video.pyav import VideoReader
+from vidrec.data.video.timestamps import TimestampDecoder, length_of
 from vidrec.errors import told_in_a_sentence
+from vidrec.files.partial_results import open_partial_results
+from vidrec.progress import print_above, track
 
 
-def main(arguments: list[str]) -> None:
-    """Entry point of `vidrec persons`."""
+class Detector(Protocol):
+    """Persons in frames; `vidrec.models.person_detector` has one."""
+
+    made_of: str  # what its boxes depend on
+
+    def __call__(self, frames: np.ndarray) -> list[np.ndarray]: ...
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", help="a folder of video files, a list of paths, or one file")
     parser.add_argument("--weights", required=True, help="a checkpoint of the detector")
@@ -34,12 +60,17 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--threshold", type=float, default=0.05, help="least score of a box")
     parser.add_argument("--batch-size", type=int, default=4, help="key frames at a time")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of `vidrec persons`."""
+    options = parse(arguments)
     with told_in_a_sentence():
         # Imported here so that `--help` answers at once.
         import torch
 
-        from vidrec.commands.persons_run import Clock, PersonDetector, find_persons
+        from vidrec.models.person_detector import PersonDetector
 
         device = options.device
         if device == "auto":
@@ -58,3 +89,96 @@ def main(arguments: list[str]) -> None:
             options.videos, options.out, detector, clock, options.batch_size, progress=True
         )
         print(f"{options.out}: persons in {count:,} key frames")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Which moments of a video are key frames.
+
+    every: seconds from one to the next; with `frames` every so many frames, counted from 0.
+    begin: clock of a file's first frame; None: of a name VIDEO_START_END, START (see `begin_of`).
+    start, end: clock of the first and the last key frame; None: those of the file.
+    """
+
+    every: float = 1.0
+    frames: bool = False
+    begin: float | None = 0.0
+    start: float | None = None
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.every <= 0:
+            raise ValueError(f"every={self.every} must be above 0")
+        if self.frames and self.every != int(self.every):
+            raise ValueError(f"every={self.every} is not a whole number of frames")
+
+    def moments(self, begin: float, length: float) -> np.ndarray:
+        """Key frames of a file that begins at `begin` and lasts `length`, on the clock."""
+        first = begin if self.start is None else max(self.start, begin)
+        last = begin + length if self.end is None else min(self.end, begin + length)
+        # Whole multiples of the interval, so that keys do not depend on the file.
+        numbers = np.arange(np.ceil(first / self.every - 1e-9), np.floor(last / self.every + 1) + 1)
+        moments = numbers * self.every
+        inside = (moments < begin + length - 1e-9) & (moments <= last + 1e-9)
+        return moments[inside]
+
+
+def find_persons(
+    videos: str, out: str, detector: Detector, clock: Clock, batch_size: int, progress: bool
+) -> int:
+    """Write the proposal file `out` of all `videos`; returns how many key frames it has.
+
+    videos: a folder, a list of paths or one file. Videos that were done before an interruption
+    stay done. A video that cannot be read is named and left out.
+    """
+    format_of(out)  # before hours of work
+    root, paths = list_videos(videos)
+    folder = open_partial_results(out, f"{clock} {detector.made_of}")
+    persons: dict[str, np.ndarray] = {}
+    for path in track(paths, "persons", progress):
+        name = path.relative_to(root).with_suffix("").as_posix()
+        part = folder / f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.npz"
+        if not part.exists():
+            try:
+                found = in_video(path, name, detector, clock, batch_size)
+            except VideoError as error:
+                print_above(f"warning: left out: {error}")
+                continue
+            write_proposals(str(part), found)
+        persons |= read_proposals(str(part))
+    if not persons:
+        raise ValueError(f"no video of {videos} has a key frame: see every, start and end")
+    write_proposals(out, persons)
+    shutil.rmtree(folder)
+    return len(persons)
+
+
+def in_video(
+    path: Path, name: str, detector: Detector, clock: Clock, batch_size: int
+) -> dict[str, np.ndarray]:
+    """`NAME,0902` -> persons (P, 5) of every key frame of a video."""
+    found = {}
+    for moments, source, indices in _batches(str(path), name, clock, batch_size):
+        plan = CropPlan((0, 0, source.width, source.height), (source.height, source.width))
+        for moment, rows in zip(moments, detector(source.read(indices, plan)), strict=True):
+            found[key(name, float(moment))] = rows
+    return found
+
+
+def _batches(
+    path: str, name: str, clock: Clock, batch_size: int
+) -> Iterator[tuple[np.ndarray, Decoder, Sequence[int]]]:
+    """Some key frames at a time: their moments, the opened video and its frames."""
+    if clock.frames:
+        with VideoReader(accurate=True).open(None, path) as source:
+            moments = clock.moments(0, source.num_frames)
+            for start in range(0, len(moments), batch_size):
+                part = moments[start : start + batch_size]
+                yield part, source, part.astype(int).tolist()
+        return
+    begin = begin_of(name, clock.begin)
+    moments = clock.moments(begin, length_of(path))
+    for start in range(0, len(moments), batch_size):
+        part = moments[start : start + batch_size]
+        with TimestampDecoder(path, part - begin, accurate=True) as source:
+            yield part, source, range(len(part))

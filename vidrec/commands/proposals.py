@@ -1,35 +1,78 @@
-"""Write the proposals of a BSN's first network for its second; the arguments are overrides."""
+"""Between the networks of BSN: the first one's boundaries of all videos become proposals."""
 
-import hydra
-from omegaconf import DictConfig
+from pathlib import Path
+from typing import Any
 
-from vidrec.commands.evaluate import with_run
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import set_argv
+import numpy as np
+import torch
+
+from vidrec import build
+from vidrec.commands.train import begin
+from vidrec.commands.train import to_device as net_to_device
 from vidrec.config.schema import ProposalsConf
-from vidrec.errors import told_in_a_sentence
-
-register()
-
-
-def main(arguments: list[str]) -> None:
-    """Entry point of `vidrec proposals`.
-
-    `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
-    """
-    set_argv(with_run(arguments))
-    run()
+from vidrec.data.collate import to_device
+from vidrec.data.segments.bsn_proposals import make_proposals, write_proposals
+from vidrec.data.segments.dataset import ActivityNetDataset
+from vidrec.engine import distributed
+from vidrec.engine.evaluate import autocast
+from vidrec.models.localizer import TEM
+from vidrec.progress import track
+from vidrec.weights.load import load_weights
 
 
-@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="proposals")
-def run(cfg: DictConfig) -> None:
-    """Write proposals as `cfg` says."""
-    # Imported here so that `--help` and `--cfg job` answer at once.
-    from vidrec.config import validation
+@torch.inference_mode()
+def proposals_run(conf: ProposalsConf) -> None:
+    """Write `conf.out`/NAME.npz for every video of the training and validation lists."""
+    if conf.out is None:
+        raise ValueError("there is no place for the proposals: give out=DIR")
+    if conf.checkpoint is None:
+        raise ValueError("there is no network: give run=DIR or checkpoint=FILE")
+    dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
+    try:
+        begin(conf, dist)
+        net = build.build_net(conf.model)
+        if not isinstance(net, TEM):
+            raise ValueError(
+                f"proposals come of model=bsn_tem, not of a {type(net).__name__}: give one's run"
+            )
+        loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
+        net = net_to_device(net, conf, dist).eval()
+        if dist.rank == 0:
+            print(loaded)
+        shown = conf.runtime.progress and dist.rank == 0
+        for split in ("train", "val"):
+            dataset = build.build_dataset(conf.data, split)
+            loader = build.evaluation_loader(
+                dataset, conf.schedule.test_batch_size, conf.runtime, dist
+            )
+            for batch in track(loader, f"proposals of {split}", shown):
+                with autocast(dist.device, conf.runtime.precision):
+                    scores = net(to_device(batch, dist.device))
+                columns = [scores[name].double() for name in ("action", "start", "end")]
+                _write(conf, dataset, batch, torch.stack(columns, dim=-1).cpu().numpy())
+        dist.barrier()
+        if dist.rank == 0:
+            print(f"proposals: {conf.out}")
+    finally:
+        dist.stop()
 
-    with told_in_a_sentence():
-        conf = validation.check(cfg, ProposalsConf)
-        assert isinstance(conf, ProposalsConf)
-        from vidrec.commands.proposals_run import proposals_run
 
-        proposals_run(conf)
+def _write(
+    conf: ProposalsConf, dataset: ActivityNetDataset, batch: dict[str, Any], scores: np.ndarray
+) -> None:
+    """scores: (N, T, 3)."""
+    assert conf.out is not None
+    for row, own in zip(batch["row"].tolist(), scores, strict=True):
+        record = dataset.records[row]
+        made = make_proposals(
+            own,
+            record.segments / record.span,
+            top_k=conf.top_k,
+            peak_threshold=conf.peak_threshold,
+            boundary_ratio=conf.bsp_boundary_ratio,
+            num_sample_start=conf.num_sample_start,
+            num_sample_end=conf.num_sample_end,
+            num_sample_action=conf.num_sample_action,
+            num_sample_interp=conf.num_sample_interp,
+        )
+        write_proposals(made, Path(conf.out) / f"{record.name}.npz")

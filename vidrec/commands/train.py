@@ -1,76 +1,259 @@
-"""Train a model; the arguments are overrides of the configuration."""
+"""One training run, from a checked configuration to the pictures at its end."""
 
-import atexit
-import math
-import os
-import sys
-import traceback
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+import numpy as np
+import torch
+from torch import nn
 
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import set_argv
-from vidrec.config.recipe_diff import changes
-from vidrec.engine.preempt import Interrupted, give_back, in_slurm_job, requeue_before_training
-from vidrec.errors import EXPECTED, sentence
+from vidrec import build
+from vidrec.config.schema import DataConf, TrainConf
+from vidrec.data.clips.annotations import read_label_map
+from vidrec.engine import checkpoint, distributed
+from vidrec.engine.distributed import Distributed
+from vidrec.engine.evaluate import Metric
+from vidrec.engine.heartbeat import Heartbeat
+from vidrec.engine.preempt import Interrupted
+from vidrec.engine.train import Outcome, steps_per_epoch, train
+from vidrec.errors import sentence
+from vidrec.metrics.charts import Charted
 from vidrec.tracking import status
-
-FAILED = 3  # exit status of a task whose run failed
-
-register()
-
-
-def main(arguments: list[str]) -> None:
-    """Entry point of `python train.py` and `vidrec train`."""
-    set_argv(arguments)
-    run()
+from vidrec.tracking.console import duration
+from vidrec.tracking.run import Run
+from vidrec.weights.load import load_weights
 
 
-@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="train")
-def run(cfg: DictConfig) -> float:
-    """Train as `cfg` says; returns the best validation score, which a sweep optimises.
+def train_run(
+    conf: TrainConf, folder: Path, config_text: str, changes: Mapping[str, Sequence[Any]]
+) -> float:
+    """Train as `conf` says in `folder`; returns the best validation score."""
+    started = time.monotonic()
+    schedule, runtime = conf.schedule, conf.runtime
+    dist = distributed.start(runtime.device, runtime.dist_timeout_minutes)
+    run = Run(folder, dist.rank, runtime, config_text, changes)
+    exit_code, agreed = 1, False  # agreed: all ranks end together
+    where = f"the last checkpoint is {folder / checkpoint.LAST}, the same command goes on from it"
 
-    NaN for a run of a sweep that failed: the others go on.
-    """
-    # Imported here so that `--help` and `--cfg job` answer at once.
-    from vidrec.config import validation
+    def say(state: status.State, **facts: Any) -> None:
+        if dist.rank == 0:
+            status.write(folder, state, **facts)
 
-    requeue_before_training()
-    folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
+    def lost(which: str) -> None:
+        say("failed", error=which)
+        run.warn(f"{which}: this rank ends too; {where}", every_rank=True)
+
+    heartbeat = Heartbeat(dist, lost)
     try:
-        conf = validation.check(cfg)
-        from vidrec.commands.train_run import train_run
-
-        differs = changes(cfg, HydraConfig.get().overrides.task)
-        return train_run(conf, folder, OmegaConf.to_yaml(cfg, resolve=True), differs)
-    except Interrupted as stopped:
-        give_back(stopped.signal)
+        class_names = begin(conf, dist)
+        metric = build.build_metric(conf.data)
+        say("running", key=metric.key, higher_is_better=metric.higher_is_better)
+        loaders = build.build_loaders(conf.data, schedule, runtime, dist)
+        net = build.build_net(conf.model)
+        if conf.model.weights and not resumes(conf, folder):
+            run.info(
+                str(load_weights(net, conf.model.weights, min_backbone=conf.model.min_backbone))
+            )
+        net = to_device(net, conf, dist)
+        optimizer = build.build_optimizer(net, schedule, dist.world)
+        lr = build.build_lr(schedule, optimizer, steps_per_epoch(len(loaders.train), schedule))
+        describe(conf, net, loaders, run, dist)
+        outcome = train(
+            net,
+            build.build_loss(conf.model),
+            metric,
+            optimizer,
+            lr,
+            loaders,
+            schedule,
+            runtime,
+            run,
+            dist,
+            config_text,
+            build.build_mixing(schedule),
+        )
+        if dist.rank == 0:
+            draw(outcome, metric, loaders.val.dataset, class_names, run)
+            report(metric.key, outcome, folder, run, time.monotonic() - started)
+        say("finished", best=outcome.best)
+        exit_code, agreed = 0, True
+        return outcome.best
+    except Interrupted:
+        say("stopped")
+        agreed = True
         raise
-    except validation.ConfigError as error:
-        message = f"configuration error: {error}"
-    except EXPECTED as error:
-        message = f"error: {sentence(error)}"  # the traceback is in the run's train.log
-    except Exception:
-        if HydraConfig.get().mode != RunMode.MULTIRUN:
-            raise
-        message = traceback.format_exc()
-    return failed(message, folder)
+    except BaseException as error:
+        which = heartbeat.wait_for_loss()
+        say("failed", error=which or sentence(error))
+        if which:
+            raise RuntimeError(f"{which}, this rank ends too; {where}") from error
+        raise
+    finally:
+        heartbeat.stop(clean=agreed)
+        run.finish(exit_code)
+        dist.stop()
 
 
-def failed(message: str, folder: Path) -> float:
-    """End the run with a message: the process, or in a sweep this run alone."""
-    if HydraConfig.get().mode != RunMode.MULTIRUN:
-        raise SystemExit(message)
-    print(message, file=sys.stderr, flush=True)
-    status.write(folder, "failed", error=message.strip().splitlines()[-1].removeprefix("error: "))
-    if in_slurm_job():
-        # The job must count as failed and its other tasks must end, but the first one's result is
-        # what the sweep waits for: its process leaves with the status after handing it over.
-        if os.environ.get("SLURM_PROCID") != "0":
-            os._exit(FAILED)
-        atexit.register(os._exit, FAILED)
-    return math.nan
+def begin(conf: TrainConf, dist: Distributed) -> list[str]:
+    """What comes before any network: torch's switches and the example data; the class names."""
+    set_torch_options(conf)
+    if dist.rank == 0:
+        build.prepare_data(conf.data)
+    dist.barrier()
+    return read_class_names(conf.data)
+
+
+def set_torch_options(conf: TrainConf) -> None:
+    """Process-wide switches of torch, in one place."""
+    runtime = conf.runtime
+    if runtime.threads is not None:
+        torch.set_num_threads(runtime.threads)
+    torch.backends.cudnn.benchmark = runtime.cudnn_benchmark
+    torch.backends.cudnn.allow_tf32 = not runtime.deterministic
+    torch.use_deterministic_algorithms(runtime.deterministic)
+    torch.manual_seed(runtime.seed)  # for the initial weights
+
+
+def resumes(conf: TrainConf, folder: Path) -> bool:
+    """Whether a checkpoint will replace whatever weights are loaded before."""
+    if conf.runtime.resume == "auto":
+        return (folder / checkpoint.LAST).exists()
+    return conf.runtime.resume != "never"
+
+
+def to_device(net: nn.Module, conf: TrainConf, dist: Distributed) -> nn.Module:
+    """The net where it will be trained, its convolutions in the layout that the frames come in."""
+    if conf.schedule.sync_bn:
+        if dist.device.type == "cpu":
+            raise ValueError("schedule.sync_bn=true needs CUDA devices: torch has none for the CPU")
+        net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    return channels_last(net.to(dist.device))
+
+
+def channels_last(net: nn.Module) -> nn.Module:
+    """`net` with the weights of its convolutions in the layout that the frames come in."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in net.parameters():
+        if parameter.ndim in formats:
+            parameter.data = parameter.data.contiguous(memory_format=formats[parameter.ndim])
+    return net
+
+
+def read_class_names(data: DataConf) -> list[str]:
+    """Names of the classes, or their numbers where `data.class_names` names no file.
+
+    Raises ValueError where the file has another number of classes than the data.
+    """
+    if data.class_names is None:
+        return [str(number) for number in range(data.num_classes)]
+    names = read_label_map(data.class_names)
+    if len(names) != data.num_classes:
+        raise ValueError(
+            f"data.class_names={data.class_names} has {len(names)} names, "
+            f"but data.num_classes={data.num_classes}"
+        )
+    return names
+
+
+def describe(
+    conf: TrainConf, net: nn.Module, loaders: build.Loaders, run: Run, dist: Distributed
+) -> None:
+    """Say what is about to happen, and warn where it is not what the recipe means."""
+    schedule = conf.schedule
+    trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    effective = schedule.effective_batch(dist.world)
+    run.info(
+        f"{trained / 1e6:.2f} M parameters, {loaders.num_train:,} training and "
+        f"{loaders.num_val:,} validation samples of {conf.data.num_classes} classes, "
+        f"{effective} samples a step on {dist.world} x {dist.device.type}, "
+        f"{conf.runtime.precision.value}"
+    )
+    if conf.data.sample == "boxes":
+        records = loaders.val.dataset.records  # type: ignore[attr-defined]
+        run.info(
+            f"{len(records.columns)} actions are learned, {len(records.classes)} of them evaluated"
+        )
+    run.info(f"everything goes to {run.folder}")
+    if schedule.base_batch_size and effective != schedule.base_batch_size:
+        scaled = "was scaled to it" if schedule.scale_lr else "is not scaled to it"
+        run.warn(
+            f"{effective} samples a step where the recipe has {schedule.base_batch_size}: "
+            f"the learning rate {scaled} (schedule.scale_lr)"
+        )
+
+
+def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str], run: Run) -> None:
+    """Curves, charts of the metric, confusion matrix, sample predictions.
+
+    One that fails costs a warning, not the run.
+    """
+    from vidrec.metrics.accuracy import confusion_matrix
+    from vidrec.metrics.ava_map import AVAMeanAP
+    from vidrec.plots import figures
+    from vidrec.plots.boxes import draw_boxes
+    from vidrec.plots.prediction_video import write_predictions
+    from vidrec.plots.timelines import draw_segments
+
+    try:
+        path = run.folder / "curves.png"
+        figures.curves(run.folder / "metrics.jsonl", path)
+        rows = outcome.rows
+        if not rows:  # finished before: the dashboard has everything
+            return
+        run.picture("curves", path)
+        if isinstance(metric, Charted):
+            for name, chart in metric.charts(rows).items():
+                path = run.folder / f"{name}.png"
+                figures.chart(chart, path)
+                run.picture(name, path)
+        if "segments" in rows:
+            path = run.folder / "segments.png"
+            draw_segments(rows, dataset.records, path)
+            run.picture("segments", path)
+            return
+        if isinstance(metric, AVAMeanAP):
+            for path in draw_boxes(metric, rows, dataset, run.folder):
+                show = run.video if path.suffix == ".mp4" else run.picture
+                show(path.stem, path)
+            return
+        if rows["label"].ndim == 1:
+            path = run.folder / "confusion.png"
+            predicted = rows["scores"].argmax(axis=1)
+            matrix = confusion_matrix(predicted, rows["label"], len(class_names))
+            figures.confusion(matrix, class_names, path)
+            run.picture("confusion", path)
+        path = run.folder / "predictions.png"
+        samples = []
+        # Twelve spread over the list, not in step with classes that take turns in it.
+        for row in np.unique(np.linspace(0, len(rows["index"]) - 1, 12).astype(int)):
+            item = dataset[int(rows["index"][row])]
+            if "video" in item:
+                frames = item["video"].reshape(-1, *item["video"].shape[-3:])
+                samples.append(
+                    figures.sample(frames, rows["scores"][row], rows["label"][row], class_names)
+                )
+        figures.predictions(samples, path)
+        run.picture("predictions", path)
+        path = run.folder / "predictions.mp4"
+        write_predictions(samples, path)
+        run.video("prediction_clips", path)
+    except (OSError, ValueError, RuntimeError) as error:
+        run.warn(f"a picture could not be drawn: {error}")
+
+
+def report(key: str, outcome: Outcome, folder: Path, run: Run, seconds: float) -> None:
+    """The last lines: what came out and where it is; key: the score that decides."""
+    if outcome.rows:
+        run.info(f"best val/{key} {outcome.best:.4f} after {duration(seconds)}")
+    else:
+        run.info(f"this run had finished before: best val/{key} {outcome.best:.4f}")
+    found = [
+        name
+        for name in ("best.pt", "last.pt", "metrics.jsonl", "train.log")
+        if (folder / name).exists()
+    ]
+    found += sorted(path.name for path in folder.iterdir() if path.suffix in (".png", ".mp4"))
+    run.info(f"{folder}: {', '.join(found)}")
+    run.info(f"evaluate it: python evaluate.py run={folder}")

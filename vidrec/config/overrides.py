@@ -128,5 +128,24 @@ def overrides_of_run(folder: Path, arguments: list[str]) -> list[str]:
     return [override for override in before if _key(override) not in replaced] + arguments
 
 
+def with_run(arguments: list[str]) -> list[str]:
+    """The arguments with `run=DIR` written out: its overrides and its best checkpoint.
+
+    Ends the program if DIR is not a run directory.
+    """
+    runs = [Path(argument[4:]) for argument in arguments if argument.startswith("run=")]
+    arguments = [argument for argument in arguments if not argument.startswith("run=")]
+    try:
+        for folder in runs[-1:]:
+            arguments = overrides_of_run(folder, arguments)
+            named = ("checkpoint=", "score=")
+            if not any(argument.lstrip("+").startswith(named) for argument in arguments):
+                best = folder / "best.pt"
+                arguments.append(f"checkpoint='{best if best.exists() else folder / 'last.pt'}'")
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from None
+    return arguments
+
+
 def _key(argument: str) -> str:
     return argument.lstrip("+~").partition("=")[0]

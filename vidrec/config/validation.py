@@ -19,12 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vidrec.config.schema import EvaluateConf, ParamRule, TrainConf
+from vidrec.errors import ConfigError
 
 RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
-
-
-class ConfigError(ValueError):
-    """The configuration cannot run; the message lists every problem found."""
 
 
 def check(cfg: DictConfig, schema: type[TrainConf] = TrainConf) -> TrainConf:

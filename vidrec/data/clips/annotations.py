@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vidrec.data.clips.records import Record, Records
+from vidrec.data.video.listing import VIDEO_EXTENSIONS
 from vidrec.files.text_files import (
     nearest,
     numbered_lines,
@@ -22,7 +23,6 @@ from vidrec.files.text_files import (
 )
 
 __all__ = [
-    "VIDEO_EXTENSIONS",
     "Record",
     "Records",
     "read_class_folders",
@@ -34,18 +34,6 @@ __all__ = [
     "scan_folders",
 ]
 
-VIDEO_EXTENSIONS = (
-    ".mp4",
-    ".avi",
-    ".mkv",
-    ".webm",
-    ".mov",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".flv",
-    ".wmv",
-)
 _PATH_KEYS = ("path", "video", "filename", "frame_dir")
 
 

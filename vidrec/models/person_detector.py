@@ -1,0 +1,70 @@
+"""A detector of persons from torchvision, whose boxes are the proposals of action detection."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class PersonDetector:
+    """A detector of torchvision with weights from a file.
+
+    name: as torchvision has it, e.g. fasterrcnn_resnet50_fpn. person: its class of persons.
+    threshold: boxes with a lower score are left out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        weights: str,
+        num_classes: int = 91,
+        person: int = 1,
+        threshold: float = 0.05,
+        device: str = "cpu",
+    ) -> None:
+        self.net = load_detector(name, weights, num_classes).to(device).eval()
+        self.person = person
+        self.threshold = threshold
+        self.device = device
+        # What its boxes depend on.
+        self.made_of = f"{name} {weights} {num_classes} {person} {threshold}"
+
+    @torch.inference_mode()
+    def __call__(self, frames: np.ndarray) -> list[np.ndarray]:
+        """Frames (F, H, W, 3) uint8 -> persons of each, (P, 5): shares of the frame and a score."""
+        height, width = frames.shape[1:3]
+        images = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2).float() / 255
+        scale = torch.tensor([width, height, width, height], device=self.device)
+        persons = []
+        for found in self.net(list(images)):
+            wanted = (found["labels"] == self.person) & (found["scores"] >= self.threshold)
+            boxes = (found["boxes"][wanted] / scale).clamp(0, 1)
+            rows: Tensor = torch.cat([boxes, found["scores"][wanted, None]], dim=1)
+            rows = rows[(boxes[:, 2:] > boxes[:, :2]).all(dim=1)]
+            persons.append(rows.cpu().numpy())
+        return persons
+
+
+def load_detector(name: str, weights: str, num_classes: int) -> nn.Module:
+    """A detector of torchvision; ValueError where the name or the weights do not fit."""
+    from torchvision.models import detection, get_model, list_models
+
+    known = list_models(detection)
+    if name not in known:
+        raise ValueError(f"there is no detector '{name}' in torchvision; there are {known}")
+    if not Path(weights).is_file():
+        raise FileNotFoundError(
+            f"the weights {weights} do not exist; torchvision's are on its page of detectors "
+            f"(https://pytorch.org/vision/stable/models.html), e.g. of {name}"
+        )
+    net = get_model(name, weights=None, weights_backbone=None, num_classes=num_classes)
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    try:
+        net.load_state_dict(state.get("model", state))
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise ValueError(
+            f"{weights} does not fit {name} of {num_classes} classes: {first}"
+        ) from None
+    return net

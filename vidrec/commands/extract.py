@@ -90,7 +90,12 @@ class Chunks(IterableDataset):
                     "label": np.zeros(1, np.int64),
                     "index": np.array([number]),
                 }
-                yield {"number": number, "batch": collate_clips([sample]), "crops": len(crops), **facts}
+                yield {
+                    "number": number,
+                    "batch": collate_clips([sample]),
+                    "crops": len(crops),
+                    **facts,
+                }
 
 
 def extract_run(conf: ExtractConf) -> None:

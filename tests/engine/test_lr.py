@@ -59,16 +59,16 @@ def test_published_chains_give_the_same_rate_at_every_step(chain):
 @pytest.mark.parametrize(
     ("phase", "closed_form"),
     [
-        (Constant(0.25, end=4), lambda e: 0.25 if e < 3 else 1.0),
-        (Linear(0.2, end=5), lambda e: 0.2 + 0.8 * min(e, 4) / 4),
-        (MultiStep([3, 3, 7], gamma=0.5), lambda e: 0.5 ** (2 * (e >= 3) + (e >= 7))),
-        (Step(3, gamma=0.5), lambda e: 0.5 ** (e // 3)),
-        (Exponential(0.9), lambda e: 0.9**e),
-        (Cosine(10, eta_min=0.1), lambda e: 0.1 + 0.9 * (1 + math.cos(math.pi * e / 10)) / 2),
+        (Constant(factor=0.25, end=4), lambda e: 0.25 if e < 3 else 1.0),
+        (Linear(start_factor=0.2, end=5), lambda e: 0.2 + 0.8 * min(e, 4) / 4),
+        (MultiStep(milestones=[3, 3, 7], gamma=0.5), lambda e: 0.5 ** (2 * (e >= 3) + (e >= 7))),
+        (Step(step_size=3, gamma=0.5), lambda e: 0.5 ** (e // 3)),
+        (Exponential(gamma=0.9), lambda e: 0.9**e),
+        (Cosine(T_max=10, eta_min=0.1), lambda e: 0.1 + 0.9 * (1 + math.cos(math.pi * e / 10)) / 2),
         (Cosine(eta_min_ratio=0.1), lambda e: 0.1 + 0.9 * (1 + math.cos(math.pi * e / 10)) / 2),
-        (Cosine(4), lambda e: (1 + math.cos(math.pi * e / 4)) / 2),  # up again and down
-        (Poly(2.0), lambda e: (1 - e / 9) ** 2),
-        (Poly(1.0, eta_min=0.1), lambda e: 0.1 + 0.9 * (1 - e / 9)),
+        (Cosine(T_max=4), lambda e: (1 + math.cos(math.pi * e / 4)) / 2),  # up again and down
+        (Poly(power=2.0), lambda e: (1 - e / 9) ** 2),
+        (Poly(power=1.0, eta_min=0.1), lambda e: 0.1 + 0.9 * (1 - e / 9)),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -78,21 +78,25 @@ def test_a_phase_alone_follows_its_formula(phase, closed_form):
 
 
 def test_phases_by_step_and_converted_from_epochs_are_the_same():
-    by_epoch = curve([Linear(0.1, end=3, convert_to_steps=True)])
-    by_step = curve([Linear(0.1, end=30, by_epoch=False)])
+    by_epoch = curve([Linear(start_factor=0.1, end=3, convert_to_steps=True)])
+    by_step = curve([Linear(start_factor=0.1, end=30, by_epoch=False)])
     assert by_epoch == by_step
     assert by_step[:31] == pytest.approx([0.1 + 0.9 * min(i, 29) / 29 for i in range(31)])
 
 
 def test_a_late_phase_begins_after_its_first_epochs():
-    rates = curve([Linear(0.1, end=2), MultiStep([3], begin=4)])[::10]
+    rates = curve([Linear(start_factor=0.1, end=2), MultiStep(milestones=[3], begin=4)])[::10]
     assert rates == pytest.approx([0.1, 1, 1, 1, 1, 1, 1, 0.1, 0.1, 0.1])
 
 
 @pytest.mark.parametrize("resumed_at", [0, 1, 49, 50, 99])
 def test_a_resumed_run_has_the_same_rates_bit_for_bit(resumed_at):
     def phases():
-        return [Linear(0.1, end=3, convert_to_steps=True), Cosine(10), MultiStep([5])]
+        return [
+            Linear(start_factor=0.1, end=3, convert_to_steps=True),
+            Cosine(T_max=10),
+            MultiStep(milestones=[5]),
+        ]
 
     whole = curve(phases())
     opt = optimizer(1.0)
@@ -106,7 +110,7 @@ def test_a_resumed_run_has_the_same_rates_bit_for_bit(resumed_at):
 
 def test_groups_keep_their_ratio():
     opt = optimizer(1.0, 5.0)
-    lr = LearningRate({"drop": MultiStep([1])}, opt, 2, 2)
+    lr = LearningRate({"drop": MultiStep(milestones=[1])}, opt, 2, 2)
     lr(2)
     assert [group["lr"] for group in opt.param_groups] == pytest.approx([0.1, 0.5])
 
@@ -117,8 +121,8 @@ def test_without_phases_the_rate_stays():
 
 def test_times_past_the_end_are_refused():
     with pytest.raises(ValueError, match=r"schedule\.lr\.drop: \[80\] is not before the end .* 50"):
-        LearningRate({"drop": MultiStep([40, 80])}, optimizer(0.1), 10, 50)
-    with pytest.raises(ValueError, match=r"schedule\.lr\.late: 60"):
+        LearningRate({"drop": MultiStep(milestones=[40, 80])}, optimizer(0.1), 10, 50)
+    with pytest.raises(ValueError, match=r"schedule\.lr\.late: \[60\] is"):
         LearningRate({"late": Cosine(begin=60)}, optimizer(0.1), 10, 50)
 
 
@@ -128,4 +132,10 @@ def test_impossible_arguments_are_refused():
     with pytest.raises(ValueError, match="convert_to_steps"):
         Linear(by_epoch=False, convert_to_steps=True)
     with pytest.raises(ValueError, match="ascending"):
-        MultiStep([8, 4])
+        MultiStep(milestones=[8, 4])
+
+
+def test_phases_can_be_used_for_another_run():
+    """The times of a phase that a run has turned into steps are still epochs for the next run."""
+    phases = [Linear(start_factor=0.1, end=3, convert_to_steps=True), MultiStep(milestones=[5])]
+    assert curve(phases) == curve(phases)

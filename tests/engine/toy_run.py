@@ -199,7 +199,9 @@ def fit(
         optimizer = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.9, weight_decay=1e-4)
         steps = steps_per_epoch(len(loaders.train), schedule_conf)
         milestones = [m for m in (1, 3) if m < schedule_conf.epochs]
-        lr = LearningRate({"drop": MultiStep(milestones)}, optimizer, steps, schedule_conf.epochs)
+        lr = LearningRate(
+            {"drop": MultiStep(milestones=milestones)}, optimizer, steps, schedule_conf.epochs
+        )
         run = Run(folder, dist.rank)
         run.on_step = on_step
         outcome = train(

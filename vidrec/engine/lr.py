@@ -8,68 +8,75 @@ phase turns the rate of one step into that of the next, whatever other phases di
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 from torch.optim import Optimizer
 
 
+@dataclass(kw_only=True, frozen=True)
 class Phase(ABC):
-    """What all phases share: where they are, and in what they count.
+    """What all phases share: when they act, and in what they count.
 
-    by_epoch: begin, end and other times are epochs; else steps. convert_to_steps: given in epochs,
-    carried out at every step; such a phase may end within an epoch (end=2.5).
+    by_epoch: begin, end and other times are epochs; else optimizer steps. convert_to_steps: times
+    are given in epochs, but the rate changes at every step; such a phase may end within an epoch
+    (end=2.5). end: None for the end of the run.
     """
 
-    def __init__(
-        self, begin: int, end: float | None, by_epoch: bool, convert_to_steps: bool
-    ) -> None:
+    begin: int = 0
+    end: float | None = None
+    by_epoch: bool = True
+    convert_to_steps: bool = False
+
+    def __post_init__(self) -> None:
         name = type(self).__name__
-        if begin < 0 or (end is not None and end <= begin):
-            raise ValueError(f"{name}: begin={begin}, end={end} is not 0 <= begin < end")
-        if convert_to_steps and not by_epoch:
+        if self.begin < 0 or (self.end is not None and self.end <= self.begin):
+            raise ValueError(f"{name}: begin={self.begin}, end={self.end} is not 0 <= begin < end")
+        if self.convert_to_steps and not self.by_epoch:
             raise ValueError(f"{name}: convert_to_steps needs by_epoch=true")
-        if end is not None and end % 1 and not convert_to_steps:
-            raise ValueError(f"{name}: end={end} is not a whole number; set convert_to_steps=true")
-        self.begin = begin
-        self.end = end
-        self.by_epoch = by_epoch
-        self.convert_to_steps = convert_to_steps
-        self.stepwise = convert_to_steps or not by_epoch
+        if self.end is not None and self.end % 1 and not self.convert_to_steps:
+            raise ValueError(
+                f"{name}: end={self.end} is not a whole number; set convert_to_steps=true"
+            )
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether the rate may change at every step, not only from epoch to epoch."""
+        return self.convert_to_steps or not self.by_epoch
+
+    def times(self) -> Sequence[int]:
+        """The times that must come before the end of the run."""
+        return (self.begin,)
+
+    def in_steps(self, steps_per_epoch: int) -> Self:
+        """The same phase with all times in steps instead of epochs."""
+        end = None if self.end is None else int(self.end * steps_per_epoch)
+        return replace(self, begin=self.begin * steps_per_epoch, end=end)
 
     @abstractmethod
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
-        """The rate at `position` (0, 1, ...) of a phase of `length`, from that before it.
+        """The rate at `position` (0, 1, ...) of a phase of `length`, from the rate before it.
 
-        base: the rate that the optimizer was made with.
+        base: the initial rate of the optimizer.
         """
 
-    def in_steps(self, steps_per_epoch: int) -> None:
-        """Turn times in epochs into steps."""
-        self.begin *= steps_per_epoch
-        self.end = None if self.end is None else int(self.end * steps_per_epoch)
 
-
+@dataclass(kw_only=True, frozen=True)
 class Linear(Phase):
-    """From start_factor to end_factor of the rate, in equal increments over the phase; then it
-    stays.
+    """From start_factor to end_factor times the rate, in equal increments over the phase; constant
+    afterwards.
     """
 
-    def __init__(
-        self,
-        start_factor: float = 1 / 3,
-        end_factor: float = 1.0,
-        begin: int = 0,
-        end: float | None = None,
-        by_epoch: bool = True,
-        convert_to_steps: bool = False,
-    ) -> None:
-        super().__init__(begin, end, by_epoch, convert_to_steps)
-        if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
+    start_factor: float = 1 / 3
+    end_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.start_factor <= 1 or not 0 <= self.end_factor <= 1:
             raise ValueError(
-                f"Linear: start_factor={start_factor} must be in (0, 1], end_factor={end_factor} "
-                "in [0, 1]"
+                f"Linear: start_factor={self.start_factor} must be in (0, 1], "
+                f"end_factor={self.end_factor} in [0, 1]"
             )
-        self.start_factor = start_factor
-        self.end_factor = end_factor
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         if position == 0:
@@ -80,21 +87,16 @@ class Linear(Phase):
         return rate * (1 + change / (steps * self.start_factor + (position - 1) * change))
 
 
+@dataclass(kw_only=True, frozen=True)
 class Constant(Phase):
-    """`factor` of the rate until the end of the phase."""
+    """`factor` times the rate until the end of the phase."""
 
-    def __init__(
-        self,
-        factor: float = 1 / 3,
-        begin: int = 0,
-        end: float | None = None,
-        by_epoch: bool = True,
-        convert_to_steps: bool = False,
-    ) -> None:
-        super().__init__(begin, end, by_epoch, convert_to_steps)
-        if not 0 < factor <= 1:
-            raise ValueError(f"Constant: factor={factor} is outside (0, 1]")
-        self.factor = factor
+    factor: float = 1 / 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.factor <= 1:
+            raise ValueError(f"Constant: factor={self.factor} is outside (0, 1]")
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         if position == 0:
@@ -102,109 +104,86 @@ class Constant(Phase):
         return rate / self.factor if position == length - 1 else rate
 
 
+@dataclass(kw_only=True, frozen=True)
 class MultiStep(Phase):
-    """Times gamma at each milestone."""
+    """The rate is multiplied by gamma at each milestone."""
 
-    def __init__(
-        self,
-        milestones: Sequence[int],
-        gamma: float = 0.1,
-        begin: int = 0,
-        end: float | None = None,
-        by_epoch: bool = True,
-        convert_to_steps: bool = False,
-    ) -> None:
-        super().__init__(begin, end, by_epoch, convert_to_steps)
-        self.milestones = list(milestones)
-        if self.milestones != sorted(self.milestones) or min(self.milestones, default=1) < 1:
+    milestones: Sequence[int]
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        milestones = list(self.milestones)
+        if milestones != sorted(milestones) or min(milestones, default=1) < 1:
             raise ValueError(
-                f"MultiStep: milestones={self.milestones} must be positive and in ascending order"
+                f"MultiStep: milestones={milestones} must be positive and in ascending order"
             )
-        self.gamma = gamma
 
-    def in_steps(self, steps_per_epoch: int) -> None:
-        super().in_steps(steps_per_epoch)
-        self.milestones = [milestone * steps_per_epoch for milestone in self.milestones]
+    def times(self) -> Sequence[int]:
+        return (self.begin, *self.milestones)
+
+    def in_steps(self, steps_per_epoch: int) -> Self:
+        milestones = [milestone * steps_per_epoch for milestone in self.milestones]
+        return replace(super().in_steps(steps_per_epoch), milestones=milestones)
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         return rate * self.gamma ** self.milestones.count(position)
 
 
+@dataclass(kw_only=True, frozen=True)
 class Step(Phase):
-    """Times gamma every step_size."""
+    """The rate is multiplied by gamma every step_size."""
 
-    def __init__(
-        self,
-        step_size: int,
-        gamma: float = 0.1,
-        begin: int = 0,
-        end: float | None = None,
-        by_epoch: bool = True,
-        convert_to_steps: bool = False,
-    ) -> None:
-        super().__init__(begin, end, by_epoch, convert_to_steps)
-        if step_size < 1:
-            raise ValueError(f"Step: step_size={step_size} is not positive")
-        self.step_size = step_size
-        self.gamma = gamma
+    step_size: int
+    gamma: float = 0.1
 
-    def in_steps(self, steps_per_epoch: int) -> None:
-        super().in_steps(steps_per_epoch)
-        self.step_size *= steps_per_epoch
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.step_size < 1:
+            raise ValueError(f"Step: step_size={self.step_size} is not positive")
+
+    def in_steps(self, steps_per_epoch: int) -> Self:
+        step_size = self.step_size * steps_per_epoch
+        return replace(super().in_steps(steps_per_epoch), step_size=step_size)
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         return rate * self.gamma if position and position % self.step_size == 0 else rate
 
 
+@dataclass(kw_only=True, frozen=True)
 class Exponential(Phase):
-    """Times gamma every time."""
+    """The rate is multiplied by gamma every epoch (or step)."""
 
-    def __init__(
-        self,
-        gamma: float,
-        begin: int = 0,
-        end: float | None = None,
-        by_epoch: bool = True,
-        convert_to_steps: bool = False,
-    ) -> None:
-        super().__init__(begin, end, by_epoch, convert_to_steps)
-        self.gamma = gamma
+    gamma: float
 
-    def in_steps(self, steps_per_epoch: int) -> None:
-        super().in_steps(steps_per_epoch)
-        self.gamma **= 1 / steps_per_epoch
+    def in_steps(self, steps_per_epoch: int) -> Self:
+        gamma = self.gamma ** (1 / steps_per_epoch)
+        return replace(super().in_steps(steps_per_epoch), gamma=gamma)
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         return rate * self.gamma if position else rate
 
 
+@dataclass(kw_only=True, frozen=True)
 class Cosine(Phase):
-    """Half a cosine down to eta_min, or to eta_min_ratio of the optimizer's rate (Loshchilov and
-    Hutter, ICLR 2017, eq. 5).
+    """Half a cosine down to eta_min, or to eta_min_ratio times the initial rate of the optimizer
+    (Loshchilov and Hutter, ICLR 2017, eq. 5).
 
     T_max: length of the half wave; None: the length of the phase.
     """
 
-    def __init__(
-        self,
-        T_max: int | None = None,
-        eta_min: float = 0.0,
-        eta_min_ratio: float | None = None,
-        begin: int = 0,
-        end: float | None = None,
-        by_epoch: bool = True,
-        convert_to_steps: bool = False,
-    ) -> None:
-        super().__init__(begin, end, by_epoch, convert_to_steps)
-        if T_max is not None and T_max < 1:
-            raise ValueError(f"Cosine: T_max={T_max} is not positive")
-        self.T_max = T_max
-        self.eta_min = eta_min
-        self.eta_min_ratio = eta_min_ratio
+    T_max: int | None = None
+    eta_min: float = 0.0
+    eta_min_ratio: float | None = None
 
-    def in_steps(self, steps_per_epoch: int) -> None:
-        super().in_steps(steps_per_epoch)
-        self.T_max = None if self.T_max is None else self.T_max * steps_per_epoch
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.T_max is not None and self.T_max < 1:
+            raise ValueError(f"Cosine: T_max={self.T_max} is not positive")
+
+    def in_steps(self, steps_per_epoch: int) -> Self:
+        T_max = None if self.T_max is None else self.T_max * steps_per_epoch
+        return replace(super().in_steps(steps_per_epoch), T_max=T_max)
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         half = self.T_max or length
@@ -219,21 +198,12 @@ class Cosine(Phase):
         return ratio * (rate - low) + low
 
 
+@dataclass(kw_only=True, frozen=True)
 class Poly(Phase):
-    """Down to eta_min as a power of the time that is left."""
+    """Down to eta_min as a power of the remaining time."""
 
-    def __init__(
-        self,
-        power: float = 1.0,
-        eta_min: float = 0.0,
-        begin: int = 0,
-        end: float | None = None,
-        by_epoch: bool = True,
-        convert_to_steps: bool = False,
-    ) -> None:
-        super().__init__(begin, end, by_epoch, convert_to_steps)
-        self.power = power
-        self.eta_min = eta_min
+    power: float = 1.0
+    eta_min: float = 0.0
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         if position == 0:
@@ -256,27 +226,23 @@ class LearningRate:
         steps_per_epoch: int,
         num_epochs: int,
     ) -> None:
-        self.phases = dict(phases)
         self.steps_per_epoch = steps_per_epoch
         self.optimizer = optimizer
         self.bases = [float(group["lr"]) for group in optimizer.param_groups]
         self.rates = list(self.bases)
         self.step = -1
+        self.phases: list[Phase] = []
+        for name, phase in phases.items():
+            last = num_epochs if phase.by_epoch else num_epochs * steps_per_epoch
+            if late := [time for time in phase.times() if time >= last]:
+                raise ValueError(
+                    f"schedule.lr.{name}: {late} is not before the end of the run at {last}"
+                )
+            phase = replace(phase, end=last) if phase.end is None else phase
+            self.phases.append(phase.in_steps(steps_per_epoch) if phase.convert_to_steps else phase)
         # At a new epoch phases that count steps have moved on already when those that count epochs
         # do.
-        self._in_order = sorted(self.phases.values(), key=lambda phase: not phase.stepwise)
-        for name, phase in self.phases.items():
-            last = num_epochs if phase.by_epoch else num_epochs * steps_per_epoch
-            late = [m for m in getattr(phase, "milestones", []) if m >= last]
-            if late or phase.begin >= last:
-                raise ValueError(
-                    f"schedule.lr.{name}: {late or phase.begin} is not before the end of the run "
-                    f"at {last}"
-                )
-            if phase.end is None:
-                phase.end = last
-            if phase.convert_to_steps:
-                phase.in_steps(steps_per_epoch)
+        self._in_order = sorted(self.phases, key=lambda phase: not phase.stepwise)
 
     def start(self, step: int) -> None:
         """Set the rates of `step`, counted from 0 over the whole run."""
@@ -296,7 +262,7 @@ class LearningRate:
     def _advance(self) -> None:
         self.step += 1
         epoch, within = divmod(self.step, self.steps_per_epoch)
-        for phase in self._in_order if self.step else self.phases.values():
+        for phase in self._in_order if self.step else self.phases:
             if within and not phase.stepwise:
                 continue
             now = self.step if phase.stepwise else epoch

@@ -27,8 +27,6 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from vidrec.data.boxes.annotations import read_ava
 from vidrec.data.boxes.records import BoxRecords
 from vidrec.metrics.ava_csv import read_detections

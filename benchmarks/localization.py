@@ -27,8 +27,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from vidrec.commands.train import channels_last
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.data.segments.boundary_labels import BoundaryMatchingLabels

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_train import by_hand, same
 
+from tests.engine.test_train import by_hand, same
 from tests.engine.toy_run import NUM_VAL, untimed
 from vidrec.engine import distributed
 from vidrec.engine.distributed import Distributed

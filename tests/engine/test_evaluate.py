@@ -1,15 +1,16 @@
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.paths import ROOT
 from vidrec.config.schema import Precision, RuntimeConf
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine.evaluate import evaluate, protocol
@@ -114,9 +115,10 @@ def test_uneven_shards_give_every_rank_the_numbers_of_one_rank():
 
 
 CODE = """
-import json, sys
-sys.path.insert(0, {folder!r})
-from test_evaluate import *
+import json
+from pathlib import Path
+
+from tests.engine.test_evaluate import RUNTIME, Accuracy, Loader, Net, evaluate
 from vidrec.engine import distributed
 
 dist = distributed.start("cpu", 1.0)
@@ -133,9 +135,10 @@ dist.stop()
 @pytest.mark.parametrize("few", [False, True])  # fewer samples than ranks
 def test_real_processes_agree(tmp_path, few):
     script = tmp_path / "script.py"
-    script.write_text(CODE.format(folder=str(Path(__file__).parent), few=few))
+    script.write_text(CODE.format(few=few))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3", str(script)]
-    subprocess.run([sys.executable, *launch], timeout=120, check=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    subprocess.run([sys.executable, *launch], timeout=120, check=True, env=environment)
     results = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(3)]
     assert results[0] == results[1] == results[2]
     scores, index, table = results[0]

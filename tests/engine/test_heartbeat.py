@@ -5,7 +5,8 @@ import signal
 import time
 
 import pytest
-from test_distributed import finish, start_ranks
+
+from tests.engine.test_distributed import finish, start_ranks
 
 RANK = """
 import sys, time

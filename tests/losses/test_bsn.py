@@ -1,4 +1,4 @@
-"""Losses of BSN's networks. The sum over a step is compared in tests/models/test_parity*.py."""
+"""Losses of BSN's networks. The sum over a step is compared in tests/parity."""
 
 import math
 

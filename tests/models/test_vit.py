@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.parity import parity
 from tests.paths import GOLDEN
 from vidrec.models.backbones.vit import VisionTransformer, sines
 
@@ -37,7 +38,7 @@ def golden():
     return json.loads(gzip.decompress(FIGURES.read_bytes()))
 
 
-def test_first_block_of_the_published_recipe(parity):
+def test_first_block_of_the_published_recipe():
     """Patches, positions and a block: 2 s."""
     net = nn.ModuleDict({"backbone": VisionTransformer(depth=1)})
     parity.fill(net, [])

@@ -1,7 +1,7 @@
-"""Models give the reference's figures, and benchmarks/parity.py tells when they do not.
+"""Models give the reference's figures, and tests/parity/parity.py tells when they do not.
 
 tests/golden/models: figures computed with MMAction2 1.2.0 (torch 2.13, float64), weights filled by
-the rule that benchmarks/parity.py describes.
+the rule that tests/parity/parity.py describes.
 """
 
 import gzip
@@ -10,6 +10,7 @@ import json
 import pytest
 import torch
 
+from tests.parity import parity
 from tests.paths import GOLDEN
 
 FIGURES = GOLDEN / "models"
@@ -49,13 +50,13 @@ def figures(stem):
     return {"logits"} | ({"loss", "grad_norm"} if stem.startswith(TRAINED) else set())
 
 
-def run(parity, capsys, stem, *arguments):
+def run(capsys, stem, *arguments):
     status = parity.main(["--golden", str(FIGURES / f"{stem}.json.gz"), *arguments])
     return status, json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-def test_audio_network_and_its_training_step(parity, capsys):
-    status, report = run(parity, capsys, AUDIO, *AUDIO_OVERRIDES)
+def test_audio_network_and_its_training_step(capsys):
+    status, report = run(capsys, AUDIO, *AUDIO_OVERRIDES)
     assert status == 0, report
     compared = {"logits", "avg_score", "avg_prob", "loss", "grad_norm", "running_mean"}
     assert compared <= set(report["differences"])
@@ -65,15 +66,15 @@ def test_audio_network_and_its_training_step(parity, capsys):
     "stem",
     [pytest.param(stem, marks=() if stem.startswith(FAST) else pytest.mark.slow) for stem in STEMS],
 )
-def test_published_recipe(parity, capsys, stem):
+def test_published_recipe(capsys, stem):
     """The experiment that is named as the file."""
-    status, report = run(parity, capsys, stem)
+    status, report = run(capsys, stem)
     assert status == 0, report
     assert figures(stem) <= set(report["differences"])
 
 
 @pytest.mark.parametrize("stem", DETECTORS)
-def test_published_names_and_shapes_of_detectors(parity, stem):
+def test_published_names_and_shapes_of_detectors(stem):
     """On the meta device, so that nothing is computed."""
     golden = json.loads(gzip.decompress((FIGURES / f"{stem}.json.gz").read_bytes()))
     with torch.device("meta"):
@@ -84,24 +85,24 @@ def test_published_names_and_shapes_of_detectors(parity, stem):
     assert trained == golden["n_trainable"]
 
 
-def test_a_difference_past_the_tolerance_fails(parity, capsys):
+def test_a_difference_past_the_tolerance_fails(capsys):
     """Views of the audio network are softmaxed apart; joined, only avg_prob differs."""
-    status, report = run(parity, capsys, AUDIO, *AUDIO_OVERRIDES[:-1])
+    status, report = run(capsys, AUDIO, *AUDIO_OVERRIDES[:-1])
     assert status == 1
     past = [name for name, value in report["differences"].items() if value > 1e-9]
     assert past == ["avg_prob"]
 
 
-def test_another_architecture_fails_by_name(parity, capsys):
+def test_another_architecture_fails_by_name(capsys):
     overrides = [*AUDIO_OVERRIDES, "model.net.backbone.num_stages=3"]
     overrides[4] = "model.net.cls_head.in_channels=256"
-    status, report = run(parity, capsys, AUDIO, *overrides)
+    status, report = run(capsys, AUDIO, *overrides)
     assert status == 1
     assert "backbone.layer4.1.conv2.bn.weight" in report["missing"]
     assert report["differing"] == ["cls_head.fc_cls.weight"]
 
 
-def test_figures_of_an_unknown_kind_are_named(parity, capsys, tmp_path):
+def test_figures_of_an_unknown_kind_are_named(capsys, tmp_path):
     path = tmp_path / "detector.json.gz"
     with gzip.open(path, "wt") as file:
         json.dump({"state_dict": [], "proposals": [[0, 0, 1, 1]]}, file)
@@ -119,7 +120,7 @@ def test_figures_of_an_unknown_kind_are_named(parity, capsys, tmp_path):
         ("fc.bias", (2,), [0.080116, -0.040339]),
     ],
 )
-def test_filled_values(parity, key, shape, expected):
+def test_filled_values(key, shape, expected):
     """Values printed by the script that filled the reference's weights."""
     torch.testing.assert_close(
         parity.value(key, shape).flatten(), torch.tensor(expected), atol=1e-6, rtol=0

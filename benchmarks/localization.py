@@ -27,10 +27,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrec.commands.train import channels_last
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.data.segments.boundary_labels import BoundaryMatchingLabels
 from vidrec.data.segments.features import FeatureFolder
+from vidrec.engine.setup import channels_last
 from vidrec.losses.bmn import BMNLoss
 from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall
 from vidrec.metrics.segment_results import Detections

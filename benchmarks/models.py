@@ -34,12 +34,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidrec.build import build_loss, build_net
-from vidrec.commands.train import channels_last
 from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient
 from vidrec.config.schema import Precision, TrainConf
 from vidrec.config.validation import check
 from vidrec.engine.evaluate import autocast
+from vidrec.engine.setup import channels_last
 
 RUNGS = ("plain", "bf16", "uint8", "attention", "channels_last", "compile")
 

@@ -11,13 +11,13 @@ from torch.utils.data import Dataset
 
 from vidrec import build
 from vidrec.commands.train import begin
-from vidrec.commands.train import to_device as on_device
 from vidrec.config.schema import BankConf
 from vidrec.data.boxes.feature_bank import write_bank
 from vidrec.data.collate import to_device
 from vidrec.engine import distributed
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import autocast
+from vidrec.engine.setup import net_to_device
 from vidrec.files.atomic_write import atomic_write
 from vidrec.files.partial_results import open_partial_results, partial_results_of
 from vidrec.models.detector import FastRCNN
@@ -60,7 +60,7 @@ def bank_run(conf: BankConf) -> None:
         if not isinstance(net, FastRCNN):
             raise ValueError("a bank holds features of boxes: choose a detector, e.g. slowonly_ava")
         loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
-        on_device(net, conf, dist).eval()
+        net_to_device(net, dist.device).eval()
         if dist.rank == 0:
             print(loaded)
             open_partial_results(

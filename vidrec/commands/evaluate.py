@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from vidrec import build
-from vidrec.commands.train import begin, to_device
+from vidrec.commands.train import begin
 from vidrec.config.schema import DataConf, EvaluateConf
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine import distributed
 from vidrec.engine.evaluate import evaluate, protocol
+from vidrec.engine.setup import net_to_device
 from vidrec.metrics.predictions import Predictions, dump, fuse
 from vidrec.plots.boxes import draw_boxes
 from vidrec.plots.timelines import draw_all_segments
@@ -39,7 +40,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
                 f"{loaded}\n{conf.checkpoint} is not of this model, what is missing would be "
                 "random; choose the model, the data (its classes) or the experiment of its training"
             )
-        net = to_device(net, conf, dist)
+        net = net_to_device(net, dist.device)
         bar = ProgressBar(runtime.progress and dist.rank == 0)
         metric = build.build_metric(conf.data)
         scores, rows = evaluate(

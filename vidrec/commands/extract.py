@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vidrec import build
-from vidrec.commands.train import channels_last, set_torch_options
 from vidrec.config.schema import ExtractConf
 from vidrec.data.clips.collate import collate_clips
 from vidrec.data.collate import to_device
@@ -21,6 +20,7 @@ from vidrec.data.video.listing import list_videos
 from vidrec.data.video.pyav import VideoError, VideoReader
 from vidrec.engine import distributed
 from vidrec.engine.evaluate import autocast
+from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.files.atomic_write import atomic_write
 from vidrec.models.recognizer import Recognizer
 from vidrec.progress import ProgressBar
@@ -106,7 +106,7 @@ def extract_run(conf: ExtractConf) -> None:
         raise ValueError(f"crops={conf.crops}: choose val (the centre) or test")
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
-        set_torch_options(conf)
+        set_torch_options(conf.runtime)
         root, paths = list_videos(conf.videos)
         out = Path(conf.out)
         windows = choose_windows(conf)
@@ -122,7 +122,7 @@ def extract_run(conf: ExtractConf) -> None:
                 "there are no weights: give run=DIR, or checkpoint=FILE, or checkpoint=zoo://NAME"
             )
         loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
-        channels_last(net.to(dist.device)).eval()
+        net_to_device(net, dist.device).eval()
         if dist.rank == 0:
             print(f"{loaded}\n{len(paths)} videos in {root}, {len(missing)} to do")
         failed = write_features(net, mine, root, out, windows, settings, conf, dist)

@@ -8,13 +8,13 @@ import torch
 
 from vidrec import build
 from vidrec.commands.train import begin
-from vidrec.commands.train import to_device as net_to_device
 from vidrec.config.schema import ProposalsConf
 from vidrec.data.collate import to_device
 from vidrec.data.segments.bsn_proposals import make_proposals, write_proposals
 from vidrec.data.segments.dataset import ActivityNetDataset
 from vidrec.engine import distributed
 from vidrec.engine.evaluate import autocast
+from vidrec.engine.setup import net_to_device
 from vidrec.models.localizer import TEM
 from vidrec.progress import track
 from vidrec.weights.load import load_weights
@@ -36,7 +36,7 @@ def proposals_run(conf: ProposalsConf) -> None:
                 f"proposals come of model=bsn_tem, not of a {type(net).__name__}: give one's run"
             )
         loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
-        net = net_to_device(net, conf, dist).eval()
+        net = net_to_device(net, dist.device).eval()
         if dist.rank == 0:
             print(loaded)
         shown = conf.runtime.progress and dist.rank == 0

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from vidrec import build
@@ -17,6 +16,7 @@ from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import Metric
 from vidrec.engine.heartbeat import Heartbeat
 from vidrec.engine.preempt import Interrupted
+from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.engine.train import Outcome, steps_per_epoch, train
 from vidrec.errors import sentence
 from vidrec.metrics.charts import Charted
@@ -56,7 +56,7 @@ def train_run(
             run.info(
                 str(load_weights(net, conf.model.weights, min_backbone=conf.model.min_backbone))
             )
-        net = to_device(net, conf, dist)
+        net = net_to_device(net, dist.device, sync_bn=schedule.sync_bn)
         optimizer = build.build_optimizer(net, schedule, dist.world)
         lr = build.build_lr(schedule, optimizer, steps_per_epoch(len(loaders.train), schedule))
         describe(conf, net, loaders, run, dist)
@@ -98,22 +98,11 @@ def train_run(
 
 def begin(conf: TrainConf, dist: Distributed) -> list[str]:
     """What comes before any network: torch's switches and the example data; the class names."""
-    set_torch_options(conf)
+    set_torch_options(conf.runtime)
     if dist.rank == 0:
         build.prepare_data(conf.data)
     dist.barrier()
     return read_class_names(conf.data)
-
-
-def set_torch_options(conf: TrainConf) -> None:
-    """Process-wide switches of torch, in one place."""
-    runtime = conf.runtime
-    if runtime.threads is not None:
-        torch.set_num_threads(runtime.threads)
-    torch.backends.cudnn.benchmark = runtime.cudnn_benchmark
-    torch.backends.cudnn.allow_tf32 = not runtime.deterministic
-    torch.use_deterministic_algorithms(runtime.deterministic)
-    torch.manual_seed(runtime.seed)  # for the initial weights
 
 
 def resumes(conf: TrainConf, folder: Path) -> bool:
@@ -121,24 +110,6 @@ def resumes(conf: TrainConf, folder: Path) -> bool:
     if conf.runtime.resume == "auto":
         return (folder / checkpoint.LAST).exists()
     return conf.runtime.resume != "never"
-
-
-def to_device(net: nn.Module, conf: TrainConf, dist: Distributed) -> nn.Module:
-    """The net where it will be trained, its convolutions in the layout that the frames come in."""
-    if conf.schedule.sync_bn:
-        if dist.device.type == "cpu":
-            raise ValueError("schedule.sync_bn=true needs CUDA devices: torch has none for the CPU")
-        net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
-    return channels_last(net.to(dist.device))
-
-
-def channels_last(net: nn.Module) -> nn.Module:
-    """`net` with the weights of its convolutions in the layout that the frames come in."""
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    for parameter in net.parameters():
-        if parameter.ndim in formats:
-            parameter.data = parameter.data.contiguous(memory_format=formats[parameter.ndim])
-    return net
 
 
 def read_class_names(data: DataConf) -> list[str]:

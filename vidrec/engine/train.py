@@ -33,6 +33,7 @@ from vidrec.engine.lr import LearningRate
 from vidrec.engine.meters import Meters
 from vidrec.engine.precise_bn import precise_bn
 from vidrec.engine.preempt import Interrupt, Interrupted
+from vidrec.engine.setup import seed_step
 from vidrec.tracking.run import Run
 
 LossFunction = Callable[[dict[str, Tensor], dict[str, Any]], dict[str, Tensor]]
@@ -368,16 +369,6 @@ def improves(value: float, best: float | None, metric: Metric) -> bool:
     if math.isnan(value) or best is None:
         return not math.isnan(value)
     return value > best if metric.higher_is_better else value < best
-
-
-def seed_step(seed: int, step: int, dist: Distributed) -> None:
-    """Make dropout and the like a function of (seed, step, rank)."""
-    # Odd factors keep neighbouring seeds, steps and ranks apart; torch mixes the bits further.
-    number = (seed * 0x9E3779B1 + step * 0x85EBCA77 + dist.rank * 0xC2B2AE3D) % 2**63
-    # `torch.manual_seed` visits every kind of device, which costs more than a small network's step.
-    torch.default_generator.manual_seed(number)
-    if dist.device.type == "cuda":
-        torch.cuda.manual_seed(number)
 
 
 def count_bad(group: list[dict[str, Any]], bad_videos: BadVideos, run: Run) -> None:

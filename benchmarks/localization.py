@@ -32,8 +32,8 @@ from vidrec.data.segments.boundary_labels import BoundaryMatchingLabels
 from vidrec.data.segments.features import FeatureFolder
 from vidrec.engine.setup import channels_last
 from vidrec.losses.bmn import BMNLoss
+from vidrec.metrics.activitynet_json import SegmentDetections
 from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall
-from vidrec.metrics.segment_results import Detections
 from vidrec.models.layers.boundary_matching import sample_weights, valid_cells
 from vidrec.models.localizer import BMN
 from vidrec.ops.boundary_candidates import bmn_candidates, peaks
@@ -160,7 +160,7 @@ def compare_nms() -> dict[str, float]:
     return {"nms": plain / ours}
 
 
-def drawn_recall_task(num_videos: int) -> tuple[SegmentRecords, Detections]:
+def drawn_recall_task(num_videos: int) -> tuple[SegmentRecords, SegmentDetections]:
     rng = np.random.default_rng(0)
     none = np.zeros(1, np.int64)
     records = []
@@ -170,10 +170,12 @@ def drawn_recall_task(num_videos: int) -> tuple[SegmentRecords, Detections]:
         records.append(SegmentRecord(f"v{i}", *times, segments, none.repeat(len(segments))))
     found = np.sort(rng.uniform(0, 100, (num_videos * 100, 2)), axis=1)
     rows = np.arange(num_videos).repeat(100)
-    return SegmentRecords.pack(records, ["x"]), Detections(rows, found, rng.uniform(size=len(rows)))
+    return SegmentRecords.pack(records, ["x"]), SegmentDetections(
+        rows, found, rng.uniform(size=len(rows))
+    )
 
 
-def official_recall(records: SegmentRecords, detections: Detections) -> np.ndarray:
+def official_recall(records: SegmentRecords, detections: SegmentDetections) -> np.ndarray:
     """Mean recall (100,) as the official script computes it."""
     scores = []
     for row, record in enumerate(records):

@@ -74,7 +74,7 @@ def test_confusion_matrix_keeps_classes_that_do_not_occur():
 
 
 def test_confusion_matrix_refuses_what_it_has_no_cell_for():
-    with pytest.raises(ValueError, match="label 3 is outside of the 3 classes"):
+    with pytest.raises(ValueError, match="label 3 is not one of the 3 classes"):
         confusion_matrix(np.array([0, 1]), np.array([0, 3]), 3)
     with pytest.raises(ValueError, match="predicted class -1"):
         confusion_matrix(np.array([0, -1]), np.array([0, 2]), 3)
@@ -152,8 +152,8 @@ def test_k_beyond_the_number_of_classes_is_left_out():
         (rows(np.eye(3), [0, 1, 2], index=[0, 4, 4]), "scored more than once, the first is row 4"),
         (rows([[0, 1], [np.nan, 1]], [0, 1], index=[3, 9]), "not finite, the first is row 9"),
         (rows(np.zeros((0, 0)), []), "no sample was scored"),
-        (rows(np.eye(2), [0, 2]), "labels go from 0 to 2, but the net scores 2 classes"),
-        (rows(np.eye(2), np.eye(2)), "several classes a sample; use .*MultiLabel"),
+        (rows(np.eye(2), [0, 2]), "labels range from 0 to 2, but the network scores 2 classes"),
+        (rows(np.eye(2), np.eye(2)), "several classes for a sample; use .*MultiLabel"),
     ],
 )
 def test_rows_that_would_give_a_wrong_number_are_refused(given, message):

@@ -77,7 +77,7 @@ def test_the_line_that_is_none_is_named(tmp_path, line):
 
 
 def test_boxes_in_pixels_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"the 2\. detection has the box .*divide pixels"):
+    with pytest.raises(ValueError, match=r"detection 2 has the box .*divide pixels"):
         read(tmp_path, "a,1,0,0,1,1,1,0.5\na,1,10,20,110,120,1,0.5\n")
 
 

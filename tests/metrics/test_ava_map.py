@@ -15,7 +15,8 @@ from vidrec.data.boxes.records import BoxRecords
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import evaluate
 from vidrec.metrics.ava_csv import BoxDetections, read_detections
-from vidrec.metrics.ava_map import AVAMeanAP, BoxedActions, true_positives
+from vidrec.metrics.ava_ground_truth import rows_of_key_frames, true_actions
+from vidrec.metrics.ava_map import AVAMeanAP
 
 GROUPS = {
     "person_movement": [1, 14],
@@ -104,8 +105,8 @@ def test_all_classes_agree_with_pycocotools(golden, tmp_path):
     metric = AVAMeanAP(single(records))
     detections = golden_detections(golden, "default")
     ours = metric.average_precisions(detections)
-    frames, boxes, actions = metric._truth()
-    rows = metric._rows_of(detections.names)[detections.frames]
+    frames, boxes, actions = true_actions(records, metric.actions)
+    rows = rows_of_key_frames(records, detections.names)[detections.frames]
     own = rows >= 0
     coco = coco_api.COCO()
     coco.dataset = {
@@ -288,40 +289,6 @@ def test_only_actions_above_the_score_threshold_are_detections():
     assert detections.actions.tolist() == [1]
 
 
-def test_matching_equals_a_loop_over_boxes():
-    rng = np.random.default_rng(3)
-    size, num_truth = 400, 60
-    corner = rng.uniform(0, 0.5, (size, 2))
-    boxes = np.concatenate([corner, corner + rng.uniform(0.1, 0.5, (size, 2))], axis=1)
-    truth = boxes[:num_truth] + rng.uniform(-0.05, 0.05, (num_truth, 4))
-    rows, actions = rng.integers(0, 4, size), rng.integers(1, 4, size)
-    true_rows, true_actions = rng.integers(0, 4, num_truth), rng.integers(1, 4, num_truth)
-    scores = rng.permutation(size) / size
-    found = BoxedActions(rows, boxes, actions)
-    ours = true_positives(found, scores, BoxedActions(true_rows, truth, true_actions), 0.5)
-    taken, expected = set(), np.zeros(size, bool)
-    for k in np.argsort(-scores):
-        box, row, action = boxes[k], rows[k], actions[k]
-        overlaps = {
-            i: overlap(box, truth[i])
-            for i in range(num_truth)
-            if (true_rows[i], true_actions[i]) == (row, action)
-        }
-        best = max(overlaps, key=overlaps.__getitem__, default=None)
-        if best is not None and overlaps[best] >= 0.5 and best not in taken:
-            expected[k] = True
-            taken.add(best)
-    assert expected.sum() > 20
-    np.testing.assert_array_equal(ours, expected)
-
-
-def overlap(a, b):
-    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    return width * height / (sum(areas) - width * height)
-
-
 def test_groups_of_ids_have_means_of_their_own():
     lines = [("a", 1, LEFT, 1), ("a", 1, RIGHT, 2), ("a", 1, RIGHT, 3)]
     records = toy_records(lines, ("x", "y", "z"))
@@ -447,7 +414,7 @@ def test_what_cannot_be_scored_is_said(tmp_path):
         metric.compute(rows)
     with pytest.raises(ValueError, match=r"iou_threshold=1.5 is outside"):
         AVAMeanAP(records, iou_threshold=1.5)
-    with pytest.raises(ValueError, match="max_per_frame=0 leaves nothing"):
+    with pytest.raises(ValueError, match="max_per_frame=0 must be at least 1"):
         AVAMeanAP(records, max_per_frame=0)
 
 

@@ -8,8 +8,8 @@ import torch
 
 from tests.paths import GOLDEN
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.metrics.activitynet_json import SegmentDetections
 from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall, average_recall
-from vidrec.metrics.segment_results import Detections
 
 CASES = ("max_avg", "recall", "proposals_per_video", "auc")
 
@@ -40,7 +40,7 @@ def drawn(seed, num_videos=30, most=120):
     records = table(videos)
     rows = np.repeat(np.arange(num_videos), [len(f) for f in found])
     joined = np.concatenate(found)
-    return records, found, Detections(rows, joined[:, :2], joined[:, 2])
+    return records, found, SegmentDetections(rows, joined[:, :2], joined[:, 2])
 
 
 def official(records, found, max_avg):
@@ -90,7 +90,7 @@ def test_recall_and_area_are_the_reference_s():
     Its sort leaves the order of equal scores to the processor, which moves the area by 2.5e-5.
     """
     with np.load(GOLDEN / "average_recall.npz") as golden:
-        detections = Detections(golden["rows"], golden["segments"], golden["scores"])
+        detections = SegmentDetections(golden["rows"], golden["segments"], golden["scores"])
         truth, rows = golden["truth"], golden["truth_rows"]
         cases = list(zip(*(golden[k] for k in CASES), strict=True))
     for max_avg, expected, proposals, area in cases:
@@ -117,9 +117,9 @@ def test_scores_are_means_over_thresholds():
 
 def test_perfect_and_empty():
     records = table({"a": [[10, 20], [30, 50]], "b": [[0, 90]], "c": []})
-    perfect = Detections(np.array([0, 0, 1]), records.segments, np.array([0.9, 0.8, 0.7]))
+    perfect = SegmentDetections(np.array([0, 0, 1]), records.segments, np.array([0.9, 0.8, 0.7]))
     assert AverageRecall(records).score(perfect)["AR@100"] == 1
-    nothing = Detections(np.zeros(0, int), np.zeros((0, 2)), np.zeros(0))
+    nothing = SegmentDetections(np.zeros(0, int), np.zeros((0, 2)), np.zeros(0))
     assert AverageRecall(records).score(nothing) == dict.fromkeys(
         ("AUC", "AR@1", "AR@5", "AR@10", "AR@100"), 0.0
     )
@@ -131,7 +131,7 @@ def test_equal_scores_keep_their_order():
     records = table({"a": [[10, 20]]})
     segments = np.array([[10.0, 20.0], [50.0, 60.0]])
     for order, expected in (([0, 1], 1.0), ([1, 0], 0.0)):
-        found = Detections(np.zeros(2, int), segments[order], np.ones(2))
+        found = SegmentDetections(np.zeros(2, int), segments[order], np.ones(2))
         metric = AverageRecall(records, at=(1, 2), max_avg_proposals=2)
         assert metric.score(found)["AR@1"] == expected
 

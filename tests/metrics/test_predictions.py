@@ -129,7 +129,7 @@ def test_samples_cut_from_one_video_are_matched_by_their_place_in_the_list(tmp_p
         ({"scores": np.ones((2, 3)), "label": [0, 1]}, "2 and 3 classes"),
         ({"scores": np.eye(2), "names": ["v0.mp4", "z"]}, "2 videos are in one of them only"),
         ({"scores": np.eye(2), "label": [1, 1]}, "different labels"),
-        ({"scores": np.eye(2), "class_names": ["y", "x"]}, "other names or another order"),
+        ({"scores": np.eye(2), "class_names": ["y", "x"]}, "differ in names or order"),
     ],
 )
 def test_files_that_do_not_belong_together_are_refused_by_name(tmp_path, other, message):

@@ -7,13 +7,8 @@ import pytest
 
 from tests.paths import read_golden
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords, read_segments
-from vidrec.metrics.segment_map import (
-    SegmentMAP,
-    detection_average_precision,
-    interpolated_ap,
-    read_video_labels,
-)
-from vidrec.metrics.segment_results import Detections, read_results
+from vidrec.metrics.activitynet_json import SegmentDetections, read_results
+from vidrec.metrics.segment_map import SegmentMAP, segment_average_precision
 
 GOLDEN = read_golden("localization.json.gz")["detection"]
 
@@ -28,18 +23,12 @@ def golden(tmp_path):
 
 def test_average_precision_is_the_published_one(golden):
     records, file = golden
-    precision = detection_average_precision(read_results(file, records), records)
+    precision = segment_average_precision(read_results(file, records), records)
     np.testing.assert_allclose(precision, GOLDEN["per_class"], atol=1e-9)
     scores = SegmentMAP(records).score_file(file)
     assert scores["mAP@0.50"] == pytest.approx(GOLDEN["mAP"][0], abs=1e-9)
     assert scores["mAP@0.95"] == pytest.approx(GOLDEN["mAP"][9], abs=1e-9)
     assert scores["mAP"] == pytest.approx(np.mean(GOLDEN["mAP"]), abs=1e-9)
-
-
-def test_area_by_hand():
-    # Right, wrong, right of three: precision 1 up to 1/3, 2/3 up to 2/3, nothing beyond.
-    assert interpolated_ap(np.array([True, False, True]), 3) == pytest.approx((1 + 2 / 3) / 3)
-    assert interpolated_ap(np.array([False, False]), 3) == 0
 
 
 def one_video():
@@ -52,10 +41,10 @@ def one_video():
 def test_a_segment_is_found_once():
     records = one_video()
     # Both overlap the first segment most; the second takes the next one, a third finds none left.
-    found = Detections(
+    found = SegmentDetections(
         np.zeros(3, int), np.array([[0.0, 10.0]] * 3), np.array([0.9, 0.8, 0.7]), ["run"] * 3
     )
-    precision = detection_average_precision(found, records, np.array([0.5, 0.9]))
+    precision = segment_average_precision(found, records, np.array([0.5, 0.9]))
     assert precision[:, 0].tolist() == [1.0, 0.5]
 
 
@@ -64,28 +53,30 @@ def test_video_labels_make_detections_of_proposals(tmp_path):
     content = {"results": {"a": [0.1, 0.6, 0.3]}, "class": ["swim", "run", "jump"]}
     (tmp_path / "labels.json").write_text(json.dumps(content))
     metric = SegmentMAP(records, video_labels=str(tmp_path / "labels.json"), topk=2)
-    proposals = Detections(
+    proposals = SegmentDetections(
         np.array([0, -1]), np.array([[0.0, 10.0], [1.0, 2.0]]), np.array([0.5, 1])
     )
     labelled = metric.labelled(proposals)
     assert labelled.labels == ["run", "jump"]
     np.testing.assert_allclose(labelled.scores, [0.3, 0.15])
     assert metric.score(proposals)["mAP@0.50"] == pytest.approx(0.5)
-    # The form of the evaluation server.
-    content = {"results": {"a": [{"label": "x", "score": 0.1}, {"label": "y", "score": 0.9}]}}
-    (tmp_path / "labels.json").write_text(json.dumps(content))
-    assert read_video_labels(tmp_path / "labels.json", 1) == {"a": [("y", 0.9)]}
-    (tmp_path / "labels.json").write_text("[]")
-    with pytest.raises(ValueError, match="not a file of video-level labels"):
-        read_video_labels(tmp_path / "labels.json", 1)
 
 
 def test_segments_without_labels_say_what_is_missing():
-    found = Detections(np.zeros(1, int), np.zeros((1, 2)), np.ones(1))
+    found = SegmentDetections(np.zeros(1, int), np.zeros((1, 2)), np.ones(1))
     with pytest.raises(ValueError, match=r"data\.metric\.video_labels"):
         SegmentMAP(one_video()).score(found)
 
 
 def test_labels_that_nobody_annotated_count_for_nothing():
-    found = Detections(np.zeros(1, int), np.array([[0.0, 10.0]]), np.ones(1), ["fly"])
+    found = SegmentDetections(np.zeros(1, int), np.array([[0.0, 10.0]]), np.ones(1), ["fly"])
     assert SegmentMAP(one_video()).score(found)["mAP"] == 0
+
+
+def test_without_true_segments_nothing_is_defined(caplog):
+    records = SegmentRecords.pack(
+        [SegmentRecord("v_a", 50.0, 50.0, 50.0, np.zeros((0, 2)), np.zeros(0, int))], ["run"]
+    )
+    found = SegmentDetections(np.zeros(1, int), np.array([[0.0, 10.0]]), np.ones(1), ["run"])
+    assert all(np.isnan(value) for value in SegmentMAP(records).score(found).values())
+    assert "average precision is not defined" in caplog.text

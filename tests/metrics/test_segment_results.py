@@ -6,7 +6,7 @@ import torch
 
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.metrics.average_recall import AverageRecall
-from vidrec.metrics.segment_results import Merge, read_results
+from vidrec.metrics.segment_results import Merge
 
 RECORDS = SegmentRecords.pack(
     [
@@ -45,22 +45,6 @@ def test_written_results_are_read_again_and_score_the_same(tmp_path):
     assert set(content["results"]) == {"a", "b"}
     assert metric.score_file(path) == metric.compute(metric.rows)
     assert [file.name for file in path.parent.iterdir()] == ["results.json"]
-
-
-def test_results_of_others(tmp_path):
-    path = tmp_path / "r.json"
-    entries = [{"segment": [1, 2], "score": 0.5, "label": "x"}]
-    path.write_text(json.dumps({"results": {"v_b": entries, "unknown": entries}}))
-    found = read_results(path, RECORDS)
-    assert found.rows.tolist() == [1, -1]
-    assert found.labels == ["x", "x"]
-    path.write_text(json.dumps({"results": {"other": entries}}))
-    with pytest.raises(ValueError, match="none of the 2 annotated videos"):
-        read_results(path, RECORDS)
-    for wrong in ("{", "[]", '{"results": {"b": [{"segment": [1, 2]}]}}'):
-        path.write_text(wrong)
-        with pytest.raises(ValueError, match="not a file of results"):
-            read_results(path, RECORDS)
 
 
 def test_sequences_of_one_video_are_joined():

@@ -2,7 +2,7 @@ import numpy as np
 from PIL import Image
 
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
-from vidrec.metrics.segment_results import Detections
+from vidrec.metrics.activitynet_json import SegmentDetections
 from vidrec.plots.timelines import draw_all_segments, draw_segments
 
 RECORDS = SegmentRecords.pack(
@@ -20,7 +20,7 @@ def colours(path):
 
 
 def test_a_picture_for_every_video_with_segments(tmp_path):
-    found = Detections(
+    found = SegmentDetections(
         np.array([0, 0, 1]), np.array([[4.0, 19], [30, 40], [0, 50]]), np.array([0.9, 0.1, 0.5])
     )
     draw_all_segments(found, RECORDS, tmp_path)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from vidrec.metrics.prediction_rows import ScoreRows, check_rows
+from vidrec.metrics.score_rows import ScoreRows, check_rows
 
 
 def top_k_accuracy(
@@ -13,8 +13,8 @@ def top_k_accuracy(
 ) -> list[float]:
     """Share of samples whose label is among the k highest scores, for each k.
 
-    scores: (n, K), label: (n,) integers. Among equal scores numpy's argsort decides, as in
-    MMAction2; that order depends on the processor.
+    scores: (n, K), label: (n,) integers. Ties are broken by numpy's argsort, as in MMAction2; its
+    order of equal scores depends on the processor.
 
     >>> top_k_accuracy(np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]]), np.array([1, 2]), (1, 2))
     [0.5, 1.0]
@@ -36,7 +36,7 @@ def confusion_matrix(
     """Samples by true class (rows) and predicted class (columns).
 
     predicted, label: (n,) integers. Returns (K, K) counts, int64, or shares, float64: of each row
-    (`true`), of each column (`pred`) or of all samples (`all`). Where there are none it stays 0.
+    (`true`), of each column (`pred`) or of all samples (`all`). Shares of no samples are 0.
 
     >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), 2)
     array([[1, 1],
@@ -47,7 +47,7 @@ def confusion_matrix(
     for name, values in (("label", label), ("predicted class", predicted)):
         if values.size and not 0 <= values.min() <= values.max() < num_classes:
             wrong = values[(values < 0) | (values >= num_classes)][0]
-            raise ValueError(f"{name} {wrong} is outside of the {num_classes} classes")
+            raise ValueError(f"{name} {wrong} is not one of the {num_classes} classes")
     flat = np.bincount(label * num_classes + predicted, minlength=num_classes**2)
     matrix = flat.reshape(num_classes, num_classes)
     if normalize is None:
@@ -58,7 +58,7 @@ def confusion_matrix(
 
 
 def class_accuracy(matrix: np.ndarray) -> np.ndarray:
-    """Share of each class's samples that were recognised, (K,); NaN for a class without samples.
+    """Recall of each class, (K,); NaN for a class without samples.
 
     matrix: (K, K) counts of `confusion_matrix`.
     """
@@ -69,7 +69,7 @@ def class_accuracy(matrix: np.ndarray) -> np.ndarray:
 def mean_class_accuracy(
     scores: np.ndarray, label: np.ndarray, absent_as_zero: bool = False
 ) -> float:
-    """Mean over the classes that occur of the share of their samples that were recognised.
+    """Mean recall of the classes that have samples.
 
     scores: (n, K), label: (n,) integers. `absent_as_zero` also counts classes that were predicted
     but have no sample, as 0: MMAction2's definition, which differs where a class has no samples.
@@ -88,9 +88,9 @@ def mean_class_accuracy(
 class Accuracy(ScoreRows):
     """`top1`, `top5`, ... and `mean_class`, in [0, 1].
 
-    topk: which k; those beyond the number of classes are left out, for they would always be 1.
-    mean_class: also the mean of the classes' accuracies, where rare classes count like others.
-    key: the number that decides which checkpoint is best.
+    topk: which k; those beyond the number of classes are left out, as they would always be 1.
+    mean_class: also the mean accuracy of the classes, in which rare classes count like others.
+    key: the score that decides which checkpoint is best.
     absent_as_zero: see `mean_class_accuracy`.
     """
 
@@ -122,14 +122,14 @@ class Accuracy(ScoreRows):
         scores, label = rows["scores"].astype(np.float64), rows["label"]
         if label.ndim != 1:
             raise ValueError(
-                f"labels of shape {label.shape} have several classes a sample; "
+                f"labels of shape {label.shape} allow several classes for a sample; "
                 "use vidrec.metrics.multilabel.MultiLabel"
             )
         num_classes = scores.shape[1]
         if not 0 <= label.min() <= label.max() < num_classes:
             raise ValueError(
-                f"labels go from {label.min()} to {label.max()}, "
-                f"but the net scores {num_classes} classes"
+                f"labels range from {label.min()} to {label.max()}, "
+                f"but the network scores {num_classes} classes"
             )
         topk = [k for k in self.topk if k <= num_classes]
         values = top_k_accuracy(scores, label, topk) if topk else []

@@ -1,4 +1,4 @@
-"""Detections in AVA's csv: lines `video,timestamp,x1,y1,x2,y2,action,score`."""
+"""Detections in the CSV of AVA: lines `video,timestamp,x1,y1,x2,y2,action,score`."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,17 +12,13 @@ from vidrec.files.atomic_write import atomic_write
 
 
 class BoxDetections(NamedTuple):
-    """Scored boxes, one for each action of a person; D in all.
-
-    frames: (D,) int64, rows of `names`. boxes: (D, 4) float64, shares of the frame.
-    actions: (D,) int64, ids. scores: (D,) float64.
-    """
+    """Scored boxes, one for each action of a person; D in all."""
 
     names: list[str]  # key frames: VIDEO,TIMESTAMP
-    frames: np.ndarray
-    boxes: np.ndarray
-    actions: np.ndarray
-    scores: np.ndarray
+    frames: np.ndarray  # (D,) int64: index into `names`
+    boxes: np.ndarray  # (D, 4) float64: x1, y1, x2, y2, normalised to [0, 1]
+    actions: np.ndarray  # (D,) int64: ids
+    scores: np.ndarray  # (D,) float64
 
 
 _LONGEST_NAME = 512
@@ -30,7 +26,10 @@ _NUMBERS = [("timestamp", "f8"), ("box", "f8", 4), ("action", "f8"), ("score", "
 
 
 def read_detections(path: str | Path) -> BoxDetections:
-    """The detections of a csv, in its order. ValueError names a line that is none."""
+    """The detections of a CSV file, in its order.
+
+    Raises ValueError with the number of a line that is no detection, or if boxes are in pixels.
+    """
     columns = _read_columns(path)
     numbers = [columns[name] for name in ("timestamp", "box", "action", "score")]
     if not all(np.isfinite(values).all() for values in numbers):
@@ -41,10 +40,10 @@ def read_detections(path: str | Path) -> BoxDetections:
     if len(boxes) and boxes.max() > 2:
         first = int(np.argmax(boxes.max(axis=1) > 2))
         raise ValueError(
-            f"{path}: the {first + 1}. detection has the box {boxes[first].tolist()}; boxes are "
-            "x1, y1, x2, y2 as shares of the frame, in [0, 1]: divide pixels by width and height"
+            f"{path}: detection {first + 1} has the box {boxes[first].tolist()}; boxes are "
+            "x1, y1, x2, y2, normalised to [0, 1]: divide pixels by the frame's width and height"
         )
-    # Most lines are of the key frame of the line before.
+    # Most lines belong to the same key frame as the line before.
     videos, timestamps = columns["video"], columns["timestamp"]
     changes = (videos[1:] != videos[:-1]) | (timestamps[1:] != timestamps[:-1])
     starts = np.flatnonzero(np.concatenate([[True], changes])) if len(boxes) else np.zeros(0, int)
@@ -74,14 +73,14 @@ def _read_columns(path: str | Path) -> np.ndarray:
                 )
             except ValueError:
                 raise _bad_line(path) from None
-        # What is longer than the column was cut: read it with a wider one.
+        # Names that are longer than the column were cut off: read again with a wider one.
         if width >= _LONGEST_NAME or not (np.strings.str_len(columns["video"]) == width).any():
             return columns
         width *= 4
 
 
 def _bad_line(path: str | Path) -> ValueError:
-    """The error about the first line that is no detection."""
+    """The error for the first line that is no detection."""
     lines = Path(path).read_text(encoding="utf-8").split("\n")
     number, line = next(
         (i, line) for i, line in enumerate(lines, 1) if line.strip() and not _is_detection(line)
@@ -100,7 +99,7 @@ def _is_detection(line: str) -> bool:
 
 
 def write_detections(detections: BoxDetections, path: str | Path) -> None:
-    """Write the csv; it is there whole or not at all."""
+    """Write a CSV file atomically."""
     with atomic_write(path, "w") as stream:
         stream.writelines(_lines(detections))
 
@@ -114,7 +113,7 @@ def _lines(detections: BoxDetections) -> Iterator[str]:
         strict=True,
     )
     for frame, (x1, y1, x2, y2), action, score in rows:
-        # Nine digits bring a number of 32 bits back as it was.
+        # Nine digits restore a float32 exactly.
         yield (
             f"{detections.names[frame]},{x1:.9g},{y1:.9g},{x2:.9g},{y2:.9g},{action},{score:.9g}\n"
         )

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from vidrec.data.segments.annotations import SegmentRecords
+from vidrec.metrics.activitynet_json import SegmentDetections
 from vidrec.metrics.charts import Chart, Lines
-from vidrec.metrics.segment_results import Detections, Merge, SegmentResults
+from vidrec.metrics.segment_results import Merge, SegmentMetric
 from vidrec.ops.temporal_iou import temporal_intersection_and_union
 
 log = logging.getLogger(__name__)
@@ -17,17 +18,17 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
 
 def average_recall(
-    detections: Detections,
+    detections: SegmentDetections,
     truth: np.ndarray,
     truth_rows: np.ndarray,
     max_avg_proposals: float | None = 100.0,
     thresholds: np.ndarray = THRESHOLDS,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Recall per tIoU threshold when the videos give 1, 2, ..., 100 % of their best proposals.
+    """Recall at each tIoU threshold of the best 1, 2, ..., 100 % of the proposals of every video.
 
-    truth: (G, 2) segments; truth_rows: (G,) their videos. Videos without segments have no part.
-    The shares refer to `max_avg_proposals` proposals a video on average (None: as many as there
-    are); a video with more of them than others gives more, as in the official evaluation. Returns
+    truth: (G, 2) segments; truth_rows: (G,) their videos. Videos without true segments are left
+    out. 100 % are `max_avg_proposals` proposals per video on average (None: all that there are);
+    videos that have more proposals than others keep more, as in the official evaluation. Returns
     recall (len(thresholds), 100) and the average number of proposals (100,).
     """
     recall = np.zeros((len(thresholds), 100))
@@ -48,9 +49,12 @@ def average_recall(
 
 
 def _best_of_each(
-    detections: Detections, videos: np.ndarray, ratio: float
+    detections: SegmentDetections, videos: np.ndarray, ratio: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(V, M, 2) float32, the share `ratio` of every video's proposals, best first, and (V,)."""
+    """The best `ratio` of every video's proposals, (V, M, 2) float32, and how many they are, (V,).
+
+    Best first; the rest is zeros.
+    """
     order = np.argsort(detections.rows, kind="stable")
     rows = detections.rows[order]
     begin, end = np.searchsorted(rows, videos), np.searchsorted(rows, videos, side="right")
@@ -59,23 +63,23 @@ def _best_of_each(
     best = np.zeros((len(videos), max(int(counts.max()), 1), 2), np.float32)
     for video, count in enumerate(counts.tolist()):
         own = order[begin[video] : end[video]]
-        # Among equal scores the first counts, whatever the machine.
+        # Of equal scores the first counts, on any machine.
         own = own[np.argsort(-detections.scores[own], kind="stable")[:count]]
         best[video, :count] = detections.segments[own]
     return best, counts
 
 
 def _first_hits(truth: np.ndarray, proposals: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """How many proposals come before the first with at least the IoU: (G, len(thresholds)).
+    """How many proposals come before the first whose IoU reaches a threshold.
 
-    truth: (G, 2), proposals: (G, M, 2), float32 as in the official script; those that fill up are
-    of zero length and hit nothing.
+    truth: (G, 2), proposals: (G, M, 2), float32 as in the official script; padding has no length
+    and hits nothing. Returns (G, len(thresholds)) int64.
     """
     rank = np.empty((len(truth), len(thresholds)), np.int64)
     for first in range(0, len(truth), 4096):
         part = slice(first, first + 4096)
         shared, union = temporal_intersection_and_union(proposals[part], truth[part, None])
-        # As published: lengths are float32, their quotients float64.
+        # As in the official script, lengths are float32 and IoUs float64.
         iou = np.divide(
             shared.astype(np.float64), union, out=np.zeros(union.shape), where=union > 0
         )
@@ -85,13 +89,13 @@ def _first_hits(truth: np.ndarray, proposals: np.ndarray, thresholds: np.ndarray
     return rank
 
 
-class AverageRecall(SegmentResults):
+class AverageRecall(SegmentMetric):
     """`AUC` and `AR@1`, `AR@5`, ..., means over tIoU 0.5:0.05:0.95, all in [0, 1].
 
-    records, merge: see `SegmentResults`.
-    at: which average numbers of proposals, at most max_avg_proposals.
+    records, merge: see `SegmentMetric`.
+    at: average numbers of proposals, at most max_avg_proposals.
     per_tiou: also the recall at each tIoU for the largest of them, `AR@100/0.50` and so on.
-    key: the number that decides which checkpoint is best.
+    key: the score that decides which checkpoint is best.
     """
 
     higher_is_better = True
@@ -133,9 +137,9 @@ class AverageRecall(SegmentResults):
         x_label = "average number of proposals"
         return {"ar_an": Lines(title, x_label, average, {"mean": recall.mean(axis=0), **lines})}
 
-    def score(self, detections: Detections) -> dict[str, float]:
+    def score(self, detections: SegmentDetections) -> dict[str, float]:
         if len(self.records.segments) == 0:
-            log.warning("the annotations have no segments: there is nothing to compare with")
+            log.warning("the annotations have no segments: recall is not defined")
             return {"AUC": math.nan} | {f"AR@{n}": math.nan for n in self.at}
         recall, average = average_recall(
             detections, self.records.segments, self.records.segment_rows, self.max_avg_proposals

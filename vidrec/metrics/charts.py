@@ -1,4 +1,4 @@
-"""What a metric shows besides its numbers."""
+"""Charts that a metric offers besides its scores; `vidrec.plots` draws them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ import numpy as np
 
 @dataclass
 class Bars:
-    """One value a class, e.g. its average precision."""
+    """One value per class, such as its average precision."""
 
     title: str
-    values: Mapping[str, float]  # in [0, 1]; NaN where it is not defined
+    values: Mapping[str, float]  # in [0, 1]; NaN if it is not defined
 
 
 @dataclass
 class Lines:
-    """Curves over one axis, e.g. recall over the number of proposals."""
+    """Curves over one axis, such as recall over the number of proposals."""
 
     title: str
     x_label: str
@@ -30,7 +30,7 @@ Chart = Bars | Lines
 
 @runtime_checkable
 class Charted(Protocol):
-    """A metric that has charts; they are drawn at the end of a run."""
+    """A metric with charts, which are drawn at the end of a run."""
 
     def charts(self, rows: dict[str, np.ndarray]) -> dict[str, Chart]:
-        """Charts by the name of their picture; rows: as for `compute`."""
+        """Charts by name; rows: as for `compute`."""

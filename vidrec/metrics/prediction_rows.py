@@ -1,63 +1,40 @@
-"""Collecting one row of scores per sample until all ranks have theirs."""
-
-from typing import Any
+"""The predictions that a metric is computed from, collected batch by batch."""
 
 import numpy as np
 from torch import Tensor
 
 
-class ScoreRows:
-    """The scores and labels of the samples seen since the last `reset`, kept as numpy arrays."""
+class PredictionRows:
+    """Named columns of what was predicted since the last `reset`, as numpy arrays.
 
-    def __init__(self) -> None:
+    All columns have one length: a row for each sample, box or sequence. Metrics inherit this part,
+    name their columns and pass those of a batch to `keep`.
+
+    empty: each column without any row, with its type and, as far as it is known, the shape of a
+        row. Ranks that have seen no batch return it.
+
+    >>> collected = PredictionRows(index=np.zeros(0, np.int64), scores=np.zeros((0, 2)))
+    >>> collected.rows["scores"].shape
+    (0, 2)
+    """
+
+    def __init__(self, **empty: np.ndarray) -> None:
+        self._empty = empty
         self.reset()
 
     def reset(self) -> None:
-        self._parts: dict[str, list[np.ndarray]] = {"index": [], "scores": [], "label": []}
+        self._batches: dict[str, list[np.ndarray]] = {name: [] for name in self._empty}
 
-    def update(self, predictions: dict[str, Any], batch: dict[str, Any]) -> None:
-        """Keep `predictions["scores"]` (N, K) with the batch's `index` (N,) and `label`."""
-        scores: Tensor = predictions["scores"]
-        self._parts["scores"].append(scores.detach().float().cpu().numpy())
-        self._parts["index"].append(batch["index"].cpu().numpy())
-        self._parts["label"].append(batch["label"].cpu().numpy())
+    def keep(self, **columns: Tensor) -> None:
+        """Append the rows of a batch; its columns may be on any device."""
+        assert columns.keys() == self._empty.keys(), f"{list(columns)}, not {list(self._empty)}"
+        for name, values in columns.items():
+            self._batches[name].append(values.detach().cpu().numpy())
 
     @property
     def rows(self) -> dict[str, np.ndarray]:
-        """index (n,) int64, scores (n, K) float32, label (n,) int64 or (n, K) float32.
-
-        A rank that has seen nothing does not know K: its `scores` are (0, 0).
-        """
-        if not self._parts["index"]:
-            return {
-                "index": np.zeros(0, np.int64),
-                "scores": np.zeros((0, 0), np.float32),
-                "label": np.zeros(0, np.int64),
-            }
-        return {name: np.concatenate(parts) for name, parts in self._parts.items()}
-
-
-def check_rows(rows: dict[str, np.ndarray]) -> None:
-    """Raise ValueError unless every sample is there once, with finite scores."""
-    index, scores, label = rows["index"], rows["scores"], rows["label"]
-    if len(index) == 0:
-        raise ValueError(
-            "no sample was scored; is the list empty, "
-            "or was every video unreadable (data.on_bad_video=skip)?"
-        )
-    if not len(index) == len(scores) == len(label):
-        raise ValueError(
-            f"{len(index)} indices, {len(scores)} rows of scores and {len(label)} labels "
-            "do not belong together"
-        )
-    values, counts = np.unique(index, return_counts=True)
-    if (repeated := values[counts > 1]).size:
-        raise ValueError(
-            f"{repeated.size} samples were scored more than once, the first is row {repeated[0]}; "
-            "in evaluation a sample may come once (on_bad_video=replace is for training)"
-        )
-    if not (finite := np.isfinite(scores).all(axis=1)).all():
-        raise ValueError(
-            f"{(~finite).sum()} samples have scores that are not finite, the first is row "
-            f"{index[~finite][0]}; the weights have diverged, or runtime.precision=fp16 overflows"
-        )
+        """The columns by name, batches in the order in which they came."""
+        return {
+            name: np.concatenate(batches) if batches else self._empty[name]
+            for name, batches in self._batches.items()
+        }

@@ -1,4 +1,4 @@
-"""Predictions as files: written by one run, scored or fused with others without a network."""
+"""Predictions as files: written by one run, then scored or fused with others."""
 
 import csv
 import zipfile
@@ -15,14 +15,14 @@ from vidrec.files.atomic_write import atomic_write
 
 @dataclass
 class Predictions:
-    """The scores of n videos for K classes, and what they belong to."""
+    """The scores of n videos for K classes, with labels and names."""
 
     scores: np.ndarray  # (n, K) float32
     label: np.ndarray  # (n,) int64, or (n, K) float32 for multi-label
     index: np.ndarray  # (n,) int64: row of the dataset
     names: list[str]  # (n,) the videos' paths as in the list file
-    class_names: list[str] = field(default_factory=list)  # (K,), or empty where they are not known
-    protocol: str = ""  # how the scores were made
+    class_names: list[str] = field(default_factory=list)  # (K,), or empty if they are unknown
+    protocol: str = ""  # how the videos were sampled and scored
     version: str = vidrec.__version__
 
     def __post_init__(self) -> None:
@@ -41,16 +41,18 @@ class Predictions:
 
     @property
     def rows(self) -> dict[str, np.ndarray]:
-        """What a metric computes from."""
+        """The rows that a metric is computed from."""
         return {"index": self.index, "scores": self.scores, "label": self.label}
 
 
-class RowMetric(Protocol):
+class ScoredByRows(Protocol):
+    """All that scoring needs of a metric."""
+
     def compute(self, rows: dict[str, np.ndarray]) -> dict[str, float]: ...
 
 
 def dump(predictions: Predictions, path: str | Path) -> None:
-    """Write an .npz that numpy opens without pickle; the file is there whole or not at all."""
+    """Write an .npz atomically; numpy opens it without pickle."""
     with atomic_write(path) as stream:
         np.savez_compressed(
             stream,
@@ -65,7 +67,7 @@ def dump(predictions: Predictions, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Predictions:
-    """Read what `dump` wrote. Raises ValueError naming the file where it is something else."""
+    """Read what `dump` wrote. Raises ValueError if the file is something else."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if missing := {"scores", "label", "index", "names"} - set(file.files):
@@ -86,7 +88,8 @@ def load(path: str | Path) -> Predictions:
 def fuse(files: Sequence[str | Path], weights: Sequence[float] = ()) -> Predictions:
     """The weighted sum of the scores in several files (late fusion), videos matched by name.
 
-    weights: one a file, not normalised; none means 1 each. The first file gives order and indices.
+    weights: one for each file, not normalised; none means 1 each. Order and indices are those of
+    the first file. Raises ValueError if the files differ in videos, labels or classes.
     """
     weights = list(weights) or [1.0] * len(files)
     if not files or len(weights) != len(files):
@@ -102,7 +105,7 @@ def fuse(files: Sequence[str | Path], weights: Sequence[float] = ()) -> Predicti
                 f"{where}: {first.scores.shape[1]} and {other.scores.shape[1]} classes"
             )
         if first.class_names and other.class_names and first.class_names != other.class_names:
-            raise ValueError(f"{where}: their classes have other names or another order")
+            raise ValueError(f"{where}: their classes differ in names or order")
         row, wanted = _row_of(other), _row_of(first)
         if differing := sorted(row.keys() ^ wanted.keys()):
             raise ValueError(
@@ -125,7 +128,7 @@ def fuse(files: Sequence[str | Path], weights: Sequence[float] = ()) -> Predicti
 
 
 def _row_of(predictions: Predictions) -> dict[tuple[str, int], int]:
-    """Rows by name, and by number in the list where it cuts several samples from one video."""
+    """Rows by name and, as a list may have several samples of a video, by number among those."""
     count: dict[str, int] = {}
     rows = {}
     for i in np.argsort(predictions.index, kind="stable").tolist():
@@ -142,14 +145,14 @@ def _fused_protocol(parts: Sequence[Predictions], weights: Sequence[float]) -> s
 
 
 def score(
-    files: Sequence[str | Path], weights: Sequence[float], metric: RowMetric
+    files: Sequence[str | Path], weights: Sequence[float], metric: ScoredByRows
 ) -> dict[str, float]:
-    """What `metric` says about one file of predictions, or about several fused."""
+    """The scores of one file of predictions, or of several fused."""
     return metric.compute(fuse(files, weights).rows)
 
 
 def write_csv(predictions: Predictions, path: str | Path, topk: int = 5) -> None:
-    """A table to read: a line a video, with its true classes and the `topk` best ones."""
+    """Write a readable table: each video with its true classes and its `topk` best ones."""
     names = predictions.class_names or [str(i) for i in range(predictions.scores.shape[1])]
     topk = min(topk, len(names))
     with Path(path).open("w", newline="", encoding="utf-8") as stream:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
-from vidrec.metrics.segment_results import Detections
+from vidrec.metrics.activitynet_json import SegmentDetections
 from vidrec.plots.figures import _BLUE, _GREEN, _GREY, _LINE, _figure, _save, _short
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SHOWN = 8  # best segments of a video
 
 
-def draw_all_segments(detections: Detections, records: SegmentRecords, folder: Path) -> None:
+def draw_all_segments(detections: SegmentDetections, records: SegmentRecords, folder: Path) -> None:
     """One picture a video, FOLDER/NAME.png."""
     for row, record in enumerate(records):
         own = np.flatnonzero(detections.rows == row)
@@ -31,7 +31,7 @@ def draw_all_segments(detections: Detections, records: SegmentRecords, folder: P
 def draw_segments(rows: dict[str, np.ndarray], records: SegmentRecords, picture: Path) -> None:
     """Twelve sequences spread over the list on one sheet.
 
-    rows: of a metric, see `SegmentResults`.
+    rows: of a metric, see `SegmentMetric`.
     """
     chosen = np.unique(np.linspace(0, len(rows["index"]) - 1, 12).astype(int))
     figure = _figure(13, 1.9 * -(-len(chosen) // 2))
@@ -41,7 +41,7 @@ def draw_segments(rows: dict[str, np.ndarray], records: SegmentRecords, picture:
         axes.axis("off")
     for axes, i in zip(grid, chosen.tolist(), strict=False):
         row, count = int(rows["row"][i]), int(rows["count"][i])
-        found = Detections(
+        found = SegmentDetections(
             np.full(count, row), rows["segments"][i, :count], rows["scores"][i, :count]
         )
         _timeline(axes, records[row], records, found, np.arange(count))
@@ -52,7 +52,7 @@ def _timeline(
     axes: "Axes",
     record: SegmentRecord,
     records: SegmentRecords,
-    detections: Detections,
+    detections: SegmentDetections,
     own: np.ndarray,
 ) -> None:
     """Bars over the seconds of a video: the truth below, the best segments above it."""

@@ -130,7 +130,7 @@ def their_clip(path: str, indices: np.ndarray, box: tuple[float, ...], flip: boo
 
 
 def our_clips(path: str, indices: np.ndarray, boxes: list, flip: bool) -> list[np.ndarray]:
-    with VideoReader(table_frames=0).open(None, path) as source:
+    with VideoReader(table_frames=0).open(path) as source:
         plans = []
         for box in boxes:
             left, top, width, height = (value * source.width for value in box)
@@ -147,7 +147,7 @@ def their_views(path: str, indices: np.ndarray) -> list[np.ndarray]:
 
 def our_views(path: str, indices: np.ndarray) -> np.ndarray:
     """Each frame once, scaled; the device cuts the crops."""
-    with VideoReader(table_frames=0).open(None, path) as source:
+    with VideoReader(table_frames=0).open(path) as source:
         scale = 256 / min(source.width, source.height)
         size = round(source.height * scale), round(source.width * scale)
         plan = CropPlan(box=(0, 0, source.width, source.height), size=size)
@@ -190,7 +190,7 @@ def compare_clips(name: str, pattern: str, paths: list[Path], num_clips: int) ->
     times = []
     for number in range(num_clips * len(paths)):
         path = str(paths[number % len(paths)])
-        with VideoReader().open(None, path) as source:
+        with VideoReader().open(path) as source:
             num_frames, width, height = source.num_frames, source.width, source.height
         indices = sample(num_frames, PATTERNS[pattern], rng)
         # In units of the width, as the two sides scale the frame differently.
@@ -217,7 +217,7 @@ def compare_views(paths: list[Path], repeats: int) -> dict[str, float]:
     times = []
     for number in range(repeats * len(paths)):
         path = str(paths[number % len(paths)])
-        with VideoReader().open(None, path) as source:
+        with VideoReader().open(path) as source:
             starts = np.linspace(0, max(source.num_frames - 64, 0), 10).astype(int)
             indices = (starts[:, None] + 2 * np.arange(32)).reshape(-1) % source.num_frames
         works = [

@@ -27,9 +27,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.data.segments.boundary_labels import BoundaryMatchingLabels
 from vidrec.data.segments.features import FeatureFolder
+from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 from vidrec.engine.setup import channels_last
 from vidrec.losses.bmn import BMNLoss
 from vidrec.metrics.activitynet_json import SegmentDetections

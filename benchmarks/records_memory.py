@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from torch.utils.data import DataLoader, IterableDataset
 
-from vidrec.data.clips.annotations import Records
+from vidrec.data.clips.records import Records
 
 BAR_MIB = 50.0
 

@@ -17,9 +17,9 @@ from vidrec.data.boxes.collate import collate_boxes
 from vidrec.data.boxes.dataset import BoxDataset
 from vidrec.data.clips.collate import collate_clips
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
-from vidrec.data.segments.bsn_proposals import ProposalDataset
 from vidrec.data.segments.collate import collate_features, collate_proposals
 from vidrec.data.segments.dataset import ActivityNetDataset
+from vidrec.data.segments.proposal_dataset import ProposalDataset
 from vidrec.data.transforms.mixing import Mix
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed

@@ -85,7 +85,7 @@ def test_features_are_what_the_classifier_sees(videos, checkpoint, tmp_path):
         assert feature.shape == (5, 512)
         assert feature.dtype == np.float16
         logits = net.cls_head.fc_cls(torch.from_numpy(feature).float())
-        with VideoReader(accurate=True).open(None, str(videos / f"{name}.mp4")) as source:
+        with VideoReader(accurate=True).open(str(videos / f"{name}.mp4")) as source:
             plan = pipeline.plan(source.width, source.height, np.random.default_rng(0))
             # Window k is around frame 5 k + 2.5; the three frames seen of it are 2 apart.
             for k in range(5):

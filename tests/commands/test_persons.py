@@ -7,7 +7,7 @@ import torch
 from vidrec.commands import persons
 from vidrec.commands.persons import Clock, main
 from vidrec.data.boxes.person_proposals import read_proposals
-from vidrec.data.synthetic.shapes import write_video
+from vidrec.data.video.writer import write_video
 from vidrec.models.person_detector import PersonDetector, load_detector
 
 NAME = "fasterrcnn_mobilenet_v3_large_320_fpn"

@@ -69,13 +69,14 @@ def test_train_then_evaluate_then_fuse(tmp_path):
 
 @pytest.mark.slow
 def test_training_on_folders_of_ones_own_videos(tmp_path):
-    from vidrec.data.synthetic.shapes import draw_shape, write_video
+    from vidrec.data.synthetic.shapes import draw_shape
+    from vidrec.data.video.writer import write_video
 
     for split in ("train", "val"):
         for i, name in enumerate(("circle", "square") * 4):
             path = tmp_path / "mine" / split / name / f"{i}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_video(path, draw_shape(name, np.random.default_rng(i)))
+            write_video(path, draw_shape(name, np.random.default_rng(i)), 12)
     (tmp_path / "mine" / "train" / "circle" / "0.mp4").write_bytes(b"garbage")
     mine = ["data=folders", "data.root=mine", *[s for s in SMALL if "prepare" not in s]]
     done = run("train.py", *mine, cwd=tmp_path)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.paths import GOLDEN
-from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 from vidrec.metrics.activitynet_json import SegmentDetections
 from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall, average_recall
 

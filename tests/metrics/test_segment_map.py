@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.paths import read_golden
-from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords, read_segments
+from vidrec.data.segments.annotations import read_segments
+from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 from vidrec.metrics.activitynet_json import SegmentDetections, read_results
 from vidrec.metrics.segment_map import SegmentMAP, segment_average_precision
 

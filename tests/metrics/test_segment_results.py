@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 from vidrec.metrics.average_recall import AverageRecall
 from vidrec.metrics.segment_results import Merge
 

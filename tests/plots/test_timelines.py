@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 from vidrec.metrics.activitynet_json import SegmentDetections
 from vidrec.plots.timelines import draw_all_segments, draw_segments
 

@@ -15,7 +15,7 @@ from vidrec import build
 from vidrec.config.schema import ExtractConf
 from vidrec.data.clips.collate import collate_clips
 from vidrec.data.collate import to_device
-from vidrec.data.transforms.geometric import Pipeline
+from vidrec.data.transforms.pipeline import Pipeline
 from vidrec.data.video.listing import list_videos
 from vidrec.data.video.pyav import VideoError, VideoReader
 from vidrec.engine import distributed
@@ -74,7 +74,7 @@ class Chunks(IterableDataset):
 
     def _chunks(self, number: int) -> Iterator[dict[str, Any]]:
         rng = np.random.default_rng(0)  # evaluation draws nothing
-        with self.reader.open(None, str(self.paths[number])) as source:
+        with self.reader.open(str(self.paths[number])) as source:
             views = self.windows(source.num_frames)
             plan = self.transforms.plan(source.width, source.height, rng)
             crops = np.array(plan.crops or [(0, 0, plan.size[1], plan.size[0], 0)], dtype=np.int64)

@@ -170,7 +170,7 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, Decoder, Sequence[int]]]:
     """Some key frames at a time: their moments, the opened video and its frames."""
     if clock.frames:
-        with VideoReader(accurate=True).open(None, path) as source:
+        with VideoReader(accurate=True).open(path) as source:
             moments = clock.moments(0, source.num_frames)
             for start in range(0, len(moments), batch_size):
                 part = moments[start : start + batch_size]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidrec.data.segments.annotations import SegmentRecords
+from vidrec.data.segments.records import SegmentRecords
 from vidrec.metrics.activitynet_json import SegmentDetections
 from vidrec.metrics.charts import Chart, Lines
 from vidrec.metrics.segment_results import Merge, SegmentMetric

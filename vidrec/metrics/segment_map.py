@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidrec.data.segments.annotations import SegmentRecords
+from vidrec.data.segments.records import SegmentRecords
 from vidrec.metrics.activitynet_json import SegmentDetections, plain_name, read_video_labels
 from vidrec.metrics.average_precision import interpolated_ap
 from vidrec.metrics.average_recall import THRESHOLDS

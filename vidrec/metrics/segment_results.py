@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrec.data.segments.annotations import SegmentRecords
+from vidrec.data.segments.records import SegmentRecords
 from vidrec.metrics.activitynet_json import SegmentDetections, read_results, write_results
 from vidrec.metrics.prediction_rows import PredictionRows
 from vidrec.ops.soft_nms import Candidates, soft_nms

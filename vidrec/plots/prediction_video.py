@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vidrec.data.synthetic.shapes import write_video
+from vidrec.data.video.writer import write_video
 from vidrec.plots.figures import Sample
 
 HEIGHT = 128  # of a clip, pixels

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 from vidrec.metrics.activitynet_json import SegmentDetections
 from vidrec.plots.figures import _BLUE, _GREEN, _GREY, _LINE, _figure, _save, _short
 

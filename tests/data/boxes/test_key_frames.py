@@ -22,9 +22,9 @@ from vidrec.data.boxes.key_frames import (
     frame_indices,
 )
 from vidrec.data.boxes.records import KeyFrame
-from vidrec.data.synthetic.shapes import write_video
 from vidrec.data.video.decoder import VideoError
 from vidrec.data.video.geometry import CropPlan
+from vidrec.data.video.writer import write_video
 
 FIGURES = GOLDEN / "detection.json.gz"
 NONE = np.zeros((0, 4), np.float32)

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from vidrec.data.clips.annotations import (
-    Record,
-    Records,
     read_class_folders,
     read_frame_list,
     read_json,
@@ -17,6 +15,7 @@ from vidrec.data.clips.annotations import (
     read_video_list,
     scan_folders,
 )
+from vidrec.data.clips.records import Record, Records
 
 
 @pytest.fixture

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from vidrec.data.clips.annotations import Records
 from vidrec.data.clips.batch import cut_views
 from vidrec.data.clips.collate import collate_clips
 from vidrec.data.clips.dataset import VideoDataset
+from vidrec.data.clips.records import Records
 from vidrec.data.clips.sampling import SampleFrames
 from vidrec.data.loader import EpochBatches, make_loader
-from vidrec.data.synthetic.shapes import write_video
 from vidrec.data.transforms.geometric import CenterCrop, Flip, RandomCrop, TenCrop
-from vidrec.data.video.decoder import Decoder
-from vidrec.data.video.pyav import VideoError, VideoReader
+from vidrec.data.video.decoder import Decoder, VideoError
+from vidrec.data.video.pyav import VideoReader
+from vidrec.data.video.writer import write_video
 
 NUM_FRAMES = 20
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
     levels = (np.arange(NUM_FRAMES) * 10).astype(np.uint8)
     frames = np.broadcast_to(levels[:, None, None, None], (NUM_FRAMES, 32, 48, 3))
     for name in ("a.mp4", "b.mp4"):
-        write_video(root / name, np.ascontiguousarray(frames))
+        write_video(root / name, np.ascontiguousarray(frames), 12)
     (root / "broken.mp4").write_bytes(b"not a video at all")
     return str(root)
 
@@ -134,7 +134,7 @@ def test_flow_frames_are_stacked_into_channels_in_time_order(folder):
             return write
 
     class Reader:
-        def open(self, record, path):
+        def open(self, path, num_frames, offset):
             return Flow()
 
     records = Records.pack(["x"], [0])

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from tests.paths import read_golden
-from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.data.segments.bsn_proposals import (
-    ProposalDataset,
     VideoProposals,
     action_features,
     make_proposals,
     write_proposals,
 )
 from vidrec.data.segments.collate import collate_proposals
+from vidrec.data.segments.proposal_dataset import ProposalDataset
+from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 
 GOLDEN = read_golden("localization.json.gz")["pgm"]
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from tests.paths import read_golden
-from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
 from vidrec.data.segments.collate import collate_features
 from vidrec.data.segments.dataset import ActivityNetDataset, SlidingWindows, resized
 from vidrec.data.segments.features import FeatureFolder
+from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 
 GOLDEN = read_golden("localization.json.gz")
 

@@ -19,6 +19,7 @@ from vidrec.data.synthetic.shapes import (
     write_motions,
     write_shapes,
 )
+from vidrec.data.video.writer import write_video
 
 
 def rng(seed=0):
@@ -86,7 +87,7 @@ def test_two_machines_write_the_same(tmp_path):
 @pytest.mark.parametrize(("draw", "name"), [(draw_shape, "star"), (draw_motion, "fast_up")])
 def test_decoded_frames_are_the_drawn_ones(tmp_path, draw, name):
     drawn = draw(name, rng(3))
-    shapes.write_video(tmp_path / "clip.mp4", drawn)
+    write_video(tmp_path / "clip.mp4", drawn, 12)
     decoded = decode(tmp_path / "clip.mp4")
     assert decoded.shape == drawn.shape
     error = np.abs(decoded.astype(int) - drawn)

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,11 +10,6 @@ from vidrec.data.video.image_folder import FrameReader
 
 WIDTH, HEIGHT = 60, 40
 WHOLE = CropPlan((0, 0, WIDTH, HEIGHT), (HEIGHT, WIDTH))
-
-
-class Record(NamedTuple):
-    num_frames: int | None = None
-    offset: int = 0
 
 
 def picture(number: int) -> np.ndarray:
@@ -37,7 +31,7 @@ def pixels(path: Path) -> np.ndarray:
 
 def test_jpeg_frames_equal_those_of_another_decoder(tmp_path):
     folder = write(tmp_path / "clip", "img_{:05d}.jpg", range(1, 8))
-    with FrameReader().open(Record(), str(folder)) as source:
+    with FrameReader().open(str(folder)) as source:
         assert (source.num_frames, source.width, source.height) == (7, WIDTH, HEIGHT)
         assert source.fps is None
         frames = source.read([6, 0, 3, 0], WHOLE)
@@ -49,7 +43,7 @@ def test_jpeg_frames_equal_those_of_another_decoder(tmp_path):
 def test_png_frames_are_exact_and_cut_to_the_pixel(tmp_path):
     folder = write(tmp_path / "clip", "{}.png", range(12))
     box = CropPlan((7, 5, 31, 23), (23, 31), flip=True)
-    with FrameReader("{}.png", start_index=0).open(Record(), str(folder)) as source:
+    with FrameReader("{}.png", start_index=0).open(str(folder)) as source:
         assert source.num_frames == 12
         frames = source.read([11, 2], box)
     np.testing.assert_array_equal(frames[0], picture(11)[5:28, 7:38][:, ::-1])
@@ -58,7 +52,7 @@ def test_png_frames_are_exact_and_cut_to_the_pixel(tmp_path):
 
 def test_the_list_says_which_frames_belong_to_the_video(tmp_path):
     folder = write(tmp_path / "clip", "img_{:05d}.png", range(1, 21))
-    with FrameReader("img_{:05d}.png").open(Record(5, offset=10), str(folder)) as source:
+    with FrameReader("img_{:05d}.png").open(str(folder), 5, offset=10) as source:
         assert source.num_frames == 5
         np.testing.assert_array_equal(source.read([0, 4], WHOLE), [picture(11), picture(15)])
         with pytest.raises(IndexError, match="no frame 5"):
@@ -69,7 +63,7 @@ def test_the_list_says_which_frames_belong_to_the_video(tmp_path):
 def test_scaling_is_that_of_an_independent_library(tmp_path, accurate):
     folder = write(tmp_path / "clip", "img_{:05d}.png", range(1, 2))
     reader = FrameReader("img_{:05d}.png", accurate=accurate)
-    with reader.open(Record(), str(folder)) as source:
+    with reader.open(str(folder)) as source:
         frames = source.read_many([0], [CropPlan((7, 5, 41, 23), (20, 50)), WHOLE])
     part = Image.fromarray(np.ascontiguousarray(picture(1)[5:28, 7:48]))
     reference = np.asarray(part.resize((50, 20), Image.Resampling.BILINEAR)).astype(int)
@@ -83,7 +77,7 @@ def test_flow_has_x_and_y_and_mirroring_turns_the_displacement(tmp_path):
         y_image = Image.fromarray(picture(number + 9)).convert("L")
         y_image.save(folder / f"y_{number:05d}.png")
     x, y = (pixels(folder / f"{axis}_00002.png") for axis in "xy")
-    with FrameReader("{}_{:05d}.png", "Flow").open(Record(), str(folder)) as source:
+    with FrameReader("{}_{:05d}.png", "Flow").open(str(folder)) as source:
         assert (source.num_frames, source.num_channels) == (3, 2)
         plain = source.read([1], WHOLE)[0]
         flipped = source.read([1], CropPlan(WHOLE.box, WHOLE.size, flip=True))[0]
@@ -98,31 +92,31 @@ def test_missing_and_broken_files_are_named(tmp_path):
     third = folder / "img_00003.jpg"
     third.write_bytes(third.read_bytes()[:400])
     with (
-        FrameReader().open(Record(7), str(folder)) as source,
+        FrameReader().open(str(folder), 7) as source,
         pytest.raises(VideoError, match="broken image") as error,
     ):
         source.read([2], WHOLE)
     assert str(third) in str(error.value)
     third.unlink()
-    with FrameReader().open(Record(7), str(folder)) as source:
+    with FrameReader().open(str(folder), 7) as source:
         source.read([0, 6], WHOLE)
         with pytest.raises(VideoError, match=f"{third}: the file does not exist"):
             source.read([0, 2], WHOLE)
     with pytest.raises(VideoError, match=f"{third}: the file does not exist"):
-        FrameReader().open(Record(), str(folder))  # counting finds the gap
+        FrameReader().open(str(folder))  # counting finds the gap
 
 
 def test_a_list_that_promises_more_frames_than_there_are(tmp_path):
     folder = write(tmp_path / "clip", "img_{:05d}.jpg", range(1, 4))
     with (
-        FrameReader().open(Record(5), str(folder)) as source,
+        FrameReader().open(str(folder), 5) as source,
         pytest.raises(VideoError, match=r"img_00005\.jpg: the file does not exist"),
     ):
         source.read([4], WHOLE)
     with pytest.raises(VideoError, match=r"img_00001\.jpg: the file does not exist"):
-        FrameReader().open(Record(), str(tmp_path))
+        FrameReader().open(str(tmp_path))
     with pytest.raises(VideoError, match=r"nowhere: the folder of frames does not exist"):
-        FrameReader().open(Record(), str(tmp_path / "nowhere"))
+        FrameReader().open(str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(

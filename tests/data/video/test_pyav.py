@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from vidrec.data.video.decoder import VideoError
 from vidrec.data.video.geometry import CropPlan
-from vidrec.data.video.pyav import VideoError, VideoReader
+from vidrec.data.video.pyav import VideoReader
 
 WIDTH, HEIGHT, NUM_FRAMES = 96, 64, 70
 
@@ -95,7 +96,7 @@ def whole(source: object) -> CropPlan:
 
 
 def read(reader: VideoReader, path: Path | bytes, indices: list[int]) -> np.ndarray:
-    with reader.open(None, path if isinstance(path, bytes) else str(path)) as source:
+    with reader.open(path if isinstance(path, bytes) else str(path)) as source:
         return source.read(indices, whole(source))
 
 
@@ -127,7 +128,7 @@ def test_any_frames_equal_those_of_a_full_decode(videos, name, no_open_files_lef
     expected = decode_all(path)
     rng = np.random.default_rng(1)
     reader = VideoReader()  # the first open lists the packets and keeps them, later ones seek
-    with reader.open(None, str(path)) as source:
+    with reader.open(str(path)) as source:
         assert source.num_frames == len(expected) == NUM_FRAMES
         assert (source.width, source.height) == (WIDTH, HEIGHT)
         assert source.fps == pytest.approx(25)
@@ -167,7 +168,7 @@ def test_frames_before_an_edit_list_do_not_count(tmp_path):
     )
     expected = decode_all(path)
     assert len(expected) == NUM_FRAMES - 7
-    with VideoReader().open(None, str(path)) as source:
+    with VideoReader().open(str(path)) as source:
         assert source.num_frames == len(expected)
         indices = [0, 1, 40, len(expected) - 1]
         np.testing.assert_array_equal(source.read(indices, whole(source)), expected[indices])
@@ -202,7 +203,7 @@ def test_packed_frames_in_avi(videos, tmp_path):
             packet.is_keyframe = number == 0
             target.mux(packet)
     expected = decode_all(path)
-    with VideoReader().open(None, str(path)) as source:
+    with VideoReader().open(str(path)) as source:
         assert source.num_frames == len(expected)
         indices = [0, 1, 2, 30, len(expected) - 1]
         np.testing.assert_array_equal(source.read(indices, whole(source)), expected[indices])
@@ -229,7 +230,7 @@ def test_rotated_videos_are_upright(tmp_path, rotation, accurate):
     data[matrix : matrix + 36] = struct.pack(">9i", *values)
     path.write_bytes(data)
     expected = decode_all(path)
-    with VideoReader(accurate).open(None, str(path)) as source:
+    with VideoReader(accurate).open(str(path)) as source:
         # The header's angle is clockwise.
         plain = np.rot90(source_frames[[0, 2]], -rotation // 90, axes=(1, 2))
         np.testing.assert_array_equal(expected[[0, 2]], plain)
@@ -256,7 +257,7 @@ def antialiased(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 @pytest.mark.parametrize("name", ["long_gop.mp4", "ten_bit.mp4"])
 def test_unscaled_boxes_are_cut_to_the_pixel(videos, name, accurate):
     expected = decode_all(videos(name))[[9]]
-    with VideoReader(accurate).open(None, str(videos(name))) as source:
+    with VideoReader(accurate).open(str(videos(name))) as source:
         for left, top, width, height in [(0, 0, 96, 64), (7, 5, 31, 33), (95, 63, 1, 1)]:
             part = source.read([9], CropPlan((left, top, width, height), (height, width)))
             np.testing.assert_array_equal(
@@ -269,7 +270,7 @@ def test_unscaled_boxes_are_cut_to_the_pixel(videos, name, accurate):
 def test_accurate_scaling_is_that_of_an_independent_library(videos, box, size):
     left, top, width, height = box
     image = decode_all(videos("long_gop.mp4"))[9]
-    with VideoReader(accurate=True).open(None, str(videos("long_gop.mp4"))) as source:
+    with VideoReader(accurate=True).open(str(videos("long_gop.mp4"))) as source:
         scaled = source.read([9], CropPlan(box, size))[0]
     reference = antialiased(image[top : top + height, left : left + width], size)
     assert np.abs(scaled - reference).max() <= 1
@@ -281,7 +282,7 @@ def test_accurate_boxes_of_resize_then_crop_are_exact(videos):
     reference = antialiased(image, (40, 60))[3:35, 7:39]
     scale = 96 / 60
     plan = CropPlan((7 * scale, 3 * scale, 32 * scale, 32 * scale), (32, 32))
-    with VideoReader(accurate=True).open(None, str(videos("long_gop.mp4"))) as source:
+    with VideoReader(accurate=True).open(str(videos("long_gop.mp4"))) as source:
         assert np.abs(source.read([9], plan)[0] - reference).max() <= 1
 
 
@@ -294,7 +295,7 @@ def test_fast_scaling_stays_near_the_exact_one(tmp_path, box, size):
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     image = np.stack([2 * x + 10, 3 * y + 20, x + y + 40], axis=-1).astype(np.uint8)
     path = write_video(tmp_path / "ramp.mp4", [image] * 2, options={"crf": "1"})
-    with VideoReader().open(None, str(path)) as source:
+    with VideoReader().open(str(path)) as source:
         fast = source.read([0], CropPlan(box, size))[0].astype(float)
     rows = box[1] + (np.arange(size[0]) + 0.5) * box[3] / size[0] - 0.5
     columns = box[0] + (np.arange(size[1]) + 0.5) * box[2] / size[1] - 0.5
@@ -306,7 +307,7 @@ def test_fast_scaling_stays_near_the_exact_one(tmp_path, box, size):
 @pytest.mark.parametrize("accurate", [False, True])
 def test_mirrored_is_the_mirror_of_plain(videos, accurate):
     box, size = (7, 5, 61, 43), (32, 40)
-    with VideoReader(accurate).open(None, str(videos("long_gop.mp4"))) as source:
+    with VideoReader(accurate).open(str(videos("long_gop.mp4"))) as source:
         plain = source.read([4, 9], CropPlan(box, size))
         flipped = source.read([4, 9], CropPlan(box, size, flip=True))
         upside_down = source.read([4, 9], CropPlan(box, size, flip_vertical=True))
@@ -318,7 +319,7 @@ def test_mirrored_is_the_mirror_of_plain(videos, accurate):
 
 def test_several_plans_from_one_decode_equal_separate_reads(videos):
     plans = [CropPlan((7, 5, 61, 43), (32, 40), flip=True), CropPlan((0, 0, 96, 64), (64, 96))]
-    with VideoReader().open(None, str(videos("long_gop.mp4"))) as source:
+    with VideoReader().open(str(videos("long_gop.mp4"))) as source:
         together = source.read_many([30, 2, 30], plans)
         for plan, frames in zip(plans, together, strict=True):
             assert frames.flags.c_contiguous
@@ -326,7 +327,7 @@ def test_several_plans_from_one_decode_equal_separate_reads(videos):
 
 
 def test_out_is_filled_in_place_and_checked(videos):
-    with VideoReader().open(None, str(videos("long_gop.mp4"))) as source:
+    with VideoReader().open(str(videos("long_gop.mp4"))) as source:
         out = np.zeros((2, 64, 96, 3), np.uint8)
         assert source.read([1, 2], whole(source), out) is out
         np.testing.assert_array_equal(out, source.read([1, 2], whole(source)))
@@ -336,7 +337,7 @@ def test_out_is_filled_in_place_and_checked(videos):
 
 def test_a_frame_past_the_end_is_refused(videos):
     with (
-        VideoReader().open(None, str(videos("long_gop.mp4"))) as source,
+        VideoReader().open(str(videos("long_gop.mp4"))) as source,
         pytest.raises(IndexError, match=r"long_gop\.mp4: no frame 70, it has 70"),
     ):
         source.read([3, 70], whole(source))
@@ -355,7 +356,7 @@ def test_remembered_tables_are_bounded(videos):
     reader = VideoReader(table_frames=2 * NUM_FRAMES)
     names = ["long_gop.mp4", "short_gop.mp4", "intra.mp4"]
     for name in [*names, names[1]]:
-        reader.open(None, str(videos(name))).close()
+        reader.open(str(videos(name))).close()
     assert [Path(path).name for path in reader._tables] == ["intra.mp4", "short_gop.mp4"]
 
 
@@ -466,7 +467,7 @@ def test_memory_stays_flat_over_many_opens(videos, tmp_path):
     def work(times: int) -> None:
         for _ in range(times):
             for name in ("long_gop.mp4", "plain.avi", "transport.ts"):
-                with reader.open(None, str(videos(name))) as source:
+                with reader.open(str(videos(name))) as source:
                     source.read([3, 30, 60], CropPlan((7, 5, 61, 43), (64, 64), flip=True))
             with pytest.raises(VideoError):
                 read(reader, broken, [0])

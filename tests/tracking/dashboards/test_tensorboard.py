@@ -38,7 +38,7 @@ def test_scalars_media_configuration_and_hyperparameters(tmp_path):
     from matplotlib.image import imsave
     from PIL import Image
 
-    from vidrec.data.synthetic.shapes import write_video
+    from vidrec.data.video.writer import write_video
 
     imsave(tmp_path / "a.png", np.zeros((4, 6, 3)))
     write_video(tmp_path / "a.mp4", np.arange(0, 240, 60, np.uint8)[:, None, None, None]

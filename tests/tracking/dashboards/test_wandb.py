@@ -32,11 +32,11 @@ def start(folder, warnings, **conf):
 def test_an_offline_run_holds_config_rows_and_media_and_resumes_under_its_id(tmp_path):
     from matplotlib.image import imsave
 
-    from vidrec.data.synthetic.shapes import write_video
+    from vidrec.data.video.writer import write_video
 
     warnings, folder = [], tmp_path / "tsn_shapes"
     imsave(tmp_path / "a.png", np.zeros((4, 4, 3)))
-    write_video(tmp_path / "a.mp4", np.zeros((4, 32, 32, 3), np.uint8))
+    write_video(tmp_path / "a.mp4", np.zeros((4, 32, 32, 3), np.uint8), 12)
     board = start(folder, warnings, project="p", group="g", tags=["x", "y"])
     board.log({"epoch": 1, "step": 20, "train/loss": 0.5})
     board.log({"epoch": 1, "step": 40, "train/loss": float("nan"), "val/top1": 1})

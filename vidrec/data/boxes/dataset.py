@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from vidrec.data.boxes.key_frames import MomentReader, check_videos, find_videos
 from vidrec.data.boxes.records import BoxRecords, KeyFrame
-from vidrec.data.transforms.geometric import Pipeline
+from vidrec.data.transforms.pipeline import Pipeline
 from vidrec.data.unreadable import read_or_replace
 from vidrec.data.video.geometry import CropPlan
 

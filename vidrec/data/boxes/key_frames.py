@@ -101,7 +101,7 @@ class NumberedFrames:
         self.fps = fps
 
     def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
-        source = self.reader.open(None, path)
+        source = self.reader.open(path)
         indices = frame_indices(moments, self.timestamp_start, self.fps, source.num_frames)
         return source, indices.tolist()
 

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vidrec.data.clips.records import Record, Records
+from vidrec.data.clips.records import Records
 from vidrec.data.video.listing import VIDEO_EXTENSIONS
 from vidrec.files.text_files import (
     nearest,
@@ -21,18 +21,6 @@ from vidrec.files.text_files import (
     read_json_file,
     what_is_there,
 )
-
-__all__ = [
-    "Record",
-    "Records",
-    "read_class_folders",
-    "read_frame_list",
-    "read_json",
-    "read_label_map",
-    "read_ucf101_list",
-    "read_video_list",
-    "scan_folders",
-]
 
 _PATH_KEYS = ("path", "video", "filename", "frame_dir")
 

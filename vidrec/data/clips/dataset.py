@@ -7,14 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from torch.utils.data import Dataset
 
-from vidrec.data.clips.annotations import Record, Records
-from vidrec.data.transforms.geometric import CropPlan, Pipeline
+from vidrec.data.clips.records import Record, Records
+from vidrec.data.transforms.pipeline import Pipeline
 from vidrec.data.unreadable import read_or_replace
-from vidrec.data.video.pyav import Decoder
-
-
-class Reader(Protocol):
-    def open(self, record: Record, path: str) -> Decoder: ...
+from vidrec.data.video.decoder import Decoder, Reader
+from vidrec.data.video.geometry import CropPlan
 
 
 class Sampling(Protocol):
@@ -84,7 +81,7 @@ class VideoDataset(Dataset):
     def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """The sample of row `index`; VideoError where its file cannot be read."""
         record = self.records[index]
-        with self.reader.open(record, self.path(index)) as source:
+        with self.reader.open(self.path(index), record.num_frames, record.offset) as source:
             clips = [
                 self._sample(source, rng) for _ in range(1 if self.same_frames else self.copies)
             ]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from vidrec.data.segments.annotations import SegmentRecords
 from vidrec.data.segments.features import FeatureFolder
+from vidrec.data.segments.records import SegmentRecords
 
 Labels = Callable[[np.ndarray], dict[str, np.ndarray]]
 

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import numpy as np
 
+from vidrec.data.video.writer import write_video
 from vidrec.files.write_once import write_once
 from vidrec.progress import track
 
@@ -135,21 +135,6 @@ def blend(background: np.ndarray, colour: np.ndarray, coverage: np.ndarray) -> n
     return np.round(picture).astype(np.uint8)
 
 
-def write_video(path: Path, frames: np.ndarray, frame_rate: int = FRAME_RATE) -> None:
-    """Encode (F, H, W, 3) uint8 as H.264 in mp4."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=frame_rate)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1  # the same bytes on every machine
-        stream.options = {"crf": "18", "preset": "veryfast"}
-        for picture in frames:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-
-
 def _write_dataset(
     root: str,
     name: str,
@@ -169,7 +154,9 @@ def _write_dataset(
             label = i % len(classes)
             seed = [ord(letter) for letter in f"{name} {split}"] + [i]
             file = f"videos/{split}_{i:04d}_{classes[label]}.mp4"
-            write_video(folder / file, draw(classes[label], np.random.default_rng(seed)))
+            write_video(
+                folder / file, draw(classes[label], np.random.default_rng(seed)), FRAME_RATE
+            )
             lists[split].append(f"{file} {label}\n")
         for split, lines in lists.items():
             (folder / f"{split}.txt").write_text("".join(lines))

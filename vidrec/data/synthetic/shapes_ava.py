@@ -18,8 +18,8 @@ from vidrec.data.synthetic.shapes import (
     coordinates,
     cover,
     texture,
-    write_video,
 )
+from vidrec.data.video.writer import write_video
 from vidrec.files.write_once import write_once
 from vidrec.progress import track
 

@@ -5,12 +5,10 @@ Steps work on a `FrameGeometry`: nothing is resized on the way, the decoder exec
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from vidrec.data.transforms.photometric import apply_torchvision, is_torchvision
-from vidrec.data.video.geometry import CropPlan, FrameGeometry
+from vidrec.data.video.geometry import FrameGeometry
 
 
 def _pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
@@ -304,80 +302,3 @@ class Flip(GeometricStep):
             frame.crops = [(*crop[:4], 1 - crop[4]) for crop in frame.crops]
         else:
             frame.flip = not frame.flip
-
-
-class Pipeline:
-    """Named steps in order: geometric ones become the plan, the others work on pixels afterwards.
-
-    A step on pixels is called as `step(frames, rng)` with (F, H, W, C) uint8 and returns the same,
-    or is a transform of torchvision.transforms.v2. A step that is None is left out.
-    """
-
-    def __init__(self, steps: Mapping[str, Any]) -> None:
-        self.steps = {name: step for name, step in steps.items() if step is not None}
-        self.geometric: dict[str, GeometricStep] = {}
-        self.pixels: dict[str, Any] = {}
-        self.cutting: str | None = None  # the step that cuts several views
-        for name, step in self.steps.items():
-            if not callable(step):
-                raise ValueError(f"transform step '{name}' is {step!r}, which cannot be called")
-            if not isinstance(step, GeometricStep):
-                self.pixels[name] = step
-                continue
-            # Changes of colour commute with what is done while decoding; others may not.
-            late = [n for n, other in self.pixels.items() if is_torchvision(other)]
-            if late:
-                raise ValueError(
-                    f"transform step '{name}' comes after '{late[0]}' of torchvision, but is done "
-                    "while decoding; move it to the front, or use torchvision's counterpart"
-                )
-            if self.cutting and not isinstance(step, Flip):
-                raise ValueError(
-                    f"transform step '{name}' comes after '{self.cutting}', which cuts several "
-                    "views; only a Flip may follow it"
-                )
-            if isinstance(step, (ThreeCrop, TenCrop)):
-                self.cutting = name
-            self.geometric[name] = step
-
-    def plan(self, width: int, height: int, rng: np.random.Generator) -> CropPlan:
-        """The plan for a clip of `width` x `height` pixels."""
-        frame = FrameGeometry(width, height)
-        for step in self.geometric.values():
-            step(frame, rng)
-        return frame.plan()
-
-    def label(self, label: Any, plan: CropPlan) -> Any:
-        """The label of a clip cut by `plan`, a class or a row of K, after mirroring."""
-        if not plan.flip:
-            return label
-        for step in self.geometric.values():
-            if isinstance(step, Flip) and step.flip_label_map:
-                if np.ndim(label) == 0:
-                    return type(label)(step.flip_label_map.get(int(label), int(label)))
-                swapped = label.copy()
-                swapped[list(step.flip_label_map)] = 0
-                for old, new in step.flip_label_map.items():
-                    swapped[new] += label[old]
-                return swapped
-        return label
-
-    def finish(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The steps on pixels, for (F, H, W, C) uint8."""
-        for name, step in self.pixels.items():
-            size = frames.shape[1:3]
-            if is_torchvision(step):
-                frames = apply_torchvision(step, frames, rng)
-            else:
-                frames = step(frames, rng)
-            if frames.dtype != np.uint8 or frames.ndim != 4:
-                raise ValueError(
-                    f"transform step '{name}' gave {frames.dtype} of shape {frames.shape}; "
-                    "frames stay (F, H, W, C) uint8 and are normalised on the device"
-                )
-            if self.cutting and frames.shape[1:3] != size:
-                raise ValueError(
-                    f"transform step '{name}' changed the size of frames after '{self.cutting}' "
-                    "chose the places of several views; drop one of the two"
-                )
-        return frames

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -93,3 +93,14 @@ class Decoder(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Reader(Protocol):
+    """Opens the videos of a dataset."""
+
+    def open(self, path: str, num_frames: int | None = None, offset: int = 0) -> Decoder:
+        """The video at `path`.
+
+        num_frames, offset: frames of it that count, and frames before the first of them, for
+            sources that cannot tell (folders of frames); None counts what is there.
+        """

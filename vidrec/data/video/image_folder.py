@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -12,9 +11,6 @@ from av.error import FFmpegError
 from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.resample import Cutter, cut, fit_box, place, plane_rows
-
-if TYPE_CHECKING:
-    from vidrec.data.clips.annotations import Record
 
 _CODECS = {b"\xff\xd8": "mjpeg", b"\x89PNG": "png"}  # by the first bytes of a file
 
@@ -56,9 +52,11 @@ class FrameReader:
             return self.template.format("xy"[image], number)
         return self.template.format(number)
 
-    def open(self, record: "Record", path: str) -> "ImageFolderDecoder":
-        """`record.num_frames` frames (None: all) from `record.offset` on in the folder `path`."""
-        return ImageFolderDecoder(self, path, record.num_frames, record.offset)
+    def open(
+        self, path: str, num_frames: int | None = None, offset: int = 0
+    ) -> "ImageFolderDecoder":
+        """`num_frames` frames (None: all) of the folder `path`, the first `offset` left out."""
+        return ImageFolderDecoder(self, path, num_frames, offset)
 
 
 class ImageFolderDecoder(Decoder):

@@ -7,7 +7,6 @@ are decoded from the start and counted.
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -23,11 +22,6 @@ from vidrec.data.video.frame_index import (
 )
 from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.resample import Cutter
-
-if TYPE_CHECKING:
-    from vidrec.data.clips.annotations import Record
-
-__all__ = ["Decoder", "VideoError", "VideoReader"]
 
 # Decoders that leave out frames nothing refers to (NONREF) without changing a bit of the others.
 _SKIPS_EXACTLY = {"h264", "hevc"}
@@ -49,8 +43,10 @@ class VideoReader:
         self._tables: OrderedDict[str, tuple[tuple[int, int], FrameIndex]] = OrderedDict()
         self._num_remembered = 0
 
-    def open(self, record: "Record | None", path: str | bytes) -> "VideoDecoder":
-        """The video at `path`, or in the bytes `path`."""
+    def open(
+        self, path: str | bytes, num_frames: int | None = None, offset: int = 0
+    ) -> "VideoDecoder":
+        """The video at `path`, or in the bytes `path`; its frames are counted, not believed."""
         if isinstance(path, bytes):
             return VideoDecoder(path, "video in memory", self.accurate, None)
         version = file_version(path)

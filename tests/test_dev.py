@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zipfile
 
 import pytest
 
@@ -138,6 +139,46 @@ def test_the_environment_can_lie_elsewhere(checkout, tmp_path):
     status, output, error = run(checkout, "python", "-c", script, VIDREC_VENV=f"{tmp_path}/a/b/")
     assert (status, output) == (0, f"{tmp_path}/a/b\n"), error
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.slow
+def test_oldest_installs_the_lower_bounds_beside_the_newest(checkout, tmp_path):
+    for name, version in [("tool", "1.2"), ("tool", "1.10"), ("extra_tool", "2.0"), ("free", "3")]:
+        with zipfile.ZipFile(tmp_path / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+            info = f"{name}-{version}.dist-info"
+            metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+            wheel.writestr(f"{info}/METADATA", metadata)
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+            wheel.writestr(f"{info}/RECORD", "")
+    (checkout / "pyproject.toml").write_text(
+        PYPROJECT
+        + 'dependencies = ["tool>=1.2,<2", "free<4"]\n'
+        + '[project.optional-dependencies]\ndev = ["sample[fun]"]\nfun = ["extra-tool[x] >= 2"]\n'
+    )
+    metadata = (
+        "Metadata-Version: 2.1\\nName: sample\\nVersion: 1\\nRequires-Dist: tool>=1.2,<2\\n"
+        "Requires-Dist: free<4\\nProvides-Extra: dev\\n"
+        "Requires-Dist: extra-tool>=2; extra == 'dev'\\n"
+    )
+    plain = "Metadata-Version: 2.1\\nName: sample\\nVersion: 1\\n"
+    assert plain in BACKEND
+    (checkout / "backend.py").write_text(BACKEND.replace(plain, metadata))
+    script = (
+        "import sys; from importlib.metadata import version; "
+        "print([version(name) for name in ('tool', 'extra-tool', 'free')], sys.prefix)"
+    )
+    wheels = {"PIP_FIND_LINKS": str(tmp_path)}
+    command = ["python", "-c", script]
+    for _ in range(2):
+        status, output, error = run(checkout, "--oldest", *command, **wheels)
+        assert status == 0, error
+        assert output == f"{['1.2', '2.0', '3']} {checkout / '.venv-oldest'}\n"
+    assert num_installations(checkout) == 1
+    # In one place the kinds follow each other: what is newer does not stay, nor what is older.
+    place = {"VIDREC_VENV": str(tmp_path / "venv")}
+    for options, versions in [([], ["1.10", "2.0", "3"]), (["--oldest"], ["1.2", "2.0", "3"])] * 2:
+        output = run(checkout, *options, *command, **wheels, **place)[1]
+        assert output == f"{versions} {tmp_path / 'venv'}\n"
 
 
 def test_a_folder_that_it_did_not_make_is_left_alone(checkout):

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from vidrec.data.segments.annotations import SegmentRecord, SegmentRecords
+from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 from vidrec.metrics.activitynet_json import (
     SegmentDetections,
     read_results,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vidrec.data.segments.annotations import SegmentRecords
+from vidrec.data.segments.records import SegmentRecords
 from vidrec.files.atomic_write import atomic_write
 
 

@@ -53,6 +53,15 @@ def test_frames_around_key_frames_are_those_of_the_reference():
         assert frame_indices(moments, begin, fps, num_frames).tolist() == expected
 
 
+@pytest.mark.parametrize("jitter", [False, True])
+def test_sampling_says_how_many_clips_of_which_frames_it_returns(jitter):
+    sampling = KeyFrameSampling(8, 5, fps=30, jitter=jitter)
+    clip = sampling(10.0, rng())
+    assert (sampling.num_views, clip.shape) == (1, (sampling.clip_len,))
+    steps = np.diff(clip) * 30
+    assert np.abs(steps - sampling.frame_interval).max() < (5 if jitter else 1e-6)
+
+
 def test_jitter_moves_each_frame_by_less_than_half_an_interval():
     plain = KeyFrameSampling(8, 5)(10.0, rng())
     sampling = KeyFrameSampling(8, 5, jitter=True)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.paths import read_golden
+from vidrec.data.clips import sampling
 from vidrec.data.clips.sampling import (
     DenseSampleFrames,
     SampleFrames,
@@ -235,3 +236,45 @@ def test_a_video_without_frames_is_refused(sampler):
 def test_impossible_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+VIEWS = {
+    "segments": SampleFrames(1, num_clips=8),
+    "segments twice": SampleFrames(1, num_clips=8, twice_sample=True),
+    "segments in test": SampleFrames(1, num_clips=25, test_mode=True),
+    "segments twice in test": SampleFrames(1, num_clips=8, twice_sample=True, test_mode=True),
+    "one clip twice in test": SampleFrames(8, 4, twice_sample=True, test_mode=True),
+    "clips in test": SampleFrames(8, 4, num_clips=10, test_mode=True),
+    "clips twice in test": SampleFrames(8, 4, num_clips=3, twice_sample=True, test_mode=True),
+    "dense": DenseSampleFrames(8, 4, num_clips=2),
+    "dense in test": DenseSampleFrames(8, 4, num_clips=2, num_sample_positions=5, test_mode=True),
+    "uniform": UniformSample(8, num_clips=3),
+    "uniform in test": UniformSample(8, num_clips=3, test_mode=True),
+    "uniform frames": UniformSampleFrames(8, num_clips=2),
+    "uniform frames in test": UniformSampleFrames(8, num_clips=4, test_mode=True),
+    "untrimmed": UntrimmedSampleFrames(8, clip_interval=16, frame_interval=4),
+}
+
+
+@pytest.mark.parametrize("sampler", VIEWS.values(), ids=VIEWS)
+def test_a_sampler_says_how_many_clips_of_which_frames_it_returns(sampler):
+    drawn = {
+        length: sampler(length, 30.0, np.random.default_rng(0)) for length in (12, 300, 301, 999)
+    }
+    counts = {len(clips) for clips in drawn.values()}
+    assert sampler.num_views == (counts.pop() if len(counts) == 1 else None)
+    assert {clips.shape[1] for clips in drawn.values()} == {sampler.clip_len}
+    # Clips that do not reach an end of the video, where frames repeat.
+    inner = [clip for clip in drawn[999] if clip.min() > 40 and clip.max() < 950]
+    steps = {step for clip in inner for step in np.diff(clip).tolist()}
+    assert steps <= {sampler.frame_interval} if sampler.frame_interval else len(steps) > 1
+
+
+def test_every_sampler_is_among_them():
+    """One that is added to the module must be among those above."""
+    classes = {
+        value
+        for value in vars(sampling).values()
+        if isinstance(value, type) and value.__module__ == sampling.__name__
+    }
+    assert {type(sampler) for sampler in VIEWS.values()} == classes - {sampling.Sampling}

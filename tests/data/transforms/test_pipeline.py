@@ -2,8 +2,20 @@
 
 import numpy as np
 import pytest
+from torchvision.transforms import v2
 
-from vidrec.data.transforms.geometric import CenterCrop, Resize, TenCrop, ThreeCrop
+from vidrec.data.transforms.geometric import (
+    CenterCrop,
+    Flip,
+    GeometricStep,
+    MultiScaleCrop,
+    RandomCrop,
+    RandomRescale,
+    RandomResizedCrop,
+    Resize,
+    TenCrop,
+    ThreeCrop,
+)
 from vidrec.data.transforms.photometric import ColorJitter
 from vidrec.data.transforms.pipeline import Pipeline
 
@@ -55,8 +67,6 @@ def test_hydra_builds_a_pipeline_from_named_steps():
 
 
 def test_steps_on_pixels_come_after_the_geometric_ones_or_commute_with_them():
-    from torchvision.transforms import v2
-
     frames = np.zeros((1, 8, 10, 3), np.uint8)
     early = pipeline(ColorJitter(), CenterCrop(4))
     assert early.plan(10, 8, rng()).size == (4, 4)
@@ -88,7 +98,6 @@ def test_color_jitter_is_torchvisions_and_one_draw_for_the_clip():
 
 def test_any_torchvision_transform_is_a_step_and_follows_the_generator():
     import torch
-    from torchvision.transforms import v2
 
     frames = rng().integers(0, 256, (2, 8, 8, 3), np.uint8)
     steps = pipeline(v2.RandomErasing(p=1.0))
@@ -104,3 +113,56 @@ def test_any_torchvision_transform_is_a_step_and_follows_the_generator():
     assert (gray[..., :1] == gray).all()
     with pytest.raises(ValueError, match="float32"):
         pipeline(v2.ToDtype(torch.float32)).finish(frames, rng())
+
+
+SHORT = Resize([-1, 64])
+KNOWN = {  # steps, and the short side of what is cropped, by hand; None: it differs between videos
+    "nothing": ([], None),
+    "short side": ([SHORT], 64),
+    "short side twice": ([Resize([-1, 80]), SHORT], 64),
+    "half of a short side": ([SHORT, Resize(0.5)], 32),
+    "half": ([Resize(0.5)], None),
+    "inside of a box": ([Resize([90, 64])], None),
+    "a box": ([Resize([90, 64], False)], 64),
+    "half of a box": ([Resize([90, 64], False), Resize(0.5)], 32),
+    "random short side": ([RandomRescale([64, 80])], None),
+    "no random short side": ([RandomRescale([64, 64])], 64),
+    "centre": ([SHORT, CenterCrop(48)], 64),
+    "centre of two numbers": ([SHORT, CenterCrop([56, 48])], 64),
+    "centre and mirror": ([SHORT, CenterCrop(48), Flip(1.0)], 64),
+    "random place": ([SHORT, RandomCrop([56, 48])], 64),
+    "random area": ([SHORT, RandomResizedCrop()], 64),
+    "random area, resized": ([SHORT, RandomResizedCrop(), Resize([48, 48], False)], 64),
+    "scales": ([SHORT, MultiScaleCrop(48, (1, 0.8))], 64),
+    "scales, resized": ([SHORT, MultiScaleCrop(48, (1, 0.8)), Resize([48, 48], False)], 64),
+    "three": ([SHORT, ThreeCrop(64)], 64),
+    "three and mirror": ([SHORT, ThreeCrop(64), Flip(1.0)], 64),
+    "ten": ([SHORT, TenCrop([56, 48])], 64),
+    "colours": ([SHORT, CenterCrop(48), ColorJitter()], 64),
+    "torchvision": ([SHORT, CenterCrop(48), v2.CenterCrop(40)], 64),
+}
+
+
+@pytest.mark.parametrize(("steps", "short_side"), KNOWN.values(), ids=KNOWN)
+def test_a_pipeline_says_how_many_views_of_which_size_it_cuts(steps, short_side):
+    steps = pipeline(*steps)
+    counts, sizes, generator = set(), set(), rng()
+    for width, height in ((120, 90), (90, 120), (160, 90), (200, 200)):
+        for _ in range(3):
+            plan = steps.plan(width, height, generator)
+            frames = steps.finish(np.zeros((1, *plan.size, 3), np.uint8), generator)
+            views = [
+                frames[0, top : top + h, left : left + w] for left, top, w, h, _ in plan.crops
+            ] or [frames[0]]
+            counts.add(len(views))
+            sizes |= {(view.shape[1], view.shape[0]) for view in views}
+    assert counts == {steps.num_crops}
+    edges = sizes.pop() if len(sizes) == 1 else None
+    assert steps.crop_size == (edges[0] if edges and edges[0] == edges[1] else edges)
+    assert steps.short_side == short_side
+
+
+def test_every_geometric_step_is_asked():
+    """A step added to the module must be among those above."""
+    asked = {type(step) for steps, _ in KNOWN.values() for step in steps}
+    assert asked >= set(GeometricStep.__subclasses__())

@@ -26,6 +26,8 @@ class KeyFrameSampling:
     jitter: move each frame within half an interval (in training).
     """
 
+    num_views = 1
+
     def __init__(
         self, clip_len: int, frame_interval: int, fps: float = 30.0, jitter: bool = False
     ) -> None:

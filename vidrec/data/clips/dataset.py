@@ -2,22 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from vidrec.data.clips.records import Record, Records
+from vidrec.data.clips.sampling import Sampling
 from vidrec.data.transforms.pipeline import Pipeline
 from vidrec.data.unreadable import read_or_replace
 from vidrec.data.video.decoder import Decoder, Reader
 from vidrec.data.video.geometry import CropPlan
-
-
-class Sampling(Protocol):
-    def __call__(
-        self, num_frames: int, fps: float | None, rng: np.random.Generator
-    ) -> np.ndarray: ...
 
 
 class VideoDataset(Dataset):

@@ -7,8 +7,29 @@ in test mode too.
 """
 
 import math
+from typing import Protocol
 
 import numpy as np
+
+
+class Sampling(Protocol):
+    """What every sampler of this module offers.
+
+    clip_len: frames of a clip. frame_interval: distance between them in frames; None if it depends
+        on the length of the video.
+    """
+
+    clip_len: int
+
+    @property
+    def frame_interval(self) -> int | None: ...
+
+    @property
+    def num_views(self) -> int | None:
+        """Clips returned for one video; None if it depends on the length of the video."""
+
+    def __call__(self, num_frames: int, fps: float | None, rng: np.random.Generator) -> np.ndarray:
+        """(clips, clip_len) int64 frame numbers."""
 
 
 class SampleFrames:
@@ -57,6 +78,11 @@ class SampleFrames:
         self.test_mode = test_mode
         self.keep_tail_frames = keep_tail_frames
         self.target_fps = target_fps
+
+    @property
+    def num_views(self) -> int:
+        """Clips returned for one video."""
+        return 2 * self.num_clips if self.test_mode and self.twice_sample else self.num_clips
 
     def __call__(self, num_frames: int, fps: float | None, rng: np.random.Generator) -> np.ndarray:
         """(num_clips, clip_len) frame numbers; twice the clips in a test with `twice_sample`."""
@@ -111,7 +137,7 @@ class SampleFrames:
             starts = np.concatenate([middles, edges]) if self.twice_sample else middles
             return starts.astype(np.int64)
         last = max(num_frames - span, 0)
-        num_clips = 2 * self.num_clips if self.twice_sample else self.num_clips
+        num_clips = self.num_views
         if num_clips == 1:
             return np.array([last // 2], dtype=np.int64)
         distance = last / max(self.num_clips - 1, 1)
@@ -152,6 +178,11 @@ class DenseSampleFrames:
         self.out_of_bound = out_of_bound
         self.test_mode = test_mode
 
+    @property
+    def num_views(self) -> int:
+        """Clips returned for one video."""
+        return self.num_clips * (self.num_sample_positions if self.test_mode else 1)
+
     def __call__(self, num_frames: int, fps: float | None, rng: np.random.Generator) -> np.ndarray:
         """(num_clips, clip_len) frame numbers; in tests `num_sample_positions` times as many."""
         _check_counts(num_frames=num_frames)
@@ -176,11 +207,18 @@ class UniformSample:
     by side: clip k of n takes the frame at (k + 1) / (n + 1) of each part.
     """
 
+    frame_interval = None
+
     def __init__(self, clip_len: int, num_clips: int = 1, test_mode: bool = False) -> None:
         _check_counts(clip_len=clip_len, num_clips=num_clips)
         self.clip_len = clip_len
         self.num_clips = num_clips
         self.test_mode = test_mode
+
+    @property
+    def num_views(self) -> int:
+        """Clips returned for one video."""
+        return self.num_clips
 
     def __call__(self, num_frames: int, fps: float | None, rng: np.random.Generator) -> np.ndarray:
         """(num_clips, clip_len) frame numbers."""
@@ -204,6 +242,8 @@ class UniformSampleFrames:
         video.
     """
 
+    frame_interval = None
+
     def __init__(
         self, clip_len: int, num_clips: int = 1, test_mode: bool = False, seed: int = 255
     ) -> None:
@@ -212,6 +252,11 @@ class UniformSampleFrames:
         self.num_clips = num_clips
         self.test_mode = test_mode
         self.seed = seed
+
+    @property
+    def num_views(self) -> int:
+        """Clips returned for one video."""
+        return self.num_clips
 
     def __call__(self, num_frames: int, fps: float | None, rng: np.random.Generator) -> np.ndarray:
         """(num_clips, clip_len) frame numbers."""
@@ -254,6 +299,11 @@ class UntrimmedSampleFrames:
         self.clip_len = clip_len
         self.clip_interval = clip_interval
         self.frame_interval = frame_interval
+
+    @property
+    def num_views(self) -> int | None:
+        """Clips returned for one video; it depends on its length."""
+        return None
 
     def __call__(self, num_frames: int, fps: float | None, rng: np.random.Generator) -> np.ndarray:
         """(num_frames / clip_interval, clip_len) frame numbers, rounded; at least one clip."""

@@ -21,11 +21,25 @@ def _pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
+# What is known of the size of frames before a video is opened: (width, height), the short side
+# alone, or nothing (None).
+KnownSize = tuple[int, int] | int | None
+
+
 class GeometricStep:
-    """A step that the plan takes in; random numbers are drawn from `rng` alone."""
+    """A step that becomes part of the plan; random numbers are drawn from `rng` alone.
+
+    num_crops: views that the step cuts from a frame; 0 if it cuts none.
+    """
+
+    num_crops = 0
 
     def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
-        raise TypeError(f"{type(self).__name__} says nothing about what it does to a frame")
+        raise TypeError(f"{type(self).__name__} does not say what it does to a frame")
+
+    def size_after(self, size: KnownSize) -> KnownSize:
+        """What is known of frames (or of the views cut from them) that were of `size` before."""
+        return None
 
 
 class Resize(GeometricStep):
@@ -45,24 +59,35 @@ class Resize(GeometricStep):
                     f"Resize: one number is a factor, and scale={scale} is not a sensible one; "
                     f"a short edge of {scale} pixels is scale=[-1, {scale}]"
                 )
+            self.scale: float | tuple[int, int] = scale
         else:
             scale = tuple(scale)
             if len(scale) != 2 or max(scale) < 1 or min(scale) < -1 or 0 in scale:
                 raise ValueError(
-                    f"Resize: scale={list(scale)} is not [width, height], one of them maybe -1"
+                    f"Resize: scale={list(scale)} is not [width, height]; one of the two may be -1"
                 )
             if -1 in scale and not keep_ratio:
                 raise ValueError(f"Resize: scale={list(scale)} with -1 needs keep_ratio=true")
-        self.scale = scale
+            self.scale = scale[0], scale[1]
         self.keep_ratio = keep_ratio
 
     def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
         frame.resize(*self.size(frame.width, frame.height))
 
+    def size_after(self, size: KnownSize) -> KnownSize:
+        if not isinstance(self.scale, (int, float)):
+            if not self.keep_ratio:
+                return self.scale
+            if size is None or isinstance(size, int):
+                return max(self.scale) if -1 in self.scale else None
+        if isinstance(size, tuple):
+            return self.size(*size)
+        return None if size is None else self.size(size, size)[0]
+
     def size(self, width: int, height: int) -> tuple[int, int]:
         """The new (width, height)."""
         if not self.keep_ratio and not isinstance(self.scale, (int, float)):
-            return self.scale[0], self.scale[1]
+            return self.scale
         if isinstance(self.scale, (int, float)):
             factor = float(self.scale)
         else:
@@ -86,6 +111,10 @@ class RandomRescale(GeometricStep):
         short = int(rng.integers(self.scale_range[0], self.scale_range[1] + 1))
         frame.resize(*Resize((-1, short)).size(frame.width, frame.height))
 
+    def size_after(self, size: KnownSize) -> KnownSize:
+        low, high = self.scale_range
+        return Resize((-1, low)).size_after(size) if low == high else None
+
 
 def _check_fits(step: str, width: int, height: int, frame: FrameGeometry) -> None:
     if width > frame.width or height > frame.height:
@@ -98,6 +127,8 @@ def _check_fits(step: str, width: int, height: int, frame: FrameGeometry) -> Non
 class RandomCrop(GeometricStep):
     """A crop of `size`, one number or (width, height); every place is equally likely."""
 
+    num_crops = 1
+
     def __init__(self, size: int | Sequence[int]) -> None:
         self.size = _pair(size, "RandomCrop: size")
 
@@ -108,6 +139,9 @@ class RandomCrop(GeometricStep):
         top = int(rng.integers(frame.height - height + 1))
         frame.crop(left, top, width, height)
 
+    def size_after(self, size: KnownSize) -> KnownSize:
+        return self.size
+
 
 class RandomResizedCrop(GeometricStep):
     """A crop of random area and aspect ratio (Szegedy et al., CVPR 2015, section 6).
@@ -115,6 +149,8 @@ class RandomResizedCrop(GeometricStep):
     area_range: fraction of the frame's area. aspect_ratio_range: width over height, log-uniform.
     Ten tries, then the central square.
     """
+
+    num_crops = 1
 
     def __init__(
         self,
@@ -156,6 +192,8 @@ class MultiScaleCrop(GeometricStep):
     scales: of the short edge; widths and heights pair up at most max_wh_scale_gap scales apart.
     random_crop: any place instead of the fixed ones. num_fixed_crops: 5 (corners, centre) or 13.
     """
+
+    num_crops = 1
 
     def __init__(
         self,
@@ -218,6 +256,8 @@ class MultiScaleCrop(GeometricStep):
 class CenterCrop(GeometricStep):
     """The central crop of `crop_size`, one number or (width, height)."""
 
+    num_crops = 1
+
     def __init__(self, crop_size: int | Sequence[int]) -> None:
         self.crop_size = _pair(crop_size, "CenterCrop: crop_size")
 
@@ -226,12 +266,17 @@ class CenterCrop(GeometricStep):
         _check_fits("CenterCrop", width, height, frame)
         frame.crop((frame.width - width) // 2, (frame.height - height) // 2, width, height)
 
+    def size_after(self, size: KnownSize) -> KnownSize:
+        return self.crop_size
+
 
 class ThreeCrop(GeometricStep):
     """Three views along the long edge of the frame: its two ends, then the middle.
 
     crop_size: one number or (width, height), as long as the frame's short edge.
     """
+
+    num_crops = 3
 
     def __init__(self, crop_size: int | Sequence[int]) -> None:
         self.crop_size = _pair(crop_size, "ThreeCrop: crop_size")
@@ -252,9 +297,14 @@ class ThreeCrop(GeometricStep):
             )
         frame.crops = [(left, top, width, height, 0) for left, top in places]
 
+    def size_after(self, size: KnownSize) -> KnownSize:
+        return self.crop_size
+
 
 class TenCrop(GeometricStep):
     """Ten views: the four corners and the centre, each followed by its mirror image."""
+
+    num_crops = 10
 
     def __init__(self, crop_size: int | Sequence[int]) -> None:
         self.crop_size = _pair(crop_size, "TenCrop: crop_size")
@@ -267,6 +317,9 @@ class TenCrop(GeometricStep):
         frame.crops = [
             (left, top, width, height, mirrored) for left, top in places for mirrored in (0, 1)
         ]
+
+    def size_after(self, size: KnownSize) -> KnownSize:
+        return self.crop_size
 
 
 class Flip(GeometricStep):
@@ -302,3 +355,6 @@ class Flip(GeometricStep):
             frame.crops = [(*crop[:4], 1 - crop[4]) for crop in frame.crops]
         else:
             frame.flip = not frame.flip
+
+    def size_after(self, size: KnownSize) -> KnownSize:
+        return size

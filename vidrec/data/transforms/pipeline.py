@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from vidrec.data.transforms.geometric import Flip, GeometricStep, TenCrop, ThreeCrop
+from vidrec.data.transforms.geometric import Flip, GeometricStep, KnownSize
 from vidrec.data.transforms.photometric import apply_torchvision, is_torchvision
 from vidrec.data.video.geometry import CropPlan, FrameGeometry
 
@@ -40,9 +40,40 @@ class Pipeline:
                     f"transform step '{name}' comes after '{self.cutting}', which cuts several "
                     "views; only a Flip may follow it"
                 )
-            if isinstance(step, (ThreeCrop, TenCrop)):
+            if step.num_crops > 1:
                 self.cutting = name
             self.geometric[name] = step
+
+    @property
+    def num_crops(self) -> int:
+        """Views that are cut from each clip."""
+        return max([1, *(step.num_crops for step in self.geometric.values())])
+
+    @property
+    def crop_size(self) -> int | tuple[int, int] | None:
+        """Edge or (width, height) of the views in pixels; None if it depends on the video."""
+        size: KnownSize = None
+        for step in self.geometric.values():
+            size = step.size_after(size)
+        if not isinstance(size, tuple):
+            return None
+        width, height = size
+        for pixel_step in self.pixels.values():
+            if is_torchvision(pixel_step):  # may crop or scale as well
+                blank = np.zeros((1, height, width, 3), np.uint8)
+                changed = apply_torchvision(pixel_step, blank, np.random.default_rng(0))
+                height, width = changed.shape[1:3]
+        return width if width == height else (width, height)
+
+    @property
+    def short_side(self) -> int | None:
+        """Short side in pixels that frames are scaled to before they are cropped, if fixed."""
+        size: KnownSize = None
+        for step in self.geometric.values():
+            if step.num_crops:
+                break
+            size = step.size_after(size)
+        return min(size) if isinstance(size, tuple) else size
 
     def plan(self, width: int, height: int, rng: np.random.Generator) -> CropPlan:
         """The plan for a clip of `width` x `height` pixels."""

@@ -21,6 +21,7 @@ from torch import nn
 from vidrec.config.schema import RuntimeConf, ScheduleConf
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed
+from vidrec.engine.job import Job
 from vidrec.engine.lr import Cosine, LearningRate
 from vidrec.engine.train import train
 
@@ -103,7 +104,18 @@ def engine_seconds(layers: nn.Module, batch: dict[str, torch.Tensor], steps: int
         run: Any = Silent(folder)
         begun = time.perf_counter()
         train(
-            net, loss_fn, NoMetric(), optimizer, lr, loaders, schedule, runtime, run, Distributed()
+            Job(
+                net=net,
+                loss_fn=loss_fn,
+                metric=NoMetric(),
+                optimizer=optimizer,
+                lr=lr,
+                loaders=loaders,
+                schedule=schedule,
+                runtime=runtime,
+                run=run,
+                dist=Distributed(),
+            )
         )
         return time.perf_counter() - begun
 

@@ -253,6 +253,28 @@ def test_precise_bn_serves_the_average_that_is_validated(tmp_path):
     )
 
 
+def test_precise_bn_without_batch_norm_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no BatchNorm layer .*set schedule\.precise_bn=0"):
+        fit(tmp_path, net=Net(norm=False), schedule={"precise_bn": 3})
+    frozen = Net(norm=True)
+    frozen.norm.train = lambda mode: frozen.norm
+    frozen.norm.training = False
+    with pytest.raises(ValueError, match="no BatchNorm layer"):
+        fit(tmp_path, net=frozen, schedule={"precise_bn": 3})
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_checkpoint_says_what_it_was_told_about_itself(tmp_path):
+    about = {"classes": ["walk", "run"], "clip": {"frames": 8, "mean": [0.5, 0.25], "size": None}}
+    fit(tmp_path, about=about, runtime={"keep": 1})
+    files = sorted(tmp_path.glob("*.pt"))
+    assert {path.name for path in files} >= {"best.pt", "last.pt", "previous.pt", "epoch_4.pt"}
+    for path in files:
+        assert torch.load(path, weights_only=True)["about"] == about
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        fit(tmp_path, about={"std": np.ones(3)})
+
+
 def test_compiled_training_gives_uncompiled_names(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda model: nn.Sequential(model))
     fit(tmp_path, runtime={"compile": True}, schedule={"epochs": 1})

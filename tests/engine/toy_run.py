@@ -21,8 +21,9 @@ from vidrec.data.clips.collate import collate_clips
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine import distributed
+from vidrec.engine.job import Job, Outcome, steps_per_epoch
 from vidrec.engine.lr import LearningRate, MultiStep
-from vidrec.engine.train import Outcome, steps_per_epoch, train
+from vidrec.engine.train import train
 
 NUM_SAMPLES, NUM_VAL, NUM_FEATURES, NUM_CLASSES = 30, 7, 4, 3
 SCHEDULE: dict[str, Any] = {"epochs": 4, "batch_size": 8, "val_batch_size": 2, "clip_norm": 0.5}
@@ -170,6 +171,7 @@ def fit(
     on_step: Any = None,
     metric: Any = None,
     mixing: Any = None,
+    about: dict[str, Any] | None = None,
 ) -> Result:
     """Train the toy in `folder`, on the ranks that the environment tells of."""
     schedule_conf = ScheduleConf(**{**SCHEDULE, **(schedule or {})})
@@ -204,19 +206,21 @@ def fit(
         )
         run = Run(folder, dist.rank)
         run.on_step = on_step
-        outcome = train(
-            net,
-            loss,
-            metric or Score(),
-            optimizer,
-            lr,
-            loaders,
-            schedule_conf,
-            runtime_conf,
-            run,
-            dist,
+        job = Job(
+            net=net,
+            loss_fn=loss,
+            metric=metric or Score(),
+            optimizer=optimizer,
+            lr=lr,
+            loaders=loaders,
+            schedule=schedule_conf,
+            runtime=runtime_conf,
+            run=run,
+            dist=dist,
             mixing=mixing,
+            about=about or {},
         )
+        outcome = train(job)
         return Result(net, optimizer, outcome, run)
     finally:
         dist.stop()

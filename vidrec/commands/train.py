@@ -13,11 +13,12 @@ from vidrec.config.schema import DataConf, TrainConf
 from vidrec.data.clips.annotations import read_label_map
 from vidrec.engine import checkpoint, distributed
 from vidrec.engine.distributed import Distributed
-from vidrec.engine.evaluate import Metric
 from vidrec.engine.heartbeat import Heartbeat
+from vidrec.engine.job import Job, Outcome, steps_per_epoch
+from vidrec.engine.metric import Metric
 from vidrec.engine.preempt import Interrupted
 from vidrec.engine.setup import net_to_device, set_torch_options
-from vidrec.engine.train import Outcome, steps_per_epoch, train
+from vidrec.engine.train import train
 from vidrec.errors import sentence
 from vidrec.metrics.charts import Charted
 from vidrec.tracking import status
@@ -60,20 +61,21 @@ def train_run(
         optimizer = build.build_optimizer(net, schedule, dist.world)
         lr = build.build_lr(schedule, optimizer, steps_per_epoch(len(loaders.train), schedule))
         describe(conf, net, loaders, run, dist)
-        outcome = train(
-            net,
-            build.build_loss(conf.model),
-            metric,
-            optimizer,
-            lr,
-            loaders,
-            schedule,
-            runtime,
-            run,
-            dist,
-            config_text,
-            build.build_mixing(schedule),
+        job = Job(
+            net=net,
+            loss_fn=build.build_loss(conf.model),
+            metric=metric,
+            optimizer=optimizer,
+            lr=lr,
+            loaders=loaders,
+            schedule=schedule,
+            runtime=runtime,
+            run=run,
+            dist=dist,
+            mixing=build.build_mixing(schedule),
+            config_text=config_text,
         )
+        outcome = train(job)
         if dist.rank == 0:
             draw(outcome, metric, loaders.val.dataset, class_names, run)
             report(metric.key, outcome, folder, run, time.monotonic() - started)

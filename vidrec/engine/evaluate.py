@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,21 +12,9 @@ from vidrec.config.schema import Precision, RuntimeConf
 from vidrec.data.collate import to_device
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed
+from vidrec.engine.metric import Metric
 
 log = logging.getLogger(__name__)
-
-
-class Metric(Protocol):
-    """Collects rows batch by batch and computes once, from the rows of all ranks."""
-
-    key: str  # the number that decides which checkpoint is best
-    higher_is_better: bool
-
-    def reset(self) -> None: ...
-    def update(self, predictions: dict[str, Any], batch: dict[str, Any]) -> None: ...
-    @property
-    def rows(self) -> dict[str, np.ndarray]: ...
-    def compute(self, rows: dict[str, np.ndarray]) -> dict[str, float]: ...
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:

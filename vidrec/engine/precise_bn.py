@@ -2,38 +2,50 @@
 2021, section 3.2).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vidrec.engine.distributed import Distributed
 
 
+def trained_batch_norms(net: nn.Module) -> list[Any]:
+    """The BatchNorm layers whose running statistics follow the batches in training mode."""
+    return [
+        module
+        for module in net.modules()
+        if isinstance(module, _BatchNorm) and module.training and module.track_running_stats
+    ]
+
+
+def check_batch_norms(net: nn.Module) -> None:
+    """Raise ValueError if there is nothing for `schedule.precise_bn`. Leaves `net` in training
+    mode.
+    """
+    if not trained_batch_norms(net.train()):
+        raise ValueError(
+            "schedule.precise_bn re-estimates the statistics of BatchNorm layers, but no BatchNorm "
+            "layer of this network is trained: set schedule.precise_bn=0"
+        )
+
+
 @torch.no_grad()
 def precise_bn(
-    net: nn.Module, batches: Iterable[dict[str, Any]], num_batches: int, dist: Distributed
+    net: nn.Module, batches: Iterable[Mapping[str, Tensor]], num_batches: int, dist: Distributed
 ) -> int:
-    """Replace the running statistics of trained BatchNorms by their mean over `num_batches`
-    batches a rank.
+    """Replace the running statistics of trained BatchNorm layers by those of `num_batches` batches
+    on each rank.
 
-    net: the bare module, left in training mode as it was. batches: on the net's device. The
-    variance is the mean of the batches' variances plus the variance of their means. Returns the
-    number of batches used.
+    net: the bare module, already in training mode. batches: on the network's device. The mean is
+    the mean of the batches' means; the variance is the mean of the batches' variances plus the
+    variance of their means. Returns the number of batches used.
     """
-    layers: list[Any] = [
-        m
-        for m in net.modules()
-        if isinstance(m, _BatchNorm) and m.training and m.track_running_stats
-    ]
-    if not layers:
-        return 0
+    layers = trained_batch_norms(net)
     momenta = [layer.momentum for layer in layers]
-    sums = [
-        torch.zeros(3, layer.num_features, device=layer.running_mean.device) for layer in layers
-    ]
+    sums = [layer.running_mean.new_zeros(3, layer.num_features) for layer in layers]
     used = 0
     for layer in layers:
         layer.momentum = 1.0  # the running statistics become those of the batch

@@ -1,0 +1,79 @@
+"""Everything that a training run is given, and what it returns."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vidrec.config.schema import RuntimeConf, ScheduleConf
+from vidrec.data.transforms.mixing import Mix
+from vidrec.data.unreadable import BadVideos
+from vidrec.engine.distributed import Distributed
+from vidrec.engine.lr import LearningRate
+from vidrec.engine.metric import Metric, Rows
+from vidrec.tracking.run import Run
+
+Batch = dict[str, Tensor]
+LossFunction = Callable[[Mapping[str, Tensor], Batch], dict[str, Tensor]]
+
+
+class Loaders(Protocol):
+    train: Any  # a DataLoader whose batch_sampler has start(epoch, first_batch)
+    val: Any
+    bad_train: BadVideos
+    bad_val: BadVideos
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The parts of a training run, none of which is replaced while it runs.
+
+    net: on `dist.device` already. config_text: the resolved configuration, kept in checkpoints.
+    about: plain values (texts, numbers, lists, dictionaries) that tell how to use a checkpoint.
+    """
+
+    net: nn.Module
+    loss_fn: LossFunction
+    metric: Metric
+    optimizer: Optimizer
+    lr: LearningRate
+    loaders: Loaders
+    schedule: ScheduleConf
+    runtime: RuntimeConf
+    run: Run
+    dist: Distributed
+    mixing: Mix | None = None
+    config_text: str = ""
+    about: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return steps_per_epoch(len(self.loaders.train), self.schedule)
+
+    @property
+    def samples_per_step(self) -> int:
+        """Over all ranks."""
+        return self.schedule.effective_batch(self.dist.world)
+
+
+@dataclass
+class Outcome:
+    """The result of training."""
+
+    best: float  # the best value of metric.key; NaN if there is none
+    scores: dict[str, float]  # of the last validation, if there was one since the start
+    rows: Rows = field(default_factory=dict)  # its predictions
+
+
+def steps_per_epoch(num_batches: int, schedule: ScheduleConf) -> int:
+    """Optimizer steps of an epoch. Raises ValueError if there are none."""
+    steps = num_batches // schedule.accumulate
+    if steps == 0:
+        raise ValueError(
+            f"an epoch has {num_batches} batches, fewer than "
+            f"schedule.accumulate={schedule.accumulate}; "
+            "accumulate less, or use smaller batches"
+        )
+    return min(steps, schedule.max_steps) if schedule.max_steps else steps

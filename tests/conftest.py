@@ -1,6 +1,5 @@
-"""What every test shares: one thread, so that results and times do not depend on the machine.
-
-And how commands are run.
+"""Shared by all tests: one thread, so that results and times do not depend on the machine, and the
+fixtures that compose configurations and run commands.
 """
 
 import os
@@ -9,10 +8,31 @@ import sys
 
 import pytest
 import torch
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from tests.paths import ROOT
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
+from vidrec.config.overrides import lenient
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def compose():
+    """`compose(*overrides, config_name="train")`: the checked configuration of a command line."""
+
+    def compose(*overrides, config_name="train"):
+        register()
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(conf_dir(), version_base="1.3"):
+            cfg = hydra_compose(config_name, overrides=lenient(list(overrides)))
+        return validation.check(cfg, OmegaConf.get_type(cfg))
+
+    return compose
 
 
 @pytest.fixture

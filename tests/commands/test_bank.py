@@ -1,18 +1,14 @@
 """`vidrec bank`: features of boxes by video and second, whatever the parts and the ranks."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
 from vidrec.commands import bank
-from vidrec.config import validation
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.schema import BankConf
 from vidrec.data.boxes.collate import collate_boxes
 from vidrec.data.boxes.feature_bank import FeatureBank
 from vidrec.data.synthetic.shapes_ava import write_shapes_ava
@@ -31,31 +27,35 @@ def root(tmp_path_factory):
     return root
 
 
-def configured(root, *overrides):
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        overrides = [*SMALL, f"data.root={root}", "data.prepare=null", *overrides]
-        return validation.check(compose("bank", overrides=overrides), BankConf)
+@pytest.fixture(scope="module")
+def configured(compose, root):
+    """`configured(*overrides)`: the configuration of the command for small clips."""
+    return partial(compose, *SMALL, f"data.root={root}", "data.prepare=null", config_name="bank")
 
 
 @pytest.fixture(scope="module")
-def checkpoint(root, tmp_path_factory):
+def checkpoint(configured, tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "net.pt"
-    torch.save(build.build_net(configured(root).model).state_dict(), path)
+    torch.save(build.build_net(configured().model).state_dict(), path)
     return path
 
 
-def write(root, checkpoint, out, *overrides):
-    bank.bank_run(configured(root, f"checkpoint={checkpoint}", f"out={out}", *overrides))
-    return np.load(out), json.loads(out.with_suffix(".json").read_text())
+@pytest.fixture(scope="module")
+def write(configured, checkpoint):
+    """`write(out, *overrides)`: the bank that the command wrote, and its index."""
+
+    def write(out, *overrides):
+        bank.bank_run(configured(f"checkpoint={checkpoint}", f"out={out}", *overrides))
+        return np.load(out), json.loads(out.with_suffix(".json").read_text())
+
+    return write
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_the_bank_holds_the_features_of_every_box(root, checkpoint, tmp_path, split):
-    features, index = write(root, checkpoint, tmp_path / "b.npy", f"split={split}")
-    conf = configured(root)
+def test_the_bank_holds_the_features_of_every_box(configured, write, checkpoint, tmp_path, split):
+    features, index = write(tmp_path / "b.npy", f"split={split}")
+    conf = configured()
     conf.data.val = conf.data.val | {"records": getattr(conf.data, split)["records"]}
     dataset = build.build_dataset(conf.data, "val")
     net = build.build_net(conf.model)
@@ -71,13 +71,13 @@ def test_the_bank_holds_the_features_of_every_box(root, checkpoint, tmp_path, sp
     assert read.features(frame.video, frame.timestamp, np.random.default_rng(0)).any()
 
 
-def test_an_interrupted_run_goes_on_where_it_was(root, checkpoint, tmp_path, monkeypatch):
-    whole, index = write(root, checkpoint, tmp_path / "whole.npy")
+def test_an_interrupted_run_goes_on_where_it_was(write, tmp_path, monkeypatch):
+    whole, index = write(tmp_path / "whole.npy")
     monkeypatch.setattr(bank, "PART", 3)
     monkeypatch.setattr(bank, "join_parts", lambda *_: 1 / 0)  # stopped before the end
     out = tmp_path / "parts.npy"
     with pytest.raises(ZeroDivisionError):
-        write(root, checkpoint, out)
+        write(out)
     parts = sorted((tmp_path / "parts.npy.parts").glob("*.npz"))
     assert len(parts) == 3
     parts[1].unlink()
@@ -89,7 +89,7 @@ def test_an_interrupted_run_goes_on_where_it_was(root, checkpoint, tmp_path, mon
     monkeypatch.setattr(
         bank, "join_parts", lambda *a: seen.append(parts[0].stat().st_mtime_ns) or plain(*a)
     )
-    again, same_index = write(root, checkpoint, out)
+    again, same_index = write(out)
     assert seen == [kept]
     np.testing.assert_array_equal(again, whole)
     assert same_index == index
@@ -104,6 +104,6 @@ def test_an_interrupted_run_goes_on_where_it_was(root, checkpoint, tmp_path, mon
         (["checkpoint=null"], r"there are no weights"),
     ],
 )
-def test_bad_requests_are_told(root, overrides, message):
+def test_bad_requests_are_told(configured, overrides, message):
     with pytest.raises(ValueError, match=message):
-        bank.bank_run(configured(root, "checkpoint=x", *overrides))
+        bank.bank_run(configured("checkpoint=x", *overrides))

@@ -2,15 +2,9 @@
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
 from vidrec.commands.export import export_run, run_file
-from vidrec.config import validation
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import lenient
-from vidrec.config.schema import ExportConf
 
 SMALL = {
     "tsn": ["model.net.backbone.depth=18", "model.net.cls_head.in_channels=512"],
@@ -58,25 +52,26 @@ SMALL = {
 }
 
 
-def configuration(model, *overrides):
-    register()
-    GlobalHydra.instance().clear()
-    small = ["model.clip.size=32", "model.clip.test_clips=1", *SMALL[model], *overrides]
-    if model in ("tsn", "tsm"):
-        small += ["model.clip.test_clips=8"]
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        overrides = lenient([f"model={model}", "model.weights=null", *small])
-        cfg = compose("export", overrides=overrides)
-    return validation.check(cfg, ExportConf)
+@pytest.fixture
+def configured(compose):
+    """`configured(model, *overrides)`: the configuration of the command for small clips."""
+
+    def configured(model, *overrides):
+        test_clips = 8 if model in ("tsn", "tsm") else 1
+        small = ["model.clip.size=32", f"model.clip.test_clips={test_clips}", *SMALL[model]]
+        choice = [f"model={model}", "model.weights=null"]
+        return compose(*choice, *small, *overrides, config_name="export")
+
+    return configured
 
 
 @pytest.mark.parametrize(
     "model",
     [name if name == "mvit" else pytest.param(name, marks=pytest.mark.slow) for name in SMALL],
 )
-def test_a_program_gives_what_the_network_gives(tmp_path, model):
+def test_a_program_gives_what_the_network_gives(configured, tmp_path, model):
     torch.manual_seed(0)
-    conf = configuration(model, f"out={tmp_path}/model.pt2")
+    conf = configured(model, f"out={tmp_path}/model.pt2")
     assert export_run(conf) < 1e-5
     video = torch.randint(0, 256, (5, 1, 8, 32, 32, 3), dtype=torch.uint8)
     if model not in ("tsn", "tsm"):
@@ -89,16 +84,16 @@ def test_a_program_gives_what_the_network_gives(tmp_path, model):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("model", SMALL)
-def test_onnx_gives_what_the_network_gives(tmp_path, model):
+def test_onnx_gives_what_the_network_gives(configured, tmp_path, model):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
-    conf = configuration(model, "format=onnx", f"out={tmp_path}/model.onnx")
+    conf = configured(model, "format=onnx", f"out={tmp_path}/model.onnx")
     assert export_run(conf) < 1e-4
 
 
-def test_a_trained_checkpoint_is_what_is_written(tmp_path, capsys):
+def test_a_trained_checkpoint_is_what_is_written(configured, tmp_path, capsys):
     overrides = ["output=logits", "views=2", f"out={tmp_path}/model.pt2"]
-    conf = configuration("tsn", *overrides, f"checkpoint={tmp_path}/best.pt")
+    conf = configured("tsn", *overrides, f"checkpoint={tmp_path}/best.pt")
     torch.manual_seed(7)
     net = build.build_net(conf.model).eval()
     torch.save({"net": net.state_dict()}, tmp_path / "best.pt")
@@ -110,15 +105,15 @@ def test_a_trained_checkpoint_is_what_is_written(tmp_path, capsys):
         torch.testing.assert_close(logits, net({"video": video})["logits"])
 
 
-def test_what_is_missing_for_onnx_is_named(monkeypatch):
+def test_what_is_missing_for_onnx_is_named(configured, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"onnx, onnxscript, onnxruntime: pip install"):
-        export_run(configuration("tsn", "format=onnx"))
+        export_run(configured("tsn", "format=onnx"))
 
 
-def test_a_program_that_differs_is_an_error(tmp_path, monkeypatch):
+def test_a_program_that_differs_is_an_error(configured, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "vidrec.commands.export.run_file", lambda path, video: torch.zeros(len(video), 8)
     )
     with pytest.raises(ValueError, match="do not use it"):
-        export_run(configuration("tsn", f"out={tmp_path}/model.pt2"))
+        export_run(configured("tsn", f"out={tmp_path}/model.pt2"))

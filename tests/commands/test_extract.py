@@ -2,18 +2,14 @@
 
 import json
 import os
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
 from vidrec.commands.extract import Windows, extract_run
-from vidrec.config import validation
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.schema import ExtractConf
 from vidrec.data.synthetic.shapes import write_motions
 from vidrec.data.video.listing import list_videos
 from vidrec.data.video.pyav import VideoReader
@@ -38,7 +34,25 @@ def videos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def configured(compose):
+    """`configured(*overrides)`: the configuration of the command for small clips."""
+    return partial(compose, *SMALL, config_name="extract")
+
+
+@pytest.fixture(scope="module")
+def extract(configured, videos, checkpoint):
+    """`extract(out, *overrides)`: the arrays of every file that the command wrote, by its name."""
+
+    def extract(out, *overrides):
+        given = (f"videos={videos}", f"checkpoint={checkpoint}", f"out={out}")
+        extract_run(configured(*given, *overrides))
+        return {str(p.relative_to(out)): dict(np.load(p)) for p in sorted(out.rglob("*.npz"))}
+
+    return extract
+
+
+@pytest.fixture(scope="module")
+def checkpoint(configured, tmp_path_factory):
     """Weights of a random network, whose classifier is not near zero."""
     torch.manual_seed(0)
     net = build.build_net(configured("videos=x").model)
@@ -48,20 +62,6 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def configured(*overrides):
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return validation.check(compose("extract", overrides=[*SMALL, *overrides]), ExtractConf)
-
-
-def extract(videos, checkpoint, out, *overrides):
-    extract_run(
-        configured(f"videos={videos}", f"checkpoint={checkpoint}", f"out={out}", *overrides)
-    )
-    return {str(p.relative_to(out)): dict(np.load(p)) for p in sorted(out.rglob("*.npz"))}
-
-
 def test_windows_lie_around_the_centres_of_stretches_and_stay_in_the_video():
     """Worked out by hand: stretches of 4 frames of a video of 9, windows of 6, 3 frames of each."""
     assert Windows(window=6, stride=4, num_frames=3, chunk=8)(9).tolist() == [[0, 2, 4], [4, 6, 8]]
@@ -69,9 +69,9 @@ def test_windows_lie_around_the_centres_of_stretches_and_stay_in_the_video():
     assert Windows(window=2, stride=9, num_frames=2, chunk=8)(3).tolist() == [[2, 2]]
 
 
-def test_features_are_what_the_classifier_sees(videos, checkpoint, tmp_path):
+def test_features_are_what_the_classifier_sees(configured, extract, videos, checkpoint, tmp_path):
     """The classifier applied to them gives the network's own logits of the windows' frames."""
-    found = extract(videos, checkpoint, tmp_path / "out")
+    found = extract(tmp_path / "out")
     assert list(found) == ["a.npz", "b.npz", "deeper/c.npz"]
     conf = configured("videos=x")
     net = build.build_net(conf.model)
@@ -96,26 +96,25 @@ def test_features_are_what_the_classifier_sees(videos, checkpoint, tmp_path):
                 torch.testing.assert_close(logits[k], expected, rtol=5e-3, atol=5e-3)
 
 
-def test_chunks_and_crops_change_nothing_but_the_average(videos, checkpoint, tmp_path):
-    whole = extract(videos, checkpoint, tmp_path / "whole")
-    parts = extract(videos, checkpoint, tmp_path / "parts", "chunk=2")
+def test_chunks_and_crops_change_nothing_but_the_average(extract, tmp_path):
+    whole = extract(tmp_path / "whole")
+    parts = extract(tmp_path / "parts", "chunk=2")
     for name, content in whole.items():
         np.testing.assert_allclose(parts[name]["feature"], content["feature"], rtol=2e-3, atol=2e-3)
     # The frames are square: the three crops of a view are one and the same.
-    crops = extract(videos, checkpoint, tmp_path / "crops", "data/views=three_crop")
+    crops = extract(tmp_path / "crops", "data/views=three_crop")
     assert crops["a.npz"]["feature"].shape == whole["a.npz"]["feature"].shape
     np.testing.assert_allclose(
         crops["a.npz"]["feature"],
-        extract(
-            videos, checkpoint, tmp_path / "one", "data/views=center_crop",
+        extract(tmp_path / "one", "data/views=center_crop",
             "data.transforms.test.resize.scale=[-1,32]",
         )["a.npz"]["feature"],
         rtol=5e-3, atol=5e-3,
     )  # fmt: skip
 
 
-def test_the_list_is_in_the_form_of_activitynet(videos, checkpoint, tmp_path):
-    extract(videos, checkpoint, tmp_path / "out")
+def test_the_list_is_in_the_form_of_activitynet(extract, tmp_path):
+    extract(tmp_path / "out")
     listed = json.loads((tmp_path / "out" / "features.json").read_text())
     assert list(listed) == ["a", "b", "deeper/c"]
     assert listed["a"] == {
@@ -127,23 +126,23 @@ def test_the_list_is_in_the_form_of_activitynet(videos, checkpoint, tmp_path):
     }
 
 
-def test_what_is_there_stays_and_what_is_missing_is_added(videos, checkpoint, tmp_path, capsys):
+def test_what_is_there_stays_and_what_is_missing_is_added(extract, tmp_path, capsys):
     out = tmp_path / "out"
-    extract(videos, checkpoint, out)
+    extract(out)
     before = (out / "a.npz").stat().st_mtime_ns
     (out / "b.npz").unlink()
-    assert len(extract(videos, checkpoint, out)) == 3
+    assert len(extract(out)) == 3
     assert (out / "a.npz").stat().st_mtime_ns == before
     assert "1 to do" in capsys.readouterr().out.split("\n")[-3]
     with pytest.raises(ValueError, match=r"made with other settings .* use another out=FOLDER"):
-        extract(videos, checkpoint, out, "stride=7")
+        extract(out, "stride=7")
 
 
-def test_a_file_that_is_no_video_is_named_and_left_out(videos, checkpoint, tmp_path, capsys):
+def test_a_file_that_is_no_video_is_named_and_left_out(extract, videos, tmp_path, capsys):
     (tmp_path / "broken.mp4").write_text("no video")
     listed = tmp_path / "list.txt"
     listed.write_text(f"broken.mp4\n{videos / 'a.mp4'}\n")
-    assert list(extract(listed, checkpoint, tmp_path / "out")) == ["a.npz"]
+    assert list(extract(tmp_path / "out", f"videos={listed}")) == ["a.npz"]
     said = capsys.readouterr().out
     assert f"warning: left out {tmp_path / 'broken.mp4'}" in said
     assert "1 of 2 videos" in said

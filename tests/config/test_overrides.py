@@ -1,49 +1,37 @@
 """Each way of changing a configuration that docs/config.md lists reaches the object that runs."""
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
-from vidrec.config import validation
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import lenient
 from vidrec.data.clips.sampling import DenseSampleFrames, SampleFrames
 from vidrec.data.transforms.geometric import Flip, MultiScaleCrop, Resize
 
 
-def conf(*overrides: str):
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return validation.check(compose("train", overrides=lenient(list(overrides))))
-
-
 @pytest.fixture
-def dataset(tmp_path):
+def dataset(compose, tmp_path):
     """Builds the training dataset of a command line, with a list of one video."""
     (tmp_path / "train.txt").write_text("a.mp4 0\n")
     (tmp_path / "val.txt").write_text("a.mp4 0\n")
 
     def build_train(*overrides, split="train"):
-        return build.build_dataset(conf(f"data.root={tmp_path}", *overrides).data, split)
+        return build.build_dataset(compose(f"data.root={tmp_path}", *overrides).data, split)
 
     return build_train
 
 
-def test_key_of_a_dict():
-    assert build.build_net(conf("model.net.backbone.norm_eval=true").model).backbone.norm_eval
+def test_key_of_a_dict(compose):
+    assert build.build_net(compose("model.net.backbone.norm_eval=true").model).backbone.norm_eval
 
 
-def test_value_of_a_list_and_one_element_of_it():
-    net = build.build_net(conf("model.net.mean=[1,2,3]", "model.net.std=[1,1,1]").model)
+def test_value_of_a_list_and_one_element_of_it(compose):
+    net = build.build_net(compose("model.net.mean=[1,2,3]", "model.net.std=[1,1,1]").model)
     assert net.shift.tolist() == [-1, -2, -3]
-    net = build.build_net(conf("model.net.mean.1=7", "model.net.std.1=2").model)
+    net = build.build_net(compose("model.net.mean.1=7", "model.net.std.1=2").model)
     assert net.shift[1] == -3.5
 
 
-def test_milestone_by_its_position():
-    changed = conf("schedule=sgd_100e", "schedule.lr.drop.milestones.0=30")
+def test_milestone_by_its_position(compose):
+    changed = compose("schedule=sgd_100e", "schedule.lr.drop.milestones.0=30")
     assert changed.schedule.lr["drop"]["milestones"] == [30, 80]
 
 
@@ -79,7 +67,7 @@ def test_added_step_goes_last(dataset):
     assert "gray" in dataset(f"+data.transforms.train.gray={torchvision}").transforms.steps
 
 
-def test_replaced_class():
+def test_replaced_class(compose):
     image = "_target_: vidrec.models.backbones.image.ImageBackbone, name: alexnet"
     for overrides in (
         ["~model.net.backbone", f"+model.net.backbone={{{image}, library: torchvision}}"],
@@ -90,19 +78,19 @@ def test_replaced_class():
             "~model.net.backbone.depth",
         ],
     ):
-        names = build.build_net(conf(*overrides).model).backbone.state_dict()
+        names = build.build_net(compose(*overrides).model).backbone.state_dict()
         assert "features.0.weight" in names or "0.weight" in names
 
 
-def test_replaced_optimizer():
-    changed = conf("schedule/optimizer=adamw", "schedule.optimizer.lr=2e-3")
+def test_replaced_optimizer(compose):
+    changed = compose("schedule/optimizer=adamw", "schedule.optimizer.lr=2e-3")
     optimizer = build.build_optimizer(build.build_net(changed.model), changed.schedule, world=1)
     assert type(optimizer).__name__ == "AdamW"
     assert optimizer.param_groups[0]["lr"] == 2e-3
 
 
-def test_rules_for_parameters():
-    changed = conf(
+def test_rules_for_parameters(compose):
+    changed = compose(
         "+schedule.param_groups.head={name: cls_head, lr: 5}",
         "+schedule.param_groups.norm={kind: norm, weight_decay: 0}",
     )
@@ -116,23 +104,23 @@ def test_rules_for_parameters():
     assert decays[id(net.backbone.conv1.conv.weight)] == 1e-4
 
 
-def test_learning_rate_follows_the_effective_batch_when_asked():
+def test_learning_rate_follows_the_effective_batch_when_asked(compose):
     plain = ("schedule.batch_size=8", "schedule.base_batch_size=64")
     for overrides, expected in ((plain, 0.01), ((*plain, "schedule.scale_lr=true"), 0.0025)):
-        changed = conf(*overrides)
+        changed = compose(*overrides)
         net = build.build_net(changed.model)
         optimizer = build.build_optimizer(net, changed.schedule, world=2)
         assert optimizer.param_groups[0]["lr"] == expected
 
 
-def test_number_of_classes_comes_from_the_data():
-    net = build.build_net(conf("data=sthv2").model)
+def test_number_of_classes_comes_from_the_data(compose):
+    net = build.build_net(compose("data=sthv2").model)
     assert net.cls_head.fc_cls.out_features == 174
 
 
-def test_experiment_wins_over_the_groups_and_the_command_line_over_both():
+def test_experiment_wins_over_the_groups_and_the_command_line_over_both(compose):
     stem = "tsn_imagenet-pretrained-r50_8xb32-dense-1x1x5-100e_kinetics400-rgb"
-    assert conf(f"experiment={stem}").schedule.optimizer["lr"] == 0.06
-    changed = conf(f"experiment={stem}", "schedule.optimizer.lr=0.5", "data=ucf101")
+    assert compose(f"experiment={stem}").schedule.optimizer["lr"] == 0.06
+    changed = compose(f"experiment={stem}", "schedule.optimizer.lr=0.5", "data=ucf101")
     assert changed.schedule.optimizer["lr"] == 0.5
     assert changed.data.name == "ucf101"

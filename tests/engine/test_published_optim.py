@@ -8,14 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from torch import nn
 
 from tests.paths import read_golden
 from vidrec import build
-from vidrec.config import validation
-from vidrec.config.compose import conf_dir, register
+from vidrec.config.compose import conf_dir
 from vidrec.config.schema import ParamRule
 from vidrec.engine.optim import layers, parameter_groups
 
@@ -37,11 +34,8 @@ def assert_equal(net, groups, expected):
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_every_parameter_of_a_published_recipe(stem):
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        conf = validation.check(compose("train", overrides=[f"experiment={stem}"]))
+def test_every_parameter_of_a_published_recipe(compose, stem):
+    conf = compose(f"experiment={stem}")
     with torch.device("meta"):
         net = build.build_net(conf.model)
     schedule = dataclasses.replace(conf.schedule, scale_lr=False)

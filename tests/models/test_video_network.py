@@ -2,12 +2,8 @@
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
-from vidrec.config import validation
-from vidrec.config.compose import conf_dir, register
 from vidrec.models.backbones.video import VideoNetwork
 from vidrec.models.recognizer import Recognizer3D
 from vidrec.weights.load import load_weights
@@ -48,15 +44,11 @@ def test_weights_of_other_classes_load_but_for_the_last_layer(tmp_path):
     assert torch.equal(ours.backbone.stem[0].weight, theirs.stem[0].weight)
 
 
-def test_every_network_of_torchvision_composes_by_name():
+def test_every_network_of_torchvision_composes_by_name(compose):
     from torchvision import models
 
-    register()
     for name in models.list_models(module=models.video):
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
-            choice = ["model=video", f"model.net.backbone.name={name}"]
-            conf = validation.check(compose("train", overrides=choice))
+        conf = compose("model=video", f"model.net.backbone.name={name}")
         with torch.device("meta"):
             net = build.build_net(conf.model)
         last = list(net.state_dict().values())[-1]

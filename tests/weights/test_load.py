@@ -571,24 +571,17 @@ def test_numpy_arrays_of_either_byte_order_become_tensors(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_image_network_that_an_experiment_starts_from_matches_as_it_says():
+def test_every_image_network_that_an_experiment_starts_from_matches_as_it_says(compose):
     """The networks of torchvision and timm on the meta device in place of their weights."""
     import timm
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
 
     from vidrec import build
     from vidrec.commands.zoo import experiments
-    from vidrec.config import validation
-    from vidrec.config.compose import conf_dir, register
     from vidrec.weights import load as weights
 
-    register()
     seen = set()
     for name in sorted(experiments()):
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
-            conf = validation.check(compose("train", overrides=[f"experiment={name}"]))
+        conf = compose(f"experiment={name}")
         kind, separator, source = (conf.model.weights or "").partition("://")
         key = (str(conf.model.net.get("backbone")), source)
         if not separator or kind not in ("torchvision", "timm") or key in seen:

@@ -3,13 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from vidrec import build
 from vidrec.config import validation
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import lenient
 from vidrec.data.transforms.mixing import Cutmix, Mixup, OneOf, soft_labels
 
 LEVELS = torch.tensor([0.0, 30.0, 90.0, 210.0])
@@ -125,24 +121,17 @@ def test_wrong_arguments_are_named():
         OneOf({"mixup": Mixup(4)}, {"mixup": 1.5})
 
 
-def checked(*overrides):
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return validation.check(compose("train", overrides=lenient(list(overrides))))
-
-
-def test_a_mix_is_chosen_changed_and_dropped_on_the_command_line():
-    assert build.build_mixing(checked().schedule) is None
+def test_a_mix_is_chosen_changed_and_dropped_on_the_command_line(compose):
+    assert build.build_mixing(compose().schedule) is None
     mix = build.build_mixing(
-        checked("schedule/mixing=mixup_cutmix", "schedule.mixing.choices.cutmix.alpha=0.5").schedule
+        compose("schedule/mixing=mixup_cutmix", "schedule.mixing.choices.cutmix.alpha=0.5").schedule
     )
     assert mix.choices["cutmix"].alpha == 0.5
-    assert mix.choices["mixup"].num_classes == checked().data.num_classes
-    dropped = checked("schedule/mixing=mixup_cutmix", "schedule.mixing.choices.mixup=null")
+    assert mix.choices["mixup"].num_classes == compose().data.num_classes
+    dropped = compose("schedule/mixing=mixup_cutmix", "schedule.mixing.choices.mixup=null")
     assert list(build.build_mixing(dropped.schedule).choices) == ["cutmix"]
-    assert checked("schedule/mixing=mixup", "schedule.mixing=null").schedule.mixing is None
+    assert compose("schedule/mixing=mixup", "schedule.mixing=null").schedule.mixing is None
     with pytest.raises(validation.ConfigError, match="did you mean 'alpha'"):
-        checked("schedule/mixing=mixup", "schedule.mixing.alhpa=1")
+        compose("schedule/mixing=mixup", "schedule.mixing.alhpa=1")
     with pytest.raises(validation.ConfigError, match="schedule/mixing=mixup"):
-        checked("schedule.mixing.alpha=1")
+        compose("schedule.mixing.alpha=1")

@@ -1,7 +1,7 @@
 import av
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from vidrec.data.boxes.records import BoxRecords
 from vidrec.metrics.ava_map import AVAMeanAP
@@ -9,10 +9,8 @@ from vidrec.plots.boxes import (
     BAR,
     HEIGHT,
     LEAST_WIDTH,
-    Person,
     annotated,
     draw_boxes,
-    draw_persons,
     extremes,
     load_sample,
 )
@@ -103,13 +101,13 @@ def test_what_is_right_wrong_and_missed():
     assert sample.title == "v,0902   AP 50 %"
     assert sample.frames.shape == (FRAMES, 64, WIDTH, 3)
     jump = "jump over something tha…"
-    assert [(person.labels, person.dashed) for person in sample.persons] == [
+    assert [(one.labels, one.dashed) for one in sample.boxes] == [
         ([("run 0.90", GREEN), (f"{jump} 0.40", RED)], False),
         ([("run 0.60", RED)], False),
         ([], True),
         ([(jump, YELLOW)], True),
     ]
-    assert [person.box for person in sample.persons] == [
+    assert [one.box for one in sample.boxes] == [
         (16.0, 16.0, 48.0, 48.0),
         (80.0, 16.0, 112.0, 48.0),
     ] * 2
@@ -120,7 +118,7 @@ def test_boxes_lie_where_the_first_view_has_them():
     rows = rows_of([[(0.9, 0.0), (0.0, 0.8)]])
     sample = load_sample(metric, rows, Dataset(metric.records, left=60), 0, 1.0)
     jump = ("jump over something tha… 0.80", GREEN)
-    assert [(person.box, person.labels) for person in sample.persons] == [
+    assert [(one.box, one.labels) for one in sample.boxes] == [
         ((20.0, 16.0, 52.0, 48.0), [jump]),
         ((20.0, 16.0, 52.0, 48.0), []),
     ]
@@ -130,8 +128,8 @@ def test_a_key_frame_without_any_box_found():
     metric = AVAMeanAP(records(1))
     rows = {name: values[:0] for name, values in rows_of([[(0.9, 0.0), (0.0, 0.8)]]).items()}
     sample = load_sample(metric, rows, Dataset(metric.records), 0, 0.0)
-    assert [person.dashed for person in sample.persons] == [True, True]
-    assert all(colour == YELLOW for person in sample.persons for _, colour in person.labels)
+    assert [one.dashed for one in sample.boxes] == [True, True]
+    assert all(colour == YELLOW for one in sample.boxes for _, colour in one.labels)
 
 
 @pytest.mark.parametrize("height", [64, 512])
@@ -150,24 +148,6 @@ def test_small_and_large_frames_are_scaled_to_one_size_with_their_boxes(height):
     between = round(width * 0.5)
     assert (pictures[0, middle, between] == 40).all()
     assert list(GREEN) in pictures[0, BAR : BAR + HEIGHT // 4].reshape(-1, 3).tolist()  # text
-
-
-def test_labels_do_not_hide_each_other():
-    layer = Image.new("RGBA", (400, 300))
-    box = (100.0, 100.0, 150.0, 200.0)
-    texts = [f"action number {i}" for i in range(6)]
-    persons = [Person(box, [(text, (255, 0, 10 * i))]) for i, text in enumerate(texts)]
-    draw_persons(ImageDraw.Draw(layer), persons, 1.0, layer.size)
-    together = np.asarray(layer)
-    for i, person in enumerate(persons):
-        alone = Image.new("RGBA", layer.size)
-        draw_persons(ImageDraw.Draw(alone), [person], 1.0, alone.size)
-        colour = [255, 0, 10 * i]
-
-        def count(picture, colour=colour):
-            return (picture[..., :3] == colour).all(axis=2).sum()
-
-        assert count(together) == count(np.asarray(alone)) > 5
 
 
 def test_two_sheets_and_a_video(tmp_path):

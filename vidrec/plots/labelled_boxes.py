@@ -1,0 +1,93 @@
+"""Boxes with lines of text on a frame; the texts keep out of each other's way."""
+
+from dataclasses import dataclass
+
+from PIL import ImageDraw, ImageFont
+
+Colour = tuple[int, int, int]
+
+LINE = 15  # pixels of a line of text
+CORRECT, WRONG, MISSED, PLAIN = (90, 225, 120), (255, 120, 105), (255, 214, 90), (200, 206, 212)
+DARK = (16, 18, 20)
+
+
+@dataclass
+class LabelledBox:
+    """A box and the text beside it."""
+
+    box: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frames
+    labels: list[tuple[str, Colour]]  # a line each
+    dashed: bool = False  # a true box
+
+
+def draw_labelled_boxes(
+    draw: ImageDraw.ImageDraw, boxes: list[LabelledBox], scale: float, size: tuple[int, int]
+) -> None:
+    """Draw boxes and labels on a layer; no label hides another if there is room.
+
+    scale: pixels of the layer per pixel of the boxes. size: width and height of the layer.
+    """
+    font = ImageFont.load_default(size=12)
+    scaled = [[round(scale * value) for value in one.box] for one in boxes]
+    for one, corners in zip(boxes, scaled, strict=True):
+        if one.dashed:
+            _draw_dashed(draw, corners, MISSED if one.labels else PLAIN)
+        else:
+            draw.rectangle(corners, outline=_outline(one), width=2)
+    taken: list[list[int]] = []
+    for one, corners in zip(boxes, scaled, strict=True):
+        if not one.labels:
+            continue
+        width = max(int(draw.textlength(text, font)) for text, _ in one.labels) + 6
+        height = LINE * len(one.labels) + 2
+        left, top = _place((width, height), corners, size, taken, below=one.dashed)
+        taken.append([left, top, left + width, top + height])
+        draw.rectangle(taken[-1], fill=(*DARK, 190))
+        for number, (text, colour) in enumerate(one.labels):
+            draw.text((left + 3, top + 1 + LINE * number), text, colour, font)
+
+
+def _outline(one: LabelledBox) -> Colour:
+    colours = {colour for _, colour in one.labels}
+    return PLAIN if not colours else WRONG if WRONG in colours else CORRECT
+
+
+def _place(
+    label: tuple[int, int],
+    box: list[int],
+    size: tuple[int, int],
+    taken: list[list[int]],
+    below: bool,
+) -> tuple[int, int]:
+    """Left and top of a label of (width, height): near its box, covering as few others as it can.
+
+    size: of the layer. taken: other labels, x1, y1, x2, y2. below: below the box rather than above.
+    """
+    width, height = label
+    x1, y1, x2, y2 = box
+    lefts = (x1, x2 - width, (x1 + x2 - width) // 2)
+    tops = [y2 + 1, y2 - height, y1 - height, y1] if below else [y1 - height, y1, y2 + 1]
+    tops += range(0, size[1] - height, LINE)  # as a last resort anywhere above or below
+    places = [
+        (min(max(left, 0), max(size[0] - width, 0)), min(max(top, 0), max(size[1] - height, 0)))
+        for top in tops
+        for left in lefts
+    ]
+    return min(places, key=lambda place: sum(_covered(place, label, other) for other in taken))
+
+
+def _covered(place: tuple[int, int], label: tuple[int, int], other: list[int]) -> int:
+    """Pixels of another label that one at `place` would cover."""
+    across = min(place[0] + label[0], other[2]) - max(place[0], other[0])
+    down = min(place[1] + label[1], other[3]) - max(place[1], other[1])
+    return max(across, 0) * max(down, 0)
+
+
+def _draw_dashed(draw: ImageDraw.ImageDraw, box: list[int], colour: Colour) -> None:
+    x1, y1, x2, y2 = box
+    for x in range(x1, x2, 8):
+        for y in (y1, y2):
+            draw.line((x, y, min(x + 4, x2), y), colour)
+    for y in range(y1, y2, 8):
+        for x in (x1, x2):
+            draw.line((x, y, x, min(y + 4, y2)), colour)

@@ -21,10 +21,10 @@ def main(arguments: list[str]) -> None:
     print(text(lines))
     csv_path = options.csv or options.folder / "sweep.csv"
     write_csv(lines, csv_path)
-    from vidrec.plots.figures import sweep_curves
+    from vidrec.plots.curves import draw_sweep_curves
 
     png_path = options.png or options.folder / "sweep.png"
-    sweep_curves(
+    draw_sweep_curves(
         {row.folder.name: row.folder / "metrics.jsonl" for row in rows}, rows[0].key, png_path
     )
     print(f"{csv_path}, {png_path}")

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from vidrec import build
@@ -164,14 +163,16 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
     """
     from vidrec.metrics.accuracy import confusion_matrix
     from vidrec.metrics.ava_map import AVAMeanAP
-    from vidrec.plots import figures
     from vidrec.plots.boxes import draw_boxes
-    from vidrec.plots.prediction_video import write_predictions
+    from vidrec.plots.clips import draw_predictions, load_samples, write_predictions
+    from vidrec.plots.confusion import draw_confusion
+    from vidrec.plots.curves import draw_curves
+    from vidrec.plots.metric_charts import draw_chart
     from vidrec.plots.timelines import draw_segments
 
     try:
         path = run.folder / "curves.png"
-        figures.curves(run.folder / "metrics.jsonl", path)
+        draw_curves(run.folder / "metrics.jsonl", path)
         rows = outcome.rows
         if not rows:  # finished before: the dashboard has everything
             return
@@ -179,7 +180,7 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
         if isinstance(metric, Charted):
             for name, chart in metric.charts(rows).items():
                 path = run.folder / f"{name}.png"
-                figures.chart(chart, path)
+                draw_chart(chart, path)
                 run.picture(name, path)
         if "segments" in rows:
             path = run.folder / "segments.png"
@@ -195,19 +196,11 @@ def draw(outcome: Outcome, metric: Metric, dataset: Any, class_names: list[str],
             path = run.folder / "confusion.png"
             predicted = rows["scores"].argmax(axis=1)
             matrix = confusion_matrix(predicted, rows["label"], len(class_names))
-            figures.confusion(matrix, class_names, path)
+            draw_confusion(matrix, class_names, path)
             run.picture("confusion", path)
         path = run.folder / "predictions.png"
-        samples = []
-        # Twelve spread over the list, not in step with classes that take turns in it.
-        for row in np.unique(np.linspace(0, len(rows["index"]) - 1, 12).astype(int)):
-            item = dataset[int(rows["index"][row])]
-            if "video" in item:
-                frames = item["video"].reshape(-1, *item["video"].shape[-3:])
-                samples.append(
-                    figures.sample(frames, rows["scores"][row], rows["label"][row], class_names)
-                )
-        figures.predictions(samples, path)
+        samples = load_samples(rows, dataset, class_names)
+        draw_predictions(samples, path)
         run.picture("predictions", path)
         path = run.folder / "predictions.mp4"
         write_predictions(samples, path)

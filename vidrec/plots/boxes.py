@@ -120,7 +120,7 @@ def load_sample(
         best = np.argsort(-scores[number], kind="stable")[:MOST_LABELS].tolist()
         shown = [k for k in best if scores[number, k] >= MIN_SCORE]
         met[near[:, None], shown] = True
-        correct = gt_labels[near].any(axis=0)
+        correct = gt_labels[near].max(axis=0, initial=False)
         labels = [
             (f"{names[k]} {scores[number, k]:.2f}", CORRECT if correct[k] else WRONG) for k in shown
         ]

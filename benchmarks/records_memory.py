@@ -61,8 +61,8 @@ def main() -> None:
     start = time.perf_counter()
     records = pack(options.samples)
     packing = time.perf_counter() - start
-    arrays = [array for array in vars(records).values() if array is not None]
-    table = sum(array.nbytes for array in arrays) / 2**20
+    columns = [column for column in vars(records).values() if column is not None]
+    table = sum(column.nbytes for column in columns) / 2**20
     start = time.perf_counter()
     full = worker_mib(records, options.workers)
     reading = time.perf_counter() - start

@@ -12,6 +12,7 @@ from tests.paths import GOLDEN
 from vidrec.config.schema import RuntimeConf
 from vidrec.data.boxes.annotations import read_ava
 from vidrec.data.boxes.records import BoxRecords
+from vidrec.data.ragged import Ragged
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import evaluate
 from vidrec.metrics.ava_csv import BoxDetections, read_detections
@@ -146,14 +147,14 @@ def test_all_classes_agree_with_pycocotools(golden, tmp_path):
 
 def single(records):
     """The first box with each action in every frame."""
-    frame = np.repeat(np.arange(len(records)), np.diff(records.box_ends))
-    box = np.repeat(np.arange(len(records.boxes)), np.diff(records.label_ends))
-    _, first = np.unique(frame[box] * 1000 + records.labels, return_index=True)
-    kept = np.zeros(len(records.labels), bool)
+    frame = np.repeat(np.arange(len(records)), np.diff(records.boxes.ends))
+    box = np.repeat(np.arange(len(frame)), np.diff(records.labels.ends))
+    _, first = np.unique(frame[box] * 1000 + records.labels.values, return_index=True)
+    kept = np.zeros(len(box), bool)
     kept[first] = True
-    counts = np.bincount(box[kept], minlength=len(records.boxes))
-    records.labels = records.labels[kept]
-    records.label_ends = np.concatenate([[0], counts.cumsum()])
+    counts = np.bincount(box[kept], minlength=len(frame))
+    ends = np.concatenate([[0], counts.cumsum()])
+    records.labels = Ragged(records.labels.values[kept], ends)
     return records
 
 
@@ -170,21 +171,18 @@ def toy_records(lines, classes=("run", "jump"), excluded=()):
     videos = sorted({video for video, _ in frames})
     none = np.zeros(len(frames) + 1, np.int64)
     return BoxRecords(
-        videos,
+        tuple(videos),
         np.array([videos.index(video) for video, _ in frames]),
         np.array([float(time) for _, time in frames]),
-        np.array([line[2] for line in lines], np.float32),
-        np.concatenate([[0], ends]),
-        np.array([line[3] for line in lines]),
-        np.arange(len(lines) + 1),
-        np.zeros((0, 4), np.float32),
-        np.zeros(0, np.float32),
-        none,
+        Ragged(np.array([line[2] for line in lines], np.float32), np.concatenate([[0], ends])),
+        Ragged(np.array([line[3] for line in lines]), np.arange(len(lines) + 1)),
+        Ragged(np.zeros((0, 4), np.float32), none),
+        Ragged(np.zeros(0, np.float32), none),
         5,
         dict(enumerate(classes, start=1)),
         {i: i for i in range(1, 5)},
         excluded=frozenset((video, float(time)) for video, time in excluded),
-        excluded_actions={1: 1} if excluded else None,
+        excluded_actions={1: 1} if excluded else {},
     )
 
 
@@ -388,7 +386,9 @@ def test_what_is_dumped_scores_the_same(tmp_path):
     index = np.repeat(np.arange(40), 2)
     rows = {
         "index": index,
-        "boxes": (records.boxes[index] + rng.uniform(-0.15, 0.15, (80, 4))).astype(np.float32),
+        "boxes": (records.boxes.values[index] + rng.uniform(-0.15, 0.15, (80, 4))).astype(
+            np.float32
+        ),
         "scores": rng.uniform(size=(80, 3)).astype(np.float32),
     }
     metric = AVAMeanAP(records)

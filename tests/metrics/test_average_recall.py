@@ -77,7 +77,9 @@ def official(records, found, max_avg):
 @pytest.mark.parametrize("max_avg", [100, 20, None])
 def test_recall_is_the_official_one(max_avg):
     records, found, detections = drawn(0)
-    recall, average = average_recall(detections, records.segments, records.segment_rows, max_avg)
+    recall, average = average_recall(
+        detections, records.segments.values, records.segments.row_of_value, max_avg
+    )
     expected, proposals = official(records, found, max_avg)
     np.testing.assert_allclose(recall, expected, atol=1e-12)
     np.testing.assert_allclose(average, proposals, rtol=1e-12)
@@ -117,7 +119,9 @@ def test_scores_are_means_over_thresholds():
 
 def test_perfect_and_empty():
     records = table({"a": [[10, 20], [30, 50]], "b": [[0, 90]], "c": []})
-    perfect = SegmentDetections(np.array([0, 0, 1]), records.segments, np.array([0.9, 0.8, 0.7]))
+    perfect = SegmentDetections(
+        np.array([0, 0, 1]), records.segments.values, np.array([0.9, 0.8, 0.7])
+    )
     assert AverageRecall(records).score(perfect)["AR@100"] == 1
     nothing = SegmentDetections(np.zeros(0, int), np.zeros((0, 2)), np.zeros(0))
     assert AverageRecall(records).score(nothing) == dict.fromkeys(

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from vidrec.data.boxes.records import BoxRecords
+from vidrec.data.ragged import Ragged
 from vidrec.metrics.ava_map import AVAMeanAP
 from vidrec.plots.boxes import (
     BAR,
@@ -24,16 +25,16 @@ def records(num_frames, boxes=(LEFT, RIGHT), labels=(1, 2)):
     """Key frames of one video, each with a box that runs and one that jumps."""
     count = len(boxes)
     return BoxRecords(
-        ["v"],
+        ("v",),
         np.zeros(num_frames, np.int64),
         902.0 + np.arange(num_frames),
-        np.tile(np.array(boxes, np.float32).reshape(-1, 4), (num_frames, 1)),
-        count * np.arange(num_frames + 1),
-        np.tile(np.array(labels, np.int64), num_frames),
-        np.arange(num_frames * count + 1),
-        np.zeros((0, 4), np.float32),
-        np.zeros(0, np.float32),
-        np.zeros(num_frames + 1, np.int64),
+        Ragged(
+            np.tile(np.array(boxes, np.float32).reshape(-1, 4), (num_frames, 1)),
+            count * np.arange(num_frames + 1),
+        ),
+        Ragged(np.tile(np.array(labels, np.int64), num_frames), np.arange(num_frames * count + 1)),
+        Ragged(np.zeros((0, 4), np.float32), np.zeros(num_frames + 1, np.int64)),
+        Ragged(np.zeros(0, np.float32), np.zeros(num_frames + 1, np.int64)),
         3,
         {1: "run", 2: "jump over something that is high"},
         {1: 1, 2: 2},

@@ -10,14 +10,13 @@ EXCLUDED = -1
 
 def true_actions(records: BoxRecords, actions: np.ndarray) -> BoxedActions:
     """Every true box of the given actions (ids), once for each of its actions."""
-    box = np.repeat(np.arange(len(records.boxes)), np.diff(records.label_ends))
-    frame = np.repeat(np.arange(len(records)), np.diff(records.box_ends))
+    box, frame = records.labels.row_of_value, records.boxes.row_of_value
     of_column = np.full(records.num_classes, -1)
     for action, column in records.columns.items():
         of_column[column] = action
-    ids = of_column[records.labels]
+    ids = of_column[records.labels.values]
     kept = np.isin(ids, actions)
-    return BoxedActions(frame[box][kept], as_decimals(records.boxes)[box][kept], ids[kept])
+    return BoxedActions(frame[box][kept], as_decimals(records.boxes.values)[box][kept], ids[kept])
 
 
 def rows_of_key_frames(records: BoxRecords, names: list[str]) -> np.ndarray:

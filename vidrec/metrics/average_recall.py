@@ -128,8 +128,8 @@ class AverageRecall(SegmentMetric):
         """Recall over the average number of proposals, for some tIoU and their mean."""
         recall, average = average_recall(
             self.detections(rows),
-            self.records.segments,
-            self.records.segment_rows,
+            self.records.segments.values,
+            self.records.segments.row_of_value,
             self.max_avg_proposals,
         )
         lines = {f"tIoU {THRESHOLDS[t]:.2f}": recall[t] for t in range(0, len(THRESHOLDS), 3)}
@@ -138,11 +138,14 @@ class AverageRecall(SegmentMetric):
         return {"ar_an": Lines(title, x_label, average, {"mean": recall.mean(axis=0), **lines})}
 
     def score(self, detections: SegmentDetections) -> dict[str, float]:
-        if len(self.records.segments) == 0:
+        if len(self.records.segments.values) == 0:
             log.warning("the annotations have no segments: recall is not defined")
             return {"AUC": math.nan} | {f"AR@{n}": math.nan for n in self.at}
         recall, average = average_recall(
-            detections, self.records.segments, self.records.segment_rows, self.max_avg_proposals
+            detections,
+            self.records.segments.values,
+            self.records.segments.row_of_value,
+            self.max_avg_proposals,
         )
         mean = recall.mean(axis=0)
         scores = {"AUC": float(np.trapezoid(mean, average) / average[-1])}

@@ -40,7 +40,7 @@ def segment_average_precision(
     result = np.zeros((len(thresholds), len(records.classes)))
     for k in range(len(records.classes)):
         own = by_score[label[by_score] == k]
-        num_truth = int((records.labels == k).sum())
+        num_truth = int((records.labels.values == k).sum())
         if len(own) and num_truth:
             result[:, k] = [
                 interpolated_ap(correct[own, t], num_truth) for t in range(len(thresholds))
@@ -57,13 +57,14 @@ class TruthGroups(NamedTuple):
 
 def _truth_groups(records: SegmentRecords) -> TruthGroups:
     numbers, group = np.unique(
-        records.segment_rows * len(records.classes) + records.labels, return_inverse=True
+        records.segments.row_of_value * len(records.classes) + records.labels.values,
+        return_inverse=True,
     )
     counts = np.bincount(group, minlength=len(numbers))
     column = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
     by_group = np.argsort(group, kind="stable")
     segments = np.full((len(numbers), max(counts.max(initial=0), 1), 2), np.nan)
-    segments[group[by_group], column] = records.segments[by_group]
+    segments[group[by_group], column] = records.segments.values[by_group]
     return TruthGroups(numbers, segments)
 
 
@@ -154,7 +155,7 @@ class SegmentMAP(SegmentMetric):
 
     def score(self, detections: SegmentDetections) -> dict[str, float]:
         names = [f"mAP@{t}" for t in ("0.50", "0.75", "0.95")]
-        if len(self.records.segments) == 0:
+        if len(self.records.segments.values) == 0:
             log.warning("the annotations have no segments: average precision is not defined")
             return dict.fromkeys(["mAP", *names], math.nan)
         precision = segment_average_precision(self.labelled(detections), self.records)

@@ -7,6 +7,7 @@ import torch
 from vidrec.data.boxes.collate import collate_boxes
 from vidrec.data.boxes.dataset import BoxDataset
 from vidrec.data.boxes.records import BoxRecords
+from vidrec.data.ragged import Ragged
 from vidrec.data.transforms.geometric import (
     CenterCrop,
     Flip,
@@ -50,16 +51,16 @@ def records(frames, num_classes=4):
     flat = [columns for own in labels for columns in own]
     ends = lambda parts: np.cumsum([0, *map(len, parts)])  # noqa: E731
     return BoxRecords(
-        ["v"],
+        ("v",),
         np.zeros(len(frames), np.int64),
         np.arange(len(frames), dtype=np.float64),
-        np.array([b for own in boxes for b in own], np.float32).reshape(-1, 4),
-        ends(boxes),
-        np.array([c for columns in flat for c in columns], np.int64),
-        ends(flat),
-        np.array([p for own in proposals for p in own], np.float32).reshape(-1, 4),
-        np.ones(sum(map(len, proposals)), np.float32),
-        ends(proposals),
+        Ragged(np.array([b for own in boxes for b in own], np.float32).reshape(-1, 4), ends(boxes)),
+        Ragged(np.array([c for columns in flat for c in columns], np.int64), ends(flat)),
+        Ragged(
+            np.array([p for own in proposals for p in own], np.float32).reshape(-1, 4),
+            ends(proposals),
+        ),
+        Ragged(np.ones(sum(map(len, proposals)), np.float32), ends(proposals)),
         num_classes,
         {i: str(i) for i in range(1, num_classes)},
         {i: i for i in range(1, num_classes)},

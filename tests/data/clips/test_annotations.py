@@ -68,9 +68,8 @@ def test_a_part_of_the_records_is_that_part_of_the_rows(multi_label):
 
 
 def test_a_large_shuffle_moves_every_row(monkeypatch):
-    monkeypatch.setattr(
-        "vidrec.data.clips.records._GATHERED", 7
-    )  # several pieces, the last one shorter
+    # Several pieces, the last one shorter.
+    monkeypatch.setattr("vidrec.data.ragged._GATHERED", 7)
     paths = ["x" * (i % 11) + str(i) for i in range(100)]
     order = np.random.default_rng(0).permutation(100)
     shuffled = Records.pack(paths, range(100)).take(order)
@@ -104,7 +103,12 @@ def test_columns_of_different_lengths_are_refused():
 
 def test_ten_million_samples_are_a_few_flat_arrays():
     records = Records.pack((f"v{i}.mp4" for i in range(1000)), range(1000))
-    arrays = [value for value in vars(records).values() if value is not None]
+    assert vars(records.paths).keys() == {"values", "ends"}
+    arrays = [records.paths.values, records.paths.ends, records.label]
+    assert [value for value in vars(records).values() if value is not None] == [
+        records.paths,
+        records.label,
+    ]
     assert all(type(value) is np.ndarray for value in arrays)
     assert sum(value.nbytes for value in arrays) < 1000 * (len("v999.mp4") + 16) + 16
 

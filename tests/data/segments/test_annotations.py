@@ -53,7 +53,7 @@ def test_published_form(tmp_path):
     assert (first.duration, first.span) == (100.0, 90.0)
     assert first.result_span == pytest.approx(99.2)
     assert records[1].segments.shape == (0, 2)
-    assert records.segment_rows.tolist() == [0, 0]
+    assert records.segments.row_of_value.tolist() == [0, 0]
 
 
 def test_official_form_and_its_subsets(tmp_path):
@@ -113,7 +113,7 @@ def test_segments_of_zero_length_are_counted(tmp_path, caplog):
     empty["v_a"]["annotations"][0]["segment"] = [4.0, 4.0]
     with caplog.at_level(logging.WARNING):
         records = read_segments(written(tmp_path, empty))
-    assert len(records.segments) == 2
+    assert len(records.segments.values) == 2
     assert "1 segments of zero length" in caplog.text
 
 
@@ -138,6 +138,6 @@ def test_table_is_a_few_arrays(tmp_path):
     many = {f"v_{i}": PUBLISHED["v_a"] for i in range(500)}
     records = read_segments(written(tmp_path, many))
     assert records[499].name == "v_499"
-    np.testing.assert_array_equal(records.segment_ends, np.arange(0, 1001, 2))
+    np.testing.assert_array_equal(records.segments.ends, np.arange(0, 1001, 2))
     with pytest.raises(IndexError):
         records[500]

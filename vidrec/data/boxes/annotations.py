@@ -17,6 +17,7 @@ import numpy as np
 
 from vidrec.data.boxes.person_proposals import read_proposals
 from vidrec.data.boxes.records import BoxRecords, key, parse_key
+from vidrec.data.ragged import Ragged
 from vidrec.files.text_files import csv_rows, read_text
 
 log = logging.getLogger(__name__)
@@ -292,31 +293,23 @@ def pack(
     pairs_of_labels = np.unique(np.column_stack([which, label]), axis=0)
     videos = sorted({video for video, _ in ordered})
     number = {video: i for i, video in enumerate(videos)}
-    persons, scores, ends = _pack_proposals(
+    persons, scores = _pack_proposals(
         ordered, proposals, score_threshold, num_max_proposals, ann_file, proposal_file
     )
     return BoxRecords(
-        videos,
+        tuple(videos),
         np.array([number[video] for video, _ in ordered], dtype=np.int64),
         np.array([timestamp for _, timestamp in ordered], dtype=np.float64),
-        boxes[first],
-        _ends(rows[first], len(ordered)),
-        pairs_of_labels[:, 1],
-        _ends(pairs_of_labels[:, 0], len(first)),
+        Ragged.group(boxes[first], rows[first], len(ordered)),
+        Ragged.group(pairs_of_labels[:, 1], pairs_of_labels[:, 0], len(first)),
         persons,
         scores,
-        ends,
         num_classes,
         classes,
         columns,
         excluded,
         Counter(left_out[left_out >= 0].tolist()),
     )
-
-
-def _ends(rows: np.ndarray, num_rows: int) -> np.ndarray:
-    """(num_rows + 1,): where the entries of each row begin and end; rows are sorted."""
-    return np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=num_rows))]).astype(np.int64)
 
 
 def _pack_proposals(
@@ -326,8 +319,8 @@ def _pack_proposals(
     num_max_proposals: int,
     ann_file: str,
     proposal_file: str | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """boxes (P, 4), scores (P,) and ends (n + 1,) of the proposals that are kept."""
+) -> tuple[Ragged, Ragged]:
+    """Boxes (p, 4) and scores (p,) of each key frame's proposals that are kept."""
     names = [key(*frame) for frame in frames]
     found = [proposals.get(name) for name in names]
     num_missing = sum(part is None or len(part) == 0 for part in found)
@@ -348,11 +341,9 @@ def _pack_proposals(
             next(n for n, part in zip(names, found, strict=True) if part is None or len(part) == 0),
         )
     parts = [WHOLE_FRAME if part is None or len(part) == 0 else part for part in found]
-    counts = np.array([len(part) for part in parts], dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
-    together = np.concatenate(parts)
-    row = np.repeat(np.arange(len(parts)), counts)
-    boxes, scores = together[:, :4], together[:, 4]
+    packed = Ragged.pack(parts, WHOLE_FRAME[:0])
+    row, starts = packed.row_of_value, packed.ends[:-1]
+    boxes, scores = packed.values[:, :4], packed.values[:, 4]
 
     def where(i: int) -> str:
         return f"{proposal_file}, key {names[row[i]]!r}"
@@ -365,4 +356,5 @@ def _pack_proposals(
     kept = scores >= np.minimum(np.float32(score_threshold), best)[row]
     place = np.cumsum(kept) - np.concatenate([[0], np.cumsum(kept)])[starts][row]
     kept &= place <= num_max_proposals
-    return boxes[kept].clip(0, 1), scores[kept], _ends(row[kept], len(parts))
+    kept_boxes = Ragged.group(boxes[kept].clip(0, 1), row[kept], len(parts))
+    return kept_boxes, Ragged(scores[kept], kept_boxes.ends)

@@ -10,7 +10,6 @@ Boxes are shares of the frame.
 """
 
 import csv
-import itertools
 import json
 import math
 import pickle
@@ -22,6 +21,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from vidrec.data.boxes.records import key, parse_key
+from vidrec.data.ragged import Ragged
 from vidrec.files import safe_pickle
 from vidrec.files.atomic_write import atomic_write
 from vidrec.files.text_files import check_file, csv_rows, read_json_file
@@ -75,12 +75,9 @@ def write_proposals(path: str, proposals: Mapping[str, np.ndarray]) -> None:
     arrays = _by_key(path, proposals.items())
     with atomic_write(path, "w" if suffix in (".csv", ".json") else "wb") as stream:
         if suffix == ".npz":
-            np.savez_compressed(
-                stream,
-                keys=np.array(list(arrays), dtype=str),
-                boxes=np.concatenate([np.zeros((0, 5), np.float32), *arrays.values()]),
-                ends=np.cumsum([0, *map(len, arrays.values())]),
-            )
+            packed = Ragged.pack(list(arrays.values()), np.zeros((0, 5), np.float32))
+            keys = np.array(list(arrays), dtype=str)
+            np.savez_compressed(stream, keys=keys, boxes=packed.values, ends=packed.ends)
         elif suffix == ".csv":
             lines = csv.writer(stream, lineterminator="\n")
             for name, boxes in arrays.items():
@@ -151,12 +148,14 @@ def _read_csv(path: str) -> dict[str, np.ndarray]:
 def _read_npz(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            keys, ends = (arrays[name].reshape(-1).tolist() for name in ("keys", "ends"))
+            keys, ends = (
+                arrays["keys"].reshape(-1).tolist(),
+                arrays["ends"].reshape(-1).astype(np.int64),
+            )
             boxes = arrays["boxes"]
     except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path} does not have the arrays keys, boxes and ends: {error}") from None
     fits = len(ends) == len(keys) + 1 and (ends[0], ends[-1]) == (0, len(boxes))
-    if not fits or ends != sorted(ends):
+    if not fits or (np.diff(ends) < 0).any():
         raise ValueError(f"{path}: {len(keys)} keys, {len(boxes)} boxes and their ends do not fit")
-    parts = (boxes[start:stop] for start, stop in itertools.pairwise(ends))
-    return _by_key(path, zip(keys, parts, strict=True))
+    return _by_key(path, zip(keys, Ragged(boxes, ends), strict=True))

@@ -40,8 +40,8 @@ class BoundaryMatchingLabels:
         position = np.arange(temporal_dim)
         # The anchor of a boundary reaches to the middle of both neighbours.
         self.anchors = np.stack([gap * (position - 0.5), gap * (position + 1.5)], axis=1)
-        duration, start = np.indices((temporal_dim, temporal_dim)).reshape(2, -1)
-        start = start * gap
+        duration, first = np.indices((temporal_dim, temporal_dim)).reshape(2, -1)
+        start = first * gap
         self.proposals = np.stack([start, start + (duration + 1) * gap], axis=1)
 
     def __call__(self, segments: np.ndarray) -> dict[str, np.ndarray]:

@@ -114,7 +114,7 @@ def test_memory_format_is_kept():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(ValueError, match="resample_rate=6 is no multiple of speed_ratio=4"):
+    with pytest.raises(ValueError, match="resample_rate=6 is not a multiple of speed_ratio=4"):
         slowfast(resample_rate=6)
     with pytest.raises(ValueError, match=r"channel_ratio=8, but base_channels.* are 16 and 4"):
         slowfast(channel_ratio=8)

@@ -1,14 +1,15 @@
 """MobileNetV2 (Sandler et al., CVPR 2018), parameters named as in MMPretrain's checkpoints."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidrec.models.layers.checkpoint import checkpointed
+from vidrec.models.layers.checkpoint import run_blocks
 from vidrec.models.layers.conv import ConvBN
 from vidrec.models.layers.freeze import batch_norms, stop_gradients, stop_statistics
+from vidrec.models.layers.stages import check_stages
 
 # Table 2: expansion, channels, blocks and stride of the seven stages.
 STAGES = (
@@ -60,15 +61,25 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.residual else self.conv(x)
 
 
+class MobileNetV2Options(TypedDict, total=False):
+    """Arguments of `MobileNetV2` that the networks built on it take as well."""
+
+    widen_factor: float
+    in_channels: int
+    frozen_stages: int
+    norm_eval: bool
+    checkpoint_stages: Sequence[int]
+
+
 class MobileNetV2(nn.Module):
     """Images to a feature map of stride 32.
 
-    widen_factor: of all numbers of channels (section 6.1's width multiplier); the last layer never
-        has fewer than 1280.
+    widen_factor: multiplies all numbers of channels (section 6.1's width multiplier); the last
+        layer has at least 1280.
     frozen_stages: the stem (0) and the stages up to this one (1 to 7) are not trained; -1: all are.
     norm_eval: BatchNorm keeps its running statistics in training.
-    checkpoint_stages: stages, counted from 1, whose activations are computed again in the backward
-        pass: less memory for more time.
+    checkpoint_stages: stages, counted from 1, whose activations are recomputed in the backward
+        pass: less memory, more time.
     """
 
     def __init__(
@@ -80,12 +91,7 @@ class MobileNetV2(nn.Module):
         checkpoint_stages: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        if not -1 <= frozen_stages <= len(STAGES):
-            raise ValueError(f"MobileNetV2 frozen_stages={frozen_stages} is not in -1 to 7")
-        if not set(checkpoint_stages) <= set(range(1, len(STAGES) + 1)):
-            raise ValueError(
-                f"MobileNetV2 checkpoint_stages={list(checkpoint_stages)}: stages count from 1 to 7"
-            )
+        check_stages(type(self).__name__, len(STAGES), frozen_stages, checkpoint_stages)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.checkpoint_stages = tuple(checkpoint_stages)
@@ -111,9 +117,7 @@ class MobileNetV2(nn.Module):
         """(B, in_channels, H, W) -> (B, out_channels, H / 32, W / 32)."""
         x = self.conv1(x)
         for number, stage in enumerate(self.stages(), start=1):
-            keep = self.training and number in self.checkpoint_stages
-            for block in stage:
-                x = checkpointed(block, x) if keep else block(x)
+            x = run_blocks(stage, x, self.training and number in self.checkpoint_stages)
         return self.conv2(x)
 
     def train(self, mode: bool = True) -> "MobileNetV2":
@@ -123,9 +127,9 @@ class MobileNetV2(nn.Module):
             stop_statistics(batch_norms(self))
         return self
 
-    def stages(self) -> list[Any]:
+    def stages(self) -> list[nn.Sequential]:
         """The seven stages, each a sequence of blocks."""
-        return [module for name, module in self.named_children() if name.startswith("layer")]
+        return [stage for stage in self.children() if isinstance(stage, nn.Sequential)]
 
     def _frozen(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
@@ -134,7 +138,7 @@ class MobileNetV2(nn.Module):
 
 
 def _divisible_by_eight(channels: float) -> int:
-    """The nearest multiple of 8 that is not more than 10 % less.
+    """The nearest multiple of 8 that is at most 10 % less.
 
     >>> _divisible_by_eight(33.6), _divisible_by_eight(11.2)
     (32, 16)

@@ -1,19 +1,22 @@
 """MobileOne (Vasu et al., CVPR 2023), parameters named as in MMPretrain's checkpoints."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidrec.models.layers.freeze import batch_norms, stop_gradients, stop_statistics
+from vidrec.models.layers.stages import check_stages
 
 
 class Architecture(NamedTuple):
     width: tuple[float, float, float, float]  # of the four stages
-    num_branches: int  # convolutions added up in training in each layer but the stem
-    num_se_blocks: tuple[int, int, int, int] = (0, 0, 0, 0)  # the last ones of each stage
+    num_branches: int  # convolutions that are summed in training, in each layer but the stem
+    num_se_blocks: tuple[int, int, int, int] = (0, 0, 0, 0)  # at the end of each stage
 
+
+Arch = Literal["s0", "s1", "s2", "s3", "s4"]
 
 # Table 2 and section 3.2.
 ARCHITECTURES = {
@@ -61,7 +64,7 @@ class Pointwise(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales channels by what the whole image says of them (Hu et al., CVPR 2018)."""
+    """Scales channels by weights computed from the whole image (Hu et al., CVPR 2018)."""
 
     def __init__(self, channels: int, ratio: int = 16) -> None:
         super().__init__()
@@ -76,7 +79,7 @@ class SqueezeExcitation(nn.Module):
 class MobileOneBlock(nn.Module):
     """Parallel branches in training, one convolution afterwards (figure 3)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a convolution's arguments and the block's
         self,
         in_channels: int,
         out_channels: int,
@@ -119,13 +122,14 @@ class MobileOneBlock(nn.Module):
 
     @torch.no_grad()
     def switch_to_deploy(self) -> None:
-        """Add the branches up into one convolution (section 3.1)."""
+        """Merges the branches into one convolution (section 3.1)."""
         if self.branch_reparam is not None:
             return
-        convolutions: list[Any] = [*self.branch_conv_list]
-        if self.branch_scale is not None:
-            convolutions.append(self.branch_scale)
-        branches = [self._fused(branch.conv.weight, branch.norm) for branch in convolutions]
+        branches = [
+            self._fused(branch.conv.weight, branch.norm)
+            for branch in (*self.branch_conv_list, self.branch_scale)
+            if isinstance(branch, Branch)
+        ]
         if self.branch_norm is not None:
             per_group = self.in_channels // self.groups
             identity = torch.eye(per_group).repeat(self.groups, 1)[:, :, None, None]
@@ -147,27 +151,38 @@ class MobileOneBlock(nn.Module):
             groups=self.groups,
         )
 
-    def _fused(self, weight: Tensor, norm: Any) -> tuple[Tensor, Tensor]:
+    def _fused(self, weight: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
         """Weight, padded to the block's kernel, and bias of a convolution with its BatchNorm."""
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         factor = norm.weight / (norm.running_var + norm.eps).sqrt()
         margin = (self.kernel_size - weight.shape[-1]) // 2
         padded = F.pad(weight, [margin] * 4)
         return padded * factor[:, None, None, None], norm.bias - norm.running_mean * factor
 
 
+class MobileOneOptions(TypedDict, total=False):
+    """Arguments of `MobileOne` that the networks built on it take as well."""
+
+    in_channels: int
+    deploy: bool
+    frozen_stages: int
+    norm_eval: bool
+
+
 class MobileOne(nn.Module):
     """Images to a feature map of stride 32.
 
     arch: s0 to s4.
-    deploy: built in its form for inference, each block one convolution, as deployed checkpoints
-        have it; `switch_to_deploy` brings trained weights into that form.
+    deploy: build the inference form, one convolution per block, as in deployed checkpoints;
+        `switch_to_deploy` converts trained weights to it.
     frozen_stages: the stem (0) and the stages up to this one (1 to 4) are not trained; -1: all are.
     norm_eval: BatchNorm keeps its running statistics in training.
     """
 
     def __init__(
         self,
-        arch: Literal["s0", "s1", "s2", "s3", "s4"],
+        arch: Arch,
         in_channels: int = 3,
         deploy: bool = False,
         frozen_stages: int = -1,
@@ -176,8 +191,7 @@ class MobileOne(nn.Module):
         super().__init__()
         if arch not in ARCHITECTURES:
             raise ValueError(f"MobileOne has no arch='{arch}', choose one of {list(ARCHITECTURES)}")
-        if not -1 <= frozen_stages <= 4:
-            raise ValueError(f"MobileOne frozen_stages={frozen_stages} is not in -1 to 4")
+        check_stages(type(self).__name__, 4, frozen_stages)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         width, num_branches, num_se_blocks = ARCHITECTURES[arch]
@@ -220,7 +234,7 @@ class MobileOne(nn.Module):
         return self
 
     def switch_to_deploy(self) -> "MobileOne":
-        """Bring every block into its one-convolution form, in place; meant for evaluation."""
+        """Merges every block into one convolution, in place; for evaluation."""
         for module in list(self.modules()):
             if isinstance(module, MobileOneBlock):
                 module.switch_to_deploy()

@@ -1,18 +1,17 @@
 """R(2+1)D: convolutions over space, then over time (Tran et al., CVPR 2018)."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from torch import Tensor, nn
 
-from vidrec.models.backbones.resnet3d import Flags, ResNet3d
+from vidrec.models.backbones.resnet3d import ResNet3d, ResNet3dOptions
 from vidrec.models.layers.conv3d import ConvBN3d, Size, same_padding
 
 
 class Conv2Plus1d(nn.Module):
     """Convolution over space, BatchNorm, ReLU, convolution over time (section 3.5).
 
-    As many weights in all as a 3D convolution over three frames has.
+    It has as many weights as a 3D convolution over three frames.
     """
 
     def __init__(
@@ -69,50 +68,19 @@ class ConvBN2Plus1d(ConvBN3d):
     ) -> None:
         nn.Module.__init__(self)
         if groups != 1:
-            raise ValueError(f"ConvBN2Plus1d groups={groups}: there is no grouped one")
+            raise ValueError(f"ConvBN2Plus1d groups={groups}: it has no grouped convolution")
         self.conv = Conv2Plus1d(in_channels, out_channels, kernel_size, stride, dilation)
         self.bn = nn.BatchNorm3d(out_channels, eps=1e-3)
         self.relu = nn.ReLU(inplace=True) if relu else None
 
 
 class ResNet2Plus1d(ResNet3d):
-    """`ResNet3d` of factorised convolutions, halving the frames in the last three stages."""
+    """`ResNet3d` with factorised convolutions, halving the frame rate in the last three stages."""
 
     conv: ClassVar[type[ConvBN3d]] = ConvBN2Plus1d
 
-    def __init__(
-        self,
-        depth: int,
-        in_channels: int = 3,
-        num_stages: int = 4,
-        base_channels: int = 64,
-        out_indices: Sequence[int] | None = None,
-        spatial_strides: Sequence[int] = (1, 2, 2, 2),
-        temporal_strides: Sequence[int] = (1, 2, 2, 2),
-        conv1_kernel: Sequence[int] = (3, 7, 7),
-        conv1_stride_t: int = 1,
-        pool1_stride_t: int = 1,
-        inflate: Flags = (1, 1, 1, 1),
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        checkpoint_stages: Sequence[int] = (),
-        zero_init_residual: bool = False,
-    ) -> None:
-        super().__init__(
-            depth,
-            in_channels,
-            num_stages,
-            base_channels,
-            out_indices=out_indices,
-            spatial_strides=spatial_strides,
-            temporal_strides=temporal_strides,
-            conv1_kernel=conv1_kernel,
-            conv1_stride_t=conv1_stride_t,
-            pool1_stride_t=pool1_stride_t,
-            with_pool2=False,
-            inflate=inflate,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            checkpoint_stages=checkpoint_stages,
-            zero_init_residual=zero_init_residual,
+    def __init__(self, depth: int, **options: Unpack[ResNet3dOptions]) -> None:
+        defaults = ResNet3dOptions(
+            temporal_strides=(1, 2, 2, 2), with_pool2=False, zero_init_residual=False
         )
+        super().__init__(depth, **(defaults | options))

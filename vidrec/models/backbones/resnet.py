@@ -1,13 +1,14 @@
 """ResNet for images (He et al., CVPR 2016), stride in the 3x3 convolution as torchvision has it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from torch import Tensor, nn
 
-from vidrec.models.layers.checkpoint import checkpointed
+from vidrec.models.layers.checkpoint import run_blocks
 from vidrec.models.layers.conv import ConvBN
 from vidrec.models.layers.freeze import batch_norms, stop_gradients, stop_statistics
+from vidrec.models.layers.stages import check_stages
 
 
 class BasicBlock(nn.Module):
@@ -61,22 +62,35 @@ DEPTHS: dict[int, tuple[Block, tuple[int, int, int, int]]] = {
 }
 
 
+class ResNetOptions(TypedDict, total=False):
+    """Arguments of `ResNet` that the networks built on it take as well, with their meaning."""
+
+    in_channels: int
+    num_stages: int
+    out_indices: Sequence[int] | None
+    frozen_stages: int
+    norm_eval: bool
+    partial_bn: bool
+    checkpoint_stages: Sequence[int]
+    zero_init_residual: bool
+
+
 class ResNet(nn.Module):
     """Images to a feature map of stride 32.
 
     depth: 18, 34, 50, 101 or 152.
-    num_stages: how many of the four stages there are.
+    num_stages: number of stages, at most 4.
     out_indices: stages, counted from 0, whose maps are returned; null: the last one.
     frozen_stages: the stem (0) and the stages up to this one (1 to 4) are not trained; -1: all are.
     norm_eval: BatchNorm keeps its running statistics in training.
     partial_bn: BatchNorm is frozen, statistics and weights, in all layers but the first (Wang et
         al., ECCV 2016, section 3.2).
-    checkpoint_stages: stages, counted from 1, whose activations are computed again in the backward
-        pass: less memory for more time.
+    checkpoint_stages: stages, counted from 1, whose activations are recomputed in the backward
+        pass: less memory, more time.
     zero_init_residual: blocks start as the identity (Goyal et al., 2017, section 5.1).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         depth: int,
         in_channels: int = 3,
@@ -89,23 +103,13 @@ class ResNet(nn.Module):
         zero_init_residual: bool = False,
     ) -> None:
         super().__init__()
+        name = type(self).__name__
         if depth not in DEPTHS:
-            raise ValueError(f"ResNet has no depth={depth}, choose one of {list(DEPTHS)}")
+            raise ValueError(f"{name} has no depth={depth}, choose one of {list(DEPTHS)}")
         if not 1 <= num_stages <= 4:
-            raise ValueError(f"ResNet num_stages={num_stages} is not in 1 to 4")
+            raise ValueError(f"{name} num_stages={num_stages} is not in 1 to 4")
         self.out_indices = (num_stages - 1,) if out_indices is None else tuple(out_indices)
-        if not self.out_indices or not set(self.out_indices) <= set(range(num_stages)):
-            raise ValueError(
-                f"ResNet out_indices={list(self.out_indices)}: stages count from 0 to "
-                f"{num_stages - 1}"
-            )
-        if not -1 <= frozen_stages <= num_stages:
-            raise ValueError(f"ResNet frozen_stages={frozen_stages} is not in -1 to {num_stages}")
-        if not set(checkpoint_stages) <= set(range(1, num_stages + 1)):
-            raise ValueError(
-                f"ResNet checkpoint_stages={list(checkpoint_stages)}: stages count from 1 to "
-                f"{num_stages}"
-            )
+        check_stages(name, num_stages, frozen_stages, checkpoint_stages, self.out_indices)
         self.in_channels = in_channels
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -133,13 +137,15 @@ class ResNet(nn.Module):
         """(B, in_channels, H, W) -> (B, out_channels, H / 32, W / 32); a tuple for several."""
         x = self.maxpool(self.conv1(x))
         maps = []
-        for index, stage in enumerate(self.stages()):
-            keep = self.training and index + 1 in self.checkpoint_stages
-            for block in stage:
-                x = checkpointed(block, x) if keep else block(x)
+        for index in range(len(self.stages())):
+            x = self.stage(index, x)
             if index in self.out_indices:
                 maps.append(x)
         return maps[0] if len(maps) == 1 else tuple(maps)
+
+    def stage(self, index: int, x: Tensor) -> Tensor:
+        recompute = self.training and index + 1 in self.checkpoint_stages
+        return run_blocks(self.stages()[index], x, recompute)
 
     def train(self, mode: bool = True) -> "ResNet":
         super().train(mode)
@@ -150,9 +156,9 @@ class ResNet(nn.Module):
             stop_statistics(batch_norms(self)[1:])
         return self
 
-    def stages(self) -> list[Any]:
+    def stages(self) -> list[nn.Sequential]:
         """The stages, each a sequence of blocks."""
-        return [module for name, module in self.named_children() if name.startswith("layer")]
+        return [stage for stage in self.children() if isinstance(stage, nn.Sequential)]
 
     def _frozen(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
@@ -164,9 +170,8 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        for stage in self.stages() if zero_init_residual else ():
-            for block in stage:
-                last = block.conv2 if isinstance(block, BasicBlock) else block.conv3
+            elif isinstance(module, BasicBlock | Bottleneck) and zero_init_residual:
+                last = module.conv2 if isinstance(module, BasicBlock) else module.conv3
                 nn.init.zeros_(last.bn.weight)
 
 

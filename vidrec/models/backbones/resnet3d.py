@@ -1,27 +1,29 @@
 """Residual networks over clips: I3D (Carreira and Zisserman, CVPR 2017) on ResNet, and SlowOnly."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import ClassVar, Literal, TypedDict, Unpack, get_args
 
 from torch import Tensor, nn
 
-from vidrec.models.layers.checkpoint import checkpointed
+from vidrec.models.layers.checkpoint import run_blocks
 from vidrec.models.layers.conv3d import ConvBN3d, Size
 from vidrec.models.layers.freeze import batch_norms, stop_gradients, stop_statistics
 from vidrec.models.layers.non_local import Mode, NonLocal
+from vidrec.models.layers.stages import check_stages
 
-# How the 3x3 convolution of a bottleneck becomes one over time: a 3x1x1 before it, one kernel of
-# 3x3x3, or a 3x3x3 within each channel alone (ir), before which a 1x1x1 mixes them (ip).
+# How a bottleneck convolves over time: a 3x1x1 kernel before the spatial one, one 3x3x3 kernel, or
+# a depthwise 3x3x3 one (ir) that a 1x1x1 precedes (ip).
 InflateStyle = Literal["3x1x1", "3x3x3", "ir", "ip"]
-Flags = Sequence[int | Sequence[int]]  # one for each stage, or one for each of its blocks
+Flags = Sequence[int | Sequence[int]]  # one per stage, or a list with one per block
 
 
 class BasicBlock3d(nn.Module):
-    """Two 3x3 convolutions, or 3x3x3 where inflated."""
+    """Two 3x3 convolutions, the first of them 3x3x3 if inflated."""
 
     expansion = 1
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - both kinds of block have one signature
         self,
         in_channels: int,
         channels: int,
@@ -51,11 +53,11 @@ class BasicBlock3d(nn.Module):
 
 
 class Bottleneck3d(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions, those inflated that `inflate_style` says."""
+    """1x1, 3x3 and 1x1 convolutions; `inflate_style` says which of them are inflated."""
 
     expansion = 4
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - both kinds of block have one signature
         self,
         in_channels: int,
         channels: int,
@@ -109,33 +111,63 @@ DEPTHS: dict[int, tuple[Block, tuple[int, int, int, int]]] = {
 }
 
 
+class ResNet3dOptions(TypedDict, total=False):
+    """Arguments of `ResNet3d` that the networks built on it take as well, with their meaning."""
+
+    in_channels: int
+    num_stages: int
+    base_channels: int
+    out_indices: Sequence[int] | None
+    spatial_strides: Sequence[int]
+    temporal_strides: Sequence[int]
+    dilations: Sequence[int]
+    conv1_kernel: Sequence[int]
+    conv1_stride_s: int
+    conv1_stride_t: int
+    pool1_stride_s: int
+    pool1_stride_t: int
+    with_pool1: bool
+    with_pool2: bool
+    inflate: Flags
+    inflate_style: InflateStyle
+    non_local: Flags
+    non_local_mode: Mode
+    non_local_use_scale: bool
+    non_local_sub_sample: bool
+    frozen_stages: int
+    norm_eval: bool
+    bn_frozen: bool
+    checkpoint_stages: Sequence[int]
+    zero_init_residual: bool
+
+
 class ResNet3d(nn.Module):
     """Clips to feature maps.
 
     depth: 18, 34, 50, 101 or 152.
-    num_stages: how many of the four stages there are.
-    base_channels: of the stem; each stage has twice those of the one before.
+    num_stages: number of stages, at most 4.
+    base_channels: channels of the stem; each stage has twice those of the one before.
     out_indices: stages, counted from 0, whose maps are returned; null: the last one.
-    spatial_strides, temporal_strides, dilations: of the stages.
+    spatial_strides, temporal_strides, dilations: one value per stage.
     conv1_kernel: T, H, W of the stem's convolution; conv1_stride_s and _t its strides.
-    pool1_stride_s, pool1_stride_t: strides of the stem's pooling. with_pool1: there is one.
-    with_pool2: pairs of frames are pooled after the first stage.
-    inflate: which stages, or which of their blocks, convolve along time.
+    pool1_stride_s, pool1_stride_t: strides of the stem's pooling. with_pool1: whether there is one.
+    with_pool2: the first stage is followed by max pooling over pairs of frames.
+    inflate: which stages, or which of their blocks, convolve over time.
     inflate_style: where in a block they do; see `InflateStyle`.
     non_local: which stages, or which of their blocks, are followed by non-local blocks.
-    non_local_mode, non_local_use_scale, non_local_sub_sample: of `NonLocal`.
+    non_local_mode, non_local_use_scale, non_local_sub_sample: see `NonLocal`.
     frozen_stages: the stem (0) and the stages up to this one (1 to 4) are not trained; -1: all are.
     norm_eval: BatchNorm keeps its running statistics in training.
-    bn_frozen: its weights are not trained either.
-    checkpoint_stages: stages, counted from 1, whose activations are computed again in the backward
-        pass: less memory for more time.
+    bn_frozen: the weights of BatchNorm are not trained either.
+    checkpoint_stages: stages, counted from 1, whose activations are recomputed in the backward
+        pass: less memory, more time.
     zero_init_residual: blocks start as the identity (Goyal et al., 2017, section 5.1).
-    extra_channels: that are concatenated to the input of each stage (lateral connections).
+    extra_channels: channels that are concatenated to the input of each stage (lateral connections).
     """
 
     conv: ClassVar[type[ConvBN3d]] = ConvBN3d
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         depth: int,
         in_channels: int = 3,
@@ -167,40 +199,23 @@ class ResNet3d(nn.Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        if depth not in DEPTHS:
-            raise ValueError(f"{name} has no depth={depth}, choose one of {list(DEPTHS)}")
-        if not 1 <= num_stages <= 4:
-            raise ValueError(f"{name} num_stages={num_stages} is not in 1 to 4")
-        if inflate_style not in ("3x1x1", "3x3x3", "ir", "ip"):
+        block, num_blocks = _blocks_of_depth(name, depth, num_stages)
+        if inflate_style not in get_args(InflateStyle):
             raise ValueError(
                 f"{name} has no inflate_style='{inflate_style}', choose 3x1x1, 3x3x3, ir or ip"
             )
         self.out_indices = (num_stages - 1,) if out_indices is None else tuple(out_indices)
-        if not self.out_indices or not set(self.out_indices) <= set(range(num_stages)):
-            raise ValueError(
-                f"{name} out_indices={list(self.out_indices)}: stages count from 0 to "
-                f"{num_stages - 1}"
-            )
-        if not -1 <= frozen_stages <= num_stages:
-            raise ValueError(f"{name} frozen_stages={frozen_stages} is not in -1 to {num_stages}")
-        if not set(checkpoint_stages) <= set(range(1, num_stages + 1)):
-            raise ValueError(
-                f"{name} checkpoint_stages={list(checkpoint_stages)}: stages count from 1 to "
-                f"{num_stages}"
-            )
-        block, num_blocks = DEPTHS[depth]
-        for key, values in (
-            ("spatial_strides", spatial_strides),
-            ("temporal_strides", temporal_strides),
-            ("dilations", dilations),
-            ("inflate", inflate),
-            ("non_local", non_local),
-            ("extra_channels", extra_channels),
-        ):
-            if len(values) < num_stages:
-                raise ValueError(
-                    f"{name} {key}={list(values)} has {len(values)} values for {num_stages} stages"
-                )
+        check_stages(name, num_stages, frozen_stages, checkpoint_stages, self.out_indices)
+        _check_lengths(
+            name,
+            num_stages,
+            spatial_strides=spatial_strides,
+            temporal_strides=temporal_strides,
+            dilations=dilations,
+            inflate=inflate,
+            non_local=non_local,
+            extra_channels=extra_channels,
+        )
         self.in_channels = in_channels
         self.base_channels = base_channels
         self.frozen_stages = frozen_stages
@@ -213,43 +228,31 @@ class ResNet3d(nn.Module):
         stride = (pool1_stride_t, pool1_stride_s, pool1_stride_s)
         self.maxpool = nn.MaxPool3d((1, 3, 3), stride, padding=(0, 1, 1)) if with_pool1 else None
         self.pool2 = nn.MaxPool3d((2, 1, 1)) if with_pool2 else None
+        make_non_local = partial(
+            NonLocal,
+            mode=non_local_mode,
+            use_scale=non_local_use_scale,
+            sub_sample=non_local_sub_sample,
+        )
         width = base_channels
         for index in range(num_stages):
             channels = base_channels * 2**index
-            flags = _for_blocks(f"{name} inflate", inflate[index], num_blocks[index])
-            attend = _for_blocks(f"{name} non_local", non_local[index], num_blocks[index])
-            width += extra_channels[index]
-            spatial, dilation = spatial_strides[index], dilations[index]
-            stride = (temporal_strides[index], spatial, spatial)
-            blocks: list[nn.Module] = []
-            for inflated, attends in zip(flags, attend, strict=True):
-                out_channels = channels * block.expansion
-                downsample = None
-                if stride != (1, 1, 1) or width != out_channels:
-                    downsample = self.conv(width, out_channels, (1, 1, 1), stride, relu=False)
-                non_local_block = None
-                if attends:
-                    non_local_block = NonLocal(
-                        out_channels,
-                        non_local_mode,
-                        use_scale=non_local_use_scale,
-                        sub_sample=non_local_sub_sample,
-                    )
-                blocks.append(
-                    block(
-                        width,
-                        channels,
-                        stride,
-                        dilation,
-                        inflated,
-                        inflate_style,
-                        downsample,
-                        non_local_block,
-                        self.conv,
-                    )
-                )
-                width, stride = out_channels, (1, 1, 1)
-            self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
+            stage = self._build_stage(
+                partial(
+                    block,
+                    channels=channels,
+                    dilation=dilations[index],
+                    inflate_style=inflate_style,
+                    conv=self.conv,
+                ),
+                make_non_local,
+                (width + extra_channels[index], channels * block.expansion),
+                (temporal_strides[index], spatial_strides[index], spatial_strides[index]),
+                _for_blocks(f"{name} inflate", inflate[index], num_blocks[index]),
+                _for_blocks(f"{name} non_local", non_local[index], num_blocks[index]),
+            )
+            self.add_module(f"layer{index + 1}", stage)
+            width = channels * block.expansion
         self.out_channels = base_channels * 2 ** self.out_indices[-1] * block.expansion
 
         self._initialise(zero_init_residual)
@@ -260,7 +263,7 @@ class ResNet3d(nn.Module):
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """(B, in_channels, T, H, W) -> (B, out_channels, T', H / 32, W / 32); a tuple for several.
 
-        Sizes by the default strides. T' follows from the temporal strides and poolings.
+        Sizes for the default strides. T' follows from the temporal strides and poolings.
         """
         x = self.stem(x)
         maps = []
@@ -277,12 +280,10 @@ class ResNet3d(nn.Module):
         return x if self.maxpool is None else self.maxpool(x)
 
     def stage(self, index: int, x: Tensor) -> Tensor:
-        keep = self.training and index + 1 in self.checkpoint_stages
-        for block in self.stages()[index]:
-            x = checkpointed(block, x) if keep else block(x)
-        return x
+        recompute = self.training and index + 1 in self.checkpoint_stages
+        return run_blocks(self.stages()[index], x, recompute)
 
-    def stages(self) -> list[Any]:
+    def stages(self) -> list[nn.Sequential]:
         """The stages, each a sequence of blocks."""
         named = [getattr(self, f"layer{number}", None) for number in range(1, 5)]
         return [stage for stage in named if stage is not None]
@@ -294,13 +295,40 @@ class ResNet3d(nn.Module):
             stop_statistics(batch_norms(self))
         return self
 
+    def _build_stage(
+        self,
+        make_block: Callable[..., nn.Module],
+        make_non_local: Callable[[int], NonLocal],
+        widths: tuple[int, int],
+        stride: Size,
+        inflate: Sequence[bool],
+        non_local: Sequence[bool],
+    ) -> nn.Sequential:
+        """Blocks from widths[0] to widths[1] channels; the first has the stride."""
+        width, out_channels = widths
+        blocks: list[nn.Module] = []
+        for inflated, attends in zip(inflate, non_local, strict=True):
+            downsample = None
+            if stride != (1, 1, 1) or width != out_channels:
+                downsample = self.conv(width, out_channels, (1, 1, 1), stride, relu=False)
+            block = make_block(
+                in_channels=width,
+                stride=stride,
+                inflate=inflated,
+                downsample=downsample,
+                non_local=make_non_local(out_channels) if attends else None,
+            )
+            blocks.append(block)
+            width, stride = out_channels, (1, 1, 1)
+        return nn.Sequential(*blocks)
+
     def _frozen(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
             return []
         return [self.conv1, *self.stages()[: self.frozen_stages]]
 
     def _initialise(self, zero_init_residual: bool) -> None:
-        """He et al., ICCV 2015, for convolutions; non-local blocks have their own."""
+        """He et al., ICCV 2015, for convolutions; non-local blocks initialise themselves."""
         own = {
             id(conv)
             for block in self.modules()
@@ -310,67 +338,39 @@ class ResNet3d(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv3d) and id(module) not in own:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        for stage in self.stages() if zero_init_residual else ():
-            for block in stage:
-                nn.init.zeros_(block.last_norm().weight)
+            elif isinstance(module, BasicBlock3d | Bottleneck3d) and zero_init_residual:
+                nn.init.zeros_(module.last_norm().weight)
 
 
 class ResNet3dSlowOnly(ResNet3d):
     """The slow pathway of SlowFast alone (Feichtenhofer et al., ICCV 2019, section 4.1).
 
-    Convolutions along time in the last two stages only, and no pooling or stride along it.
+    Convolves over time in the last two stages only, and keeps the frame rate.
     """
 
-    def __init__(
-        self,
-        depth: int,
-        in_channels: int = 3,
-        num_stages: int = 4,
-        base_channels: int = 64,
-        out_indices: Sequence[int] | None = None,
-        spatial_strides: Sequence[int] = (1, 2, 2, 2),
-        temporal_strides: Sequence[int] = (1, 1, 1, 1),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        conv1_kernel: Sequence[int] = (1, 7, 7),
-        conv1_stride_s: int = 2,
-        conv1_stride_t: int = 1,
-        pool1_stride_s: int = 2,
-        pool1_stride_t: int = 1,
-        inflate: Flags = (0, 0, 1, 1),
-        non_local: Flags = (0, 0, 0, 0),
-        non_local_mode: Mode = "embedded_gaussian",
-        non_local_use_scale: bool = True,
-        non_local_sub_sample: bool = True,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        checkpoint_stages: Sequence[int] = (),
-        zero_init_residual: bool = True,
-    ) -> None:
-        super().__init__(
-            depth,
-            in_channels,
-            num_stages,
-            base_channels,
-            out_indices,
-            spatial_strides,
-            temporal_strides,
-            dilations,
-            conv1_kernel,
-            conv1_stride_s,
-            conv1_stride_t,
-            pool1_stride_s,
-            pool1_stride_t,
-            with_pool2=False,
-            inflate=inflate,
-            non_local=non_local,
-            non_local_mode=non_local_mode,
-            non_local_use_scale=non_local_use_scale,
-            non_local_sub_sample=non_local_sub_sample,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            checkpoint_stages=checkpoint_stages,
-            zero_init_residual=zero_init_residual,
+    def __init__(self, depth: int, **options: Unpack[ResNet3dOptions]) -> None:
+        defaults = ResNet3dOptions(
+            conv1_kernel=(1, 7, 7), with_pool2=False, inflate=(0, 0, 1, 1)
         )
+        super().__init__(depth, **(defaults | options))
+
+
+def _blocks_of_depth(
+    name: str, depth: int, num_stages: int
+) -> tuple[Block, tuple[int, int, int, int]]:
+    if depth not in DEPTHS:
+        raise ValueError(f"{name} has no depth={depth}, choose one of {list(DEPTHS)}")
+    if not 1 <= num_stages <= 4:
+        raise ValueError(f"{name} num_stages={num_stages} is not in 1 to 4")
+    return DEPTHS[depth]
+
+
+def _check_lengths(name: str, num_stages: int, **per_stage: Sequence[object]) -> None:
+    for key, values in per_stage.items():
+        if len(values) < num_stages:
+            raise ValueError(
+                f"{name} {key}={list(values)} has {len(values)} values for {num_stages} stages"
+            )
 
 
 def _for_blocks(name: str, flags: int | Sequence[int], num_blocks: int) -> list[bool]:

@@ -1,6 +1,7 @@
 """SlowFast networks (Feichtenhofer et al., ICCV 2019)."""
 
 from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,25 @@ from vidrec.models.layers.freeze import stop_gradients
 LATERALS = ("conv1_lateral", "layer1_lateral", "layer2_lateral", "layer3_lateral")
 
 
+class PathwayOptions(TypedDict, total=False):
+    """Arguments of `ResNet3d` that a slow pathway takes as well."""
+
+    in_channels: int
+    spatial_strides: Sequence[int]
+    temporal_strides: Sequence[int]
+    dilations: Sequence[int]
+    conv1_kernel: Sequence[int]
+    conv1_stride_t: int
+    pool1_stride_t: int
+    inflate: Flags
+    frozen_stages: int
+    norm_eval: bool
+    checkpoint_stages: Sequence[int]
+    zero_init_residual: bool
+
+
 class Lateral(nn.Module):
-    """A convolution along time whose stride brings fast frames to slow ones (section 3.4)."""
+    """A convolution over time whose stride is that of the slow frames (section 3.4)."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, stride: int, norm: bool
@@ -36,17 +54,17 @@ class Lateral(nn.Module):
 
 
 class SlowPathway(ResNet3d):
-    """Sees few frames and, before each stage, what the fast pathway has found.
+    """Sees few frames and, before each stage, the features of the fast pathway.
 
-    speed_ratio: fast frames for each slow one.
+    speed_ratio: fast frames per slow frame.
     channel_ratio: channels of this pathway over those of the fast one.
     fusion_kernel: fast frames that a lateral convolution sees.
-    lateral_infl: channels that come out of a lateral convolution over those that go in.
+    lateral_infl: output channels of a lateral convolution over its input channels.
     lateral_norm: BatchNorm and ReLU after it.
-    The rest as `ResNet3d` has it.
+    options: see `ResNet3d`; the pathway has all four stages.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         depth: int,
         speed_ratio: int = 8,
@@ -54,45 +72,24 @@ class SlowPathway(ResNet3d):
         fusion_kernel: int = 5,
         lateral_infl: int = 2,
         lateral_norm: bool = False,
-        in_channels: int = 3,
         base_channels: int = 64,
-        spatial_strides: Sequence[int] = (1, 2, 2, 2),
-        temporal_strides: Sequence[int] = (1, 1, 1, 1),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        conv1_kernel: Sequence[int] = (1, 7, 7),
-        conv1_stride_t: int = 1,
-        pool1_stride_t: int = 1,
-        inflate: Flags = (0, 0, 1, 1),
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        checkpoint_stages: Sequence[int] = (),
-        zero_init_residual: bool = True,
+        **options: Unpack[PathwayOptions],
     ) -> None:
         if fusion_kernel % 2 == 0:
-            raise ValueError(f"SlowPathway fusion_kernel={fusion_kernel} is even: it has no middle")
+            raise ValueError(f"SlowPathway fusion_kernel={fusion_kernel} is even: it has no centre")
         widths = [base_channels]
-        if depth in DEPTHS:  # else the parent says what is wrong
+        if depth in DEPTHS:  # else the base class says what is wrong
             expansion = DEPTHS[depth][0].expansion
             widths += [base_channels * 2**stage * expansion for stage in range(3)]
         lateral_channels = [width // channel_ratio for width in widths]
         extra_channels = [lateral_infl * channels for channels in lateral_channels]
+        defaults = PathwayOptions(conv1_kernel=(1, 7, 7), inflate=(0, 0, 1, 1))
         super().__init__(
             depth,
-            in_channels,
             base_channels=base_channels,
-            spatial_strides=spatial_strides,
-            temporal_strides=temporal_strides,
-            dilations=dilations,
-            conv1_kernel=conv1_kernel,
-            conv1_stride_t=conv1_stride_t,
-            pool1_stride_t=pool1_stride_t,
             with_pool2=False,
-            inflate=inflate,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            checkpoint_stages=checkpoint_stages,
-            zero_init_residual=zero_init_residual,
             extra_channels=extra_channels,
+            **(defaults | options),
         )
         for name, channels, out in zip(LATERALS, lateral_channels, extra_channels, strict=True):
             lateral = Lateral(channels, out, fusion_kernel, speed_ratio, lateral_norm)
@@ -100,11 +97,11 @@ class SlowPathway(ResNet3d):
         stop_gradients(self._frozen())
 
     def fuse(self, lateral: str, x: Tensor, fast: Tensor) -> Tensor:
-        """Concatenates `fast`, brought by a lateral connection, to `x`."""
+        """Concatenates the lateral connection's output for `fast` to `x`."""
         return torch.cat([x, getattr(self, lateral)(fast)], dim=1)
 
     def _frozen(self) -> list[nn.Module]:
-        """With the stem and each stage, the connection that follows it."""
+        """The stem and each frozen stage, with the lateral connection that follows it."""
         laterals = [getattr(self, name, None) for name in LATERALS[: self.frozen_stages + 1]]
         return super()._frozen() + [lateral for lateral in laterals if lateral is not None]
 
@@ -112,7 +109,7 @@ class SlowPathway(ResNet3d):
 class ResNet3dSlowFast(nn.Module):
     """A slow pathway with many channels and a fast one with few, joined by lateral connections.
 
-    resample_rate: of so many frames the slow pathway sees one (tau over the clip's interval).
+    resample_rate: the slow pathway sees one in so many frames (tau over the clip's interval).
     speed_ratio: frames of the fast pathway over those of the slow one (alpha).
     channel_ratio: channels of the slow pathway over those of the fast one (1 / beta).
     """
@@ -128,7 +125,7 @@ class ResNet3dSlowFast(nn.Module):
         super().__init__()
         if resample_rate % speed_ratio:
             raise ValueError(
-                f"ResNet3dSlowFast resample_rate={resample_rate} is no multiple of "
+                f"ResNet3dSlowFast resample_rate={resample_rate} is not a multiple of "
                 f"speed_ratio={speed_ratio}"
             )
         slow, fast = slow_pathway.base_channels, fast_pathway.base_channels

@@ -1,10 +1,10 @@
 """Temporal Adaptive Network (Liu et al., ICCV 2021), named as in MMAction2's checkpoints."""
 
-from collections.abc import Sequence
+from typing import Unpack
 
 from torch import Tensor, nn
 
-from vidrec.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
+from vidrec.models.backbones.resnet import BasicBlock, Bottleneck, ResNet, ResNetOptions
 from vidrec.models.backbones.tsm import temporal_places
 from vidrec.models.layers.temporal_adaptive import TAM
 
@@ -15,7 +15,7 @@ class TemporalAdaptiveBlock(nn.Module):
     def __init__(self, block: BasicBlock | Bottleneck, num_segments: int) -> None:
         super().__init__()
         self.block = block
-        self.tam = TAM(block.conv1.conv.out_channels, num_segments)
+        self.tam = TAM(block.conv1.bn.num_features, num_segments)
 
     def forward(self, x: Tensor) -> Tensor:
         block = self.block
@@ -27,32 +27,15 @@ class TemporalAdaptiveBlock(nn.Module):
 
 
 class TANet(ResNet):
-    """ResNet whose residual branches convolve along time with kernels made for each clip.
+    """ResNet whose residual branches convolve over time with kernels predicted from the clip.
 
-    num_segments: frames of a clip; the weights depend on it. The rest as in `ResNet`.
+    num_segments: frames of a clip; the shape of the weights depends on it.
+    options: see `ResNet`.
     """
 
     def __init__(
-        self,
-        depth: int,
-        num_segments: int = 8,
-        in_channels: int = 3,
-        num_stages: int = 4,
-        out_indices: Sequence[int] | None = None,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        partial_bn: bool = False,
-        checkpoint_stages: Sequence[int] = (),
+        self, depth: int, num_segments: int = 8, **options: Unpack[ResNetOptions]
     ) -> None:
-        super().__init__(
-            depth,
-            in_channels=in_channels,
-            num_stages=num_stages,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            partial_bn=partial_bn,
-            checkpoint_stages=checkpoint_stages,
-        )
-        for stage, index in temporal_places(self):
-            stage[index] = TemporalAdaptiveBlock(stage[index], num_segments)
+        super().__init__(depth, **options)
+        for stage, index, block in temporal_places(self):
+            stage[index] = TemporalAdaptiveBlock(block, num_segments)

@@ -2,19 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
-from vidrec.models.layers.checkpoint import checkpointed
+from vidrec.models.layers.checkpoint import run_blocks
 from vidrec.models.layers.conv3d import ConvBN3d
 from vidrec.models.layers.freeze import batch_norms, stop_gradients, stop_statistics
+from vidrec.models.layers.stages import check_stages
 
-STAGE_BLOCKS = (1, 2, 5, 3)  # of X2D, which is expanded (table 1)
+STAGE_BLOCKS = (1, 2, 5, 3)  # of X2D, which X3D expands (table 1)
 
 
 class SqueezeExcite(nn.Module):
-    """Weighs the channels by their averages (Hu et al., CVPR 2018)."""
+    """Scales channels by weights computed from their averages (Hu et al., CVPR 2018)."""
 
     def __init__(self, channels: int, ratio: float) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class SqueezeExcite(nn.Module):
 
 
 class BlockX3D(nn.Module):
-    """1x1x1, 3x3x3 in each channel and 1x1x1 convolutions, some with `SqueezeExcite`."""
+    """1x1x1, depthwise 3x3x3 and 1x1x1 convolutions, optionally with `SqueezeExcite`."""
 
     def __init__(
         self,
@@ -83,19 +83,19 @@ class SpatialStem(nn.Module):
 class X3D(nn.Module):
     """Clips to a map of stride 32 in space and 1 in time.
 
-    gamma_w, gamma_b, gamma_d: factors of width, of the width inside blocks and of depth; other
-        axes are the clip's (section 3.2). X3D-S and -M: 1, 2.25, 2.2.
+    gamma_w, gamma_b, gamma_d: expansion of width, bottleneck width and depth; the other axes are
+        those of the clip (section 3.2). X3D-S and -M: 1, 2.25, 2.2.
     base_channels: of the stem, before gamma_w.
     se_ratio: hidden channels of every other block's `SqueezeExcite` over its channels; null: none.
-    use_swish: SiLU in place of the ReLU inside blocks.
+    use_swish: SiLU instead of ReLU inside blocks.
     frozen_stages: the stem (0) and the stages up to this one (1 to 4) are not trained; -1: all are.
     norm_eval: BatchNorm keeps its running statistics in training.
-    checkpoint_stages: stages, counted from 1, whose activations are computed again in the backward
-        pass: less memory for more time.
+    checkpoint_stages: stages, counted from 1, whose activations are recomputed in the backward
+        pass: less memory, more time.
     zero_init_residual: blocks start as the identity.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         gamma_w: float = 1.0,
         gamma_b: float = 1.0,
@@ -110,12 +110,7 @@ class X3D(nn.Module):
         zero_init_residual: bool = True,
     ) -> None:
         super().__init__()
-        if not set(checkpoint_stages) <= {1, 2, 3, 4}:
-            raise ValueError(
-                f"X3D checkpoint_stages={list(checkpoint_stages)}: stages count from 1 to 4"
-            )
-        if not -1 <= frozen_stages <= 4:
-            raise ValueError(f"X3D frozen_stages={frozen_stages} is not in -1 to 4")
+        check_stages("X3D", len(STAGE_BLOCKS), frozen_stages, checkpoint_stages)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.checkpoint_stages = tuple(checkpoint_stages)
@@ -148,9 +143,7 @@ class X3D(nn.Module):
         """(B, in_channels, T, H, W) -> (B, out_channels, T, H / 32, W / 32)."""
         x = self.conv1_t(self.conv1_s(x))
         for number, stage in enumerate(self._stages(), start=1):
-            keep = self.training and number in self.checkpoint_stages
-            for block in stage:
-                x = checkpointed(block, x) if keep else block(x)
+            x = run_blocks(stage, x, self.training and number in self.checkpoint_stages)
         return self.conv5(x)
 
     def train(self, mode: bool = True) -> "X3D":
@@ -160,8 +153,8 @@ class X3D(nn.Module):
             stop_statistics(batch_norms(self))
         return self
 
-    def _stages(self) -> list[Any]:
-        return [getattr(self, f"layer{number}") for number in range(1, 5)]
+    def _stages(self) -> list[nn.Sequential]:
+        return [stage for stage in self.children() if isinstance(stage, nn.Sequential)]
 
     def _frozen(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
@@ -170,7 +163,7 @@ class X3D(nn.Module):
 
 
 def round_width(width: int, factor: float) -> int:
-    """A multiple of eight near width * factor, at least eight and not less than nine tenths.
+    """The multiple of 8 nearest to width * factor, at least 8 and at least nine tenths of it.
 
     >>> round_width(54, 1 / 16), round_width(432, 1 / 16)
     (8, 32)

@@ -1,6 +1,6 @@
 """Activation checkpointing that updates BatchNorm's running statistics once a step, not twice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -10,9 +10,16 @@ from torch.utils.checkpoint import checkpoint
 from vidrec.models.layers.freeze import batch_norms
 
 
+def run_blocks(blocks: Iterable[nn.Module], x: Tensor, recompute: bool) -> Tensor:
+    """One block after the other; with `recompute` their inner activations are not stored."""
+    for block in blocks:
+        x = checkpointed(block, x) if recompute else block(x)
+    return x
+
+
 def checkpointed(block: nn.Module, x: Tensor) -> Tensor:
-    """`block(x)` whose inner activations are computed again in the backward pass, not kept."""
-    if torch.compiler.is_compiling():  # the compiler replays no change of statistics
+    """`block(x)` whose inner activations are recomputed in the backward pass instead of stored."""
+    if torch.compiler.is_compiling():  # the compiler cannot replay a change of statistics
         return checkpoint(block, x, use_reentrant=False)
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
@@ -23,7 +30,7 @@ def checkpointed(block: nn.Module, x: Tensor) -> Tensor:
 
 @contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """BatchNorm in training normalises with the batch and leaves its running statistics alone."""
+    """BatchNorm normalises with the batch, but its running statistics stay as they are."""
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in batch_norms(block)]
     for norm, _, _ in before:
         norm.momentum, norm.num_batches_tracked = 0.0, None

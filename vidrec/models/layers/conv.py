@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 class ConvBN(nn.Module):
-    """Convolution without bias, BatchNorm and, unless told otherwise, ReLU."""
+    """Convolution without bias, BatchNorm and, by default, ReLU."""
 
     def __init__(
         self,
@@ -15,9 +15,9 @@ class ConvBN(nn.Module):
         padding: int = 0,
         groups: int = 1,
         relu: bool = True,
-    ):
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
+        self.conv: nn.Module = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
         )
         self.bn = nn.BatchNorm2d(out_channels)

@@ -6,7 +6,7 @@ Size = tuple[int, int, int]  # along T, H and W
 
 
 class ConvBN3d(nn.Module):
-    """Convolution without bias, BatchNorm and, unless told otherwise, ReLU.
+    """Convolution without bias, BatchNorm and, by default, ReLU.
 
     Padded so that stride 1 keeps the size.
     """
@@ -42,6 +42,6 @@ class ConvBN3d(nn.Module):
 
 
 def same_padding(kernel_size: Size, dilation: Size = (1, 1, 1)) -> Size:
-    """What keeps the size at stride 1, for odd kernels."""
+    """The padding that keeps the size at stride 1, for odd kernels."""
     t, h, w = ((k - 1) // 2 * d for k, d in zip(kernel_size, dilation, strict=True))
     return t, h, w

@@ -22,6 +22,14 @@ KINETICS = ["model=tsn", "data=kinetics400"]
         (["runtime.wandb.moed=offline"], ["runtime.wandb.moed", "did you mean 'mode'"]),
         (["model.net.backbone.detph=18"], ["model.net.backbone.detph", "did you mean 'depth'"]),
         (["+model.net.backbone.detph=18"], ["model.net.backbone.detph", "did you mean 'depth'"]),
+        (  # options that a network passes on to the one it is built on
+            ["model=slowonly", "+model.net.backbone.conv1_kernal=[1,7,7]"],
+            ["model.net.backbone.conv1_kernal", "did you mean 'conv1_kernel'"],
+        ),
+        (  # and one that it sets itself
+            ["model=slowfast", "+model.net.backbone.slow_pathway.extra_channels=[0,0,0,0]"],
+            ["SlowPathway takes no 'extra_channels'"],
+        ),
         (
             ["data.transforms.train.crop.scale=[1,0.5]"],
             ["data.transforms.train.crop.scale", "did you mean 'scales'"],
@@ -37,6 +45,10 @@ KINETICS = ["model=tsn", "data=kinetics400"]
             ["model.net.mean", "'[128,128,128]'", "without the inner quotes"],
         ),
         (["model.net.backbone.depth=fifty"], ["model.net.backbone.depth", "'fifty'"]),
+        (
+            ["model=slowonly", "++model.net.backbone.norm_eval=1"],
+            ["model.net.backbone.norm_eval", "1 is not bool"],
+        ),
         (["data.transforms.train.flip.flip_ratio=yes"], ["flip.flip_ratio", "'yes'"]),
         (["data.transforms.train.flip=0.5"], ["data.transforms.train.flip", "_target_"]),
         # missing arguments and classes

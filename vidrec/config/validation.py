@@ -156,6 +156,11 @@ def _signature(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter]
                 parameters.setdefault(parameter.name, inherited)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in found):
             return parameters, False
+        if named := _unpacked(_hints_of(function)):
+            for name in named:
+                option = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+                parameters.setdefault(name, option)
+            return parameters, False
     return parameters, True
 
 
@@ -199,11 +204,29 @@ def _check_rule(path: str, rule: Any) -> Iterator[str]:
             yield from _misfit(f"{path}.{key}", value, hints[key])
 
 
-def _hints(function: Any) -> dict[str, Any]:
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    """Types of all parameters that `_signature` finds, by name."""
+    inits = [vars(c)["__init__"] for c in getattr(target, "__mro__", ()) if "__init__" in vars(c)]
+    hints: dict[str, Any] = {}
+    for function in reversed(inits or [target]):
+        own = _hints_of(function)
+        hints |= own | _unpacked(own)
+    return hints
+
+
+def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
+        return typing.get_type_hints(function)
     except (NameError, TypeError):
         return {}
+
+
+def _unpacked(hints: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys, with their types, of a TypedDict that types `**options` (PEP 692)."""
+    for hint in hints.values():
+        if get_origin(hint) is typing.Unpack:
+            return typing.get_type_hints(get_args(hint)[0])
+    return {}
 
 
 def _misfit(path: str, value: Any, annotation: Any) -> Iterator[str]:

@@ -349,9 +349,7 @@ class ResNet3dSlowOnly(ResNet3d):
     """
 
     def __init__(self, depth: int, **options: Unpack[ResNet3dOptions]) -> None:
-        defaults = ResNet3dOptions(
-            conv1_kernel=(1, 7, 7), with_pool2=False, inflate=(0, 0, 1, 1)
-        )
+        defaults = ResNet3dOptions(conv1_kernel=(1, 7, 7), with_pool2=False, inflate=(0, 0, 1, 1))
         super().__init__(depth, **(defaults | options))
 
 

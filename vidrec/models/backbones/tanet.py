@@ -33,9 +33,7 @@ class TANet(ResNet):
     options: see `ResNet`.
     """
 
-    def __init__(
-        self, depth: int, num_segments: int = 8, **options: Unpack[ResNetOptions]
-    ) -> None:
+    def __init__(self, depth: int, num_segments: int = 8, **options: Unpack[ResNetOptions]) -> None:
         super().__init__(depth, **options)
         for stage, index, block in temporal_places(self):
             stage[index] = TemporalAdaptiveBlock(block, num_segments)

@@ -15,6 +15,13 @@ from vidrec import build
 from vidrec.config.compose import conf_dir
 from vidrec.config.schema import ParamRule
 from vidrec.engine.optim import layers, parameter_groups
+from vidrec.models.backbones.image import ImageBackbone
+from vidrec.models.backbones.resnet import ResNet
+from vidrec.models.backbones.swin3d import SwinTransformer3D
+from vidrec.models.backbones.timesformer import TimeSformer
+from vidrec.models.backbones.uniformer import UniFormer
+from vidrec.models.backbones.uniformerv2 import UniFormerV2
+from vidrec.models.backbones.vit import VisionTransformer
 
 GOLDEN = read_golden("optim.json.gz")
 STEMS = [stem for stem in GOLDEN if Path(conf_dir(), "experiment", f"{stem}.yaml").exists()]
@@ -48,9 +55,9 @@ def test_every_parameter_of_a_published_recipe(compose, stem):
 
 
 class Named(nn.Module):
-    """Parameters of any names, their modules' types told by the names."""
+    """Parameters of any names, with modules whose types follow from the names."""
 
-    def __init__(self, names):
+    def __init__(self, names, block_names=VisionTransformer.block_names):
         super().__init__()
         for name in names:
             *path, last = name.split(".")
@@ -62,6 +69,7 @@ class Named(nn.Module):
                 module = getattr(module, part)
             if last not in dict(module.named_parameters(recurse=False)):
                 module.register_parameter(last, nn.Parameter(torch.zeros(2)))
+        self.backbone.block_names = block_names
 
 
 NO_DECAY = {
@@ -77,9 +85,10 @@ def test_layer_decay_of_videomae():
 
 
 @pytest.mark.parametrize(
-    ("names", "numbers"),
+    ("backbone", "names", "numbers"),
     [
         (  # stages with a change of resolution between them, which belongs to the earlier one
+            SwinTransformer3D,
             [
                 "backbone.patch_embed.proj.weight",
                 "backbone.layers.0.blocks.0.attn.weight",
@@ -92,6 +101,7 @@ def test_layer_decay_of_videomae():
             [0, 1, 2, 2, 3, 4, 4],
         ),
         (
+            UniFormerV2,
             [
                 "backbone.class_embedding",
                 "backbone.transformer.resblocks.0.ln_1.weight",
@@ -102,6 +112,7 @@ def test_layer_decay_of_videomae():
             [0, 1, 2, 3, 3],
         ),
         (
+            TimeSformer,
             [
                 "backbone.cls_token",
                 "backbone.transformer_layers.layers.0.ffns.0.layers.0.0.weight",
@@ -111,14 +122,15 @@ def test_layer_decay_of_videomae():
             [0, 1, 2, 3],
         ),
         (
+            UniFormer,
             ["backbone.patch_embed1.weight", "backbone.blocks1.0.w", "backbone.blocks2.0.w"],
             [0, 1, 2],
         ),
     ],
     ids=["swin", "clip", "timesformer", "uniformer"],
 )
-def test_layers_count_the_blocks_of_any_transformer(names, numbers):
-    found = layers(Named(names))
+def test_layers_count_the_blocks_of_any_transformer(backbone, names, numbers):
+    found = layers(Named(names, backbone.block_names))
     assert [found[name] for name in names] == numbers
 
 
@@ -131,4 +143,15 @@ def test_layer_decay_multiplies_the_rules():
 
 def test_layer_decay_of_a_convolutional_network_is_refused():
     with pytest.raises(ValueError, match="numbered blocks"):
-        parameter_groups(Named(["backbone.layer1.0.conv1.weight"]), 1.0, 0.0, {}, 0.5)
+        parameter_groups(nn.ModuleDict({"backbone": ResNet(18)}), 1.0, 0.0, {}, 0.5)
+
+
+def test_layers_of_timms_networks():
+    with torch.device("meta"):
+        net = nn.ModuleDict({"backbone": ImageBackbone("swin_tiny_patch4_window7_224")})
+    found = layers(net)
+    assert found["backbone.patch_embed.proj.weight"] == 0
+    assert found["backbone.layers.0.blocks.1.norm1.weight"] == 2
+    assert found["backbone.layers.1.downsample.norm.weight"] == 2
+    assert found["backbone.layers.3.blocks.1.norm1.weight"] == 2 + 2 + 6 + 2
+    assert found["backbone.norm.weight"] == 13

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from timm.layers import DropPath
 from torch import nn
 
 from vidrec.models.layers.checkpoint import checkpointed
-from vidrec.models.layers.drop_path import DropPath
 
 
 class Block(nn.Module):

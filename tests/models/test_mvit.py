@@ -4,11 +4,11 @@ import re
 
 import pytest
 import torch
+from timm.layers import DropPath
 from torch import nn
 
 from vidrec.models.backbones.mvit import MViT, coordinate_marks, relative_index
 from vidrec.models.heads.mvit import MViTHead
-from vidrec.models.layers.drop_path import DropPath
 
 ARCH = {"embed_dims": 8, "num_layers": 5, "num_heads": 1, "downscale_indices": [1, 2, 3]}
 

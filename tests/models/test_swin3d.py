@@ -4,10 +4,10 @@ import re
 
 import pytest
 import torch
+from timm.layers import DropPath
 from torch import nn
 
 from vidrec.models.backbones.swin3d import SwinTransformer3D, fitted, joined, shift_mask, windows
-from vidrec.models.layers.drop_path import DropPath
 
 ARCH = {"embed_dims": 8, "depths": [2, 3], "num_heads": [1, 2]}
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from timm.layers import DropPath
 from torch import nn
 
 from vidrec.models.backbones.uniformer import Attention, UniFormer
-from vidrec.models.layers.drop_path import DropPath
 
 SMALL = {"depth": [1, 2, 1, 2], "embed_dim": [8, 8, 16, 16], "head_dim": 8}
 

@@ -180,5 +180,5 @@ def test_bf16_is_near_fp32():
 
 
 def test_a_clip_of_another_length_is_refused():
-    with pytest.raises(ValueError, match=r"2 steps of time.*has 3; set num_frames"):
+    with pytest.raises(ValueError, match=r"2 time steps.*has 3; set num_frames"):
         small_net()(torch.randn(1, 3, 6, 12, 12))

@@ -1,7 +1,9 @@
-"""Localization in feature sequences: the only module of it that sees a batch.
+"""Temporal action localization: networks over feature sequences, which take whole batches.
 
-Networks have the names of published checkpoints, which have no backbone apart from a head.
+Parameters are named as in published checkpoints, which do not separate a backbone from a head.
 """
+
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +14,28 @@ from vidrec.ops.boundary_candidates import bmn_candidates, tem_candidates
 from vidrec.ops.soft_nms import Candidates, Proposals, soft_nms
 
 
+class SoftNMSOptions(TypedDict, total=False):
+    """Arguments of `SoftNMS`, which localizers take under the same names."""
+
+    soft_nms_alpha: float
+    soft_nms_low_threshold: float
+    soft_nms_high_threshold: float
+    post_process_top_k: int
+
+
 class SoftNMS:
-    """The settings of soft-NMS, under their published names."""
+    """Candidates to the proposals that are returned; by default as in BSN.
+
+    soft_nms_alpha, soft_nms_low_threshold, soft_nms_high_threshold: see `soft_nms`.
+    post_process_top_k: proposals of a video.
+    """
 
     def __init__(
         self,
-        soft_nms_alpha: float,
-        soft_nms_low_threshold: float,
-        soft_nms_high_threshold: float,
-        post_process_top_k: int,
+        soft_nms_alpha: float = 0.75,
+        soft_nms_low_threshold: float = 0.65,
+        soft_nms_high_threshold: float = 0.9,
+        post_process_top_k: int = 100,
     ) -> None:
         if soft_nms_alpha <= 0:
             raise ValueError(f"soft_nms_alpha={soft_nms_alpha} must be above 0")
@@ -42,7 +57,10 @@ class SoftNMS:
 
 
 def in_seconds(found: Proposals, window: Tensor) -> dict[str, Tensor]:
-    """Segments of sequences that begin and last as `window` (N, 2) says, within them."""
+    """Proposals in seconds of the videos, clipped to the sequence.
+
+    window: (N, 2), where the sequence begins and how long it lasts, in seconds.
+    """
     begin, seconds = window.to(found.segments.device).double()[:, None, None].unbind(-1)
     segments = begin + found.segments.clamp(0, 1) * seconds
     return {"segments": segments, "scores": found.scores, "count": found.counts}
@@ -54,33 +72,35 @@ class BMN(nn.Module):
     A base over the sequence, two boundary probabilities (temporal evaluation), and a map of
     confidences over all proposals (proposal evaluation), by duration and start.
 
-    temporal_dim: length T of the sequence. feat_dim: channels of a feature. boundary_ratio: how
-    much of its length a proposal is widened by at each end before `num_samples` bins of
-    `num_samples_per_bin` points are sampled in it.
+    temporal_dim: length T of the sequence.
+    feat_dim: channels of a feature.
+    boundary_ratio: fraction of its length by which a proposal is extended at each end before
+        `num_samples` bins of `num_samples_per_bin` points are sampled in it.
+    hidden_dim_1d, hidden_dim_2d, hidden_dim_3d: channels over the sequence, over the map of
+        proposals, and over the points sampled in each.
+    nms: see `SoftNMS`; by default alpha is 0.4 and the lower threshold 0.5.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         temporal_dim: int,
         feat_dim: int,
         boundary_ratio: float = 0.5,
         num_samples: int = 32,
         num_samples_per_bin: int = 3,
-        soft_nms_alpha: float = 0.4,
-        soft_nms_low_threshold: float = 0.5,
-        soft_nms_high_threshold: float = 0.9,
-        post_process_top_k: int = 100,
         hidden_dim_1d: int = 256,
         hidden_dim_2d: int = 128,
         hidden_dim_3d: int = 512,
+        **nms: Unpack[SoftNMSOptions],
     ) -> None:
         super().__init__()
         if feat_dim % 4:
-            raise ValueError(f"feat_dim={feat_dim} does not divide by the 4 groups of BMN's base")
+            raise ValueError(
+                f"feat_dim={feat_dim} is not a multiple of 4, the groups of BMN's base"
+            )
         self.temporal_dim = temporal_dim
-        self.nms = SoftNMS(
-            soft_nms_alpha, soft_nms_low_threshold, soft_nms_high_threshold, post_process_top_k
-        )
+        defaults = SoftNMSOptions(soft_nms_alpha=0.4, soft_nms_low_threshold=0.5)
+        self.nms = SoftNMS(**(defaults | nms))
         wide, narrow, cells = hidden_dim_1d, hidden_dim_2d, hidden_dim_3d
         self.x_1d_b = nn.Sequential(
             nn.Conv1d(feat_dim, wide, 3, padding=1, groups=4),
@@ -109,14 +129,14 @@ class BMN(nn.Module):
     def forward(self, batch: FeatureBatch) -> dict[str, Tensor]:
         """`start`, `end` (N, T) and `iou_map` (N, 2, D, T), all in [0, 1].
 
-        Row d of the map is for proposals of d + 1 positions; its channels are trained by regression
-        and by classification.
+        Row d of the map is for proposals of d + 1 positions; one channel is trained by regression,
+        the other by classification.
         """
         feature = batch["feature"].to(next(self.parameters()).dtype)
         if feature.shape[2] != self.temporal_dim:
             raise ValueError(
                 f"features of length {feature.shape[2]}, but model.net.temporal_dim="
-                f"{self.temporal_dim}: data.resize=true brings them to it"
+                f"{self.temporal_dim}: data.resize=true resizes them"
             )
         base = self.x_1d_b(feature)
         return {
@@ -131,8 +151,8 @@ class BMN(nn.Module):
         first, *rest = self.x_2d_p
         assert isinstance(matched, nn.Conv3d)
         assert isinstance(first, nn.Conv2d)
-        # Proposals beyond the end sample nothing: their cells hold what the biases make of it. The
-        # convolutions with neighbours see them, those of single cells are spared them.
+        # Proposals beyond the end sample nothing, so that their cells follow from the biases alone.
+        # 3x3 convolutions see these cells; 1x1 ones need not be computed for them.
         kernel, bias = first.weight.flatten(1), first.bias
         cells = activate(self.matching(features, matched.weight, matched.bias))
         empty = activate(matched.bias)
@@ -158,15 +178,17 @@ def _boundary(channels: int) -> nn.Sequential:
 
 
 def _probability(logits: Tensor) -> Tensor:
-    """Half precision has no probabilities near 1, which losses take logarithms of."""
+    """Sigmoid in float32 or better: half precision cannot express probabilities close to 1."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).sigmoid()
 
 
 class TEM(nn.Module):
     """Temporal Evaluation Module of BSN (Lin et al., ECCV 2018, section 3.3).
 
-    Probabilities of an action, a start and an end at every position. The published network scales
-    the output of its last layer by 0.01.
+    Probabilities of an action, a start and an end at every position. As in the published network,
+    the output of the last layer is multiplied by 0.01.
+
+    nms: see `SoftNMS`.
     """
 
     def __init__(
@@ -175,17 +197,12 @@ class TEM(nn.Module):
         tem_feat_dim: int,
         tem_hidden_dim: int = 512,
         peak_threshold: float = 0.5,
-        soft_nms_alpha: float = 0.75,
-        soft_nms_low_threshold: float = 0.65,
-        soft_nms_high_threshold: float = 0.9,
-        post_process_top_k: int = 100,
+        **nms: Unpack[SoftNMSOptions],
     ) -> None:
         super().__init__()
         self.temporal_dim = temporal_dim
         self.peak_threshold = peak_threshold
-        self.nms = SoftNMS(
-            soft_nms_alpha, soft_nms_low_threshold, soft_nms_high_threshold, post_process_top_k
-        )
+        self.nms = SoftNMS(**nms)
         self.conv1 = nn.Conv1d(tem_feat_dim, tem_hidden_dim, 3, padding=1)
         self.conv2 = nn.Conv1d(tem_hidden_dim, tem_hidden_dim, 3, padding=1)
         self.conv3 = nn.Conv1d(tem_hidden_dim, 3, 1)
@@ -200,7 +217,7 @@ class TEM(nn.Module):
 
     @torch.no_grad()
     def predict(self, batch: FeatureBatch) -> dict[str, Tensor]:
-        """`segments` (N, K, 2) in seconds, `scores` (N, K), `count` (N,), by boundaries alone."""
+        """`segments` (N, K, 2) in seconds, `scores` (N, K), `count` (N,), from boundaries alone."""
         out = self(batch)
         return self.nms(tem_candidates(out["start"], out["end"], self.peak_threshold), batch)
 
@@ -208,23 +225,21 @@ class TEM(nn.Module):
 class PEM(nn.Module):
     """Proposal Evaluation Module of BSN (Lin et al., ECCV 2018, section 3.3).
 
-    The IoU of a proposal with what it covers, from the action probabilities sampled in and around
-    it. The published network scales the outputs of both layers by 0.1.
+    The IoU of a proposal with the segment that it overlaps most, from the action probabilities
+    sampled in and around it. As in the published network, the outputs of both layers are multiplied
+    by 0.1.
+
+    nms: see `SoftNMS`.
     """
 
     def __init__(
         self,
         pem_feat_dim: int = 32,
         pem_hidden_dim: int = 256,
-        soft_nms_alpha: float = 0.75,
-        soft_nms_low_threshold: float = 0.65,
-        soft_nms_high_threshold: float = 0.9,
-        post_process_top_k: int = 100,
+        **nms: Unpack[SoftNMSOptions],
     ) -> None:
         super().__init__()
-        self.nms = SoftNMS(
-            soft_nms_alpha, soft_nms_low_threshold, soft_nms_high_threshold, post_process_top_k
-        )
+        self.nms = SoftNMS(**nms)
         self.fc1 = nn.Linear(pem_feat_dim, pem_hidden_dim)
         self.fc2 = nn.Linear(pem_hidden_dim, 1)
 
@@ -241,6 +256,6 @@ class PEM(nn.Module):
         proposal = batch["proposal"].double()
         start, end, start_score, end_score = proposal.unbind(-1)
         position = torch.arange(iou.shape[1], device=iou.device)
-        there = position < batch["num_proposals"][:, None]
-        score = torch.where(there, start_score * end_score * iou, -1.0)
+        exists = position < batch["num_proposals"][:, None]
+        score = torch.where(exists, start_score * end_score * iou, -1.0)
         return self.nms(Candidates(start, end, score), batch)

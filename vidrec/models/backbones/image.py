@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+# The blocks of timm's transformers and of torchvision's MaxViT: "blocks.3", "layers.1.blocks.0".
+BLOCK_NAMES = r"(?:\w+\.)*?(?:(?:layers|stages)\.\d+\.)?\w*blocks\d*\.\d+"
+
 
 def ImageBackbone(
     name: str,
@@ -16,16 +19,16 @@ def ImageBackbone(
     options: Mapping[str, Any] | None = None,
     checkpointing: bool = False,
 ) -> nn.Module:
-    """The library's own network without its classifier, giving maps (B, out_channels, h, w).
+    """The library's own network without its classifier: images to maps (B, out_channels, h, w).
 
-    Its parameters have the names of the library's published weights; `model.weights` loads those.
-    timm networks give the map before pooling, tokens laid out on their grid without the class
-    token. torchvision's give their `features`, as published TSN checkpoints want it, or, where none
-    are called so (ResNet, ViT), what their classifier would get, h and w being 1.
+    Parameters are named as in the library's published weights, which `model.weights` loads. timm's
+    networks return the map before pooling, or tokens on their grid without the class token.
+    torchvision's return their `features`, as published TSN checkpoints need it, or, if they have
+    none (ResNet, ViT), the input of their classifier, h and w being 1.
 
     name: as the library lists it; "timm/NAME" and "torchvision/NAME" name the library too.
     options: further arguments of the library's constructor, such as drop_path_rate.
-    checkpointing: compute activations again in the backward pass, where timm knows how.
+    checkpointing: recompute activations in the backward pass, if timm supports it.
     """
     prefix, slash, rest = name.partition("/")
     if slash and prefix in ("timm", "torchvision"):
@@ -35,8 +38,8 @@ def ImageBackbone(
     if library == "torchvision":
         if checkpointing:
             raise ValueError(
-                f"torchvision/{name} cannot compute activations again: take timm's network, or "
-                "leave checkpointing=false"
+                f"torchvision/{name} does not support checkpointing: use timm's network, or leave "
+                "checkpointing=false"
             )
         return _torchvision(name, in_channels, dict(options or {}))
     raise ValueError(f"ImageBackbone library='{library}': choose timm or torchvision")
@@ -50,17 +53,18 @@ def _timm(name: str, in_channels: int, options: dict[str, Any], checkpointing: b
     options |= {"num_classes": 0, "in_chans": in_channels}
     try:
         net: Any = timm.create_model(name, global_pool="", **options)
-    except AssertionError:  # a few networks cannot do without their pooling
+    except AssertionError:  # a few networks do not run without their pooling
         net = timm.create_model(name, **options)
     if checkpointing:
         net.set_grad_checkpointing(True)
     net.out_channels = getattr(net, "head_hidden_size", net.num_features)
+    net.block_names = BLOCK_NAMES
     net.register_forward_hook(_timm_map)
     return net
 
 
 def _timm_map(net: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-    """What timm gives, (B, C, h, w), (B, h, w, C), (B, L, C) or (B, C) -> (B, C, h, w)."""
+    """timm's (B, C, h, w), (B, h, w, C), (B, L, C) or (B, C) -> (B, C, h, w)."""
     if output.ndim == 2:
         return output[:, :, None, None]
     if output.ndim == 4:
@@ -69,7 +73,7 @@ def _timm_map(net: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
     height, width = inputs[0].shape[-2:]
     length = tokens.shape[2]
     rows = round((length * height / width) ** 0.5)
-    # Tokens that are not a regular grid stay in one column.
+    # Tokens that do not form a regular grid stay in one column.
     return tokens.unflatten(2, (rows, -1) if rows and length % rows == 0 else (length, 1))
 
 
@@ -80,12 +84,13 @@ def _torchvision(name: str, in_channels: int, options: dict[str, Any]) -> nn.Mod
     if name not in known:
         raise ValueError(_unknown("torchvision", name, known))
     net: Any = models.get_model(name, weights=None, **options)
+    net.block_names = BLOCK_NAMES
     if in_channels != 3:
         path, stem = next(pair for pair in net.named_modules() if isinstance(pair[1], nn.Conv2d))
         net.set_submodule(path, _with_channels(stem, in_channels))
     layers = {p: m for p, m in net.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))}
     if hasattr(net, "features"):
-        # Swin has a norm and a change of layout after its features.
+        # Swin's features are followed by a norm and a change of layout.
         names = [name for name in ("features", "norm", "permute") if hasattr(net, name)]
         trunk: Any = nn.Sequential(OrderedDict((name, getattr(net, name)) for name in names))
         after = next(m for path, m in layers.items() if not path.startswith("features."))
@@ -99,7 +104,7 @@ def _torchvision(name: str, in_channels: int, options: dict[str, Any]) -> nn.Mod
 
 
 def _pooled_area(net: Any) -> int:
-    """Positions of the map that the classifier gets, flattened: 49 for VGG, 1 for most."""
+    """Positions of the map that the classifier sees flattened: 49 for VGG, 1 for most."""
     size = getattr(getattr(net, "avgpool", None), "output_size", 1)
     return math.prod(size) if isinstance(size, tuple) else size**2
 
@@ -110,7 +115,7 @@ def _torchvision_map(net: nn.Module, inputs: tuple[Tensor], output: Tensor) -> T
 
 
 def _with_channels(stem: Any, in_channels: int) -> nn.Conv2d:
-    """A convolution like `stem` that takes other images."""
+    """A convolution like `stem` for images of other channels."""
     bias = stem.bias is not None
     return nn.Conv2d(
         in_channels, stem.out_channels, stem.kernel_size, stem.stride, stem.padding, bias=bias

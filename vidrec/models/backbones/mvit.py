@@ -4,23 +4,23 @@ Tokens are (B, 1 + T * H * W, C), the class token first.
 """
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 import torch
 import torch.nn.functional as F
+from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vidrec.models.layers.constants import constant
-from vidrec.models.layers.drop_path import DropPath, drop_path_rates
-from vidrec.models.layers.mlp import MLP
+from vidrec.models.layers.drop_path import drop_path_rates
 
 Size = tuple[int, int, int]  # time, height, width
 
 
 class Arch(TypedDict):
-    """Channels and attention heads of the first block, the number of blocks, and those that halve
-    height and width and double channels and heads.
+    """Channels and heads of the first block, number of blocks, and which of them downscale: halve
+    height and width, double channels and heads.
     """
 
     embed_dims: int
@@ -29,7 +29,7 @@ class Arch(TypedDict):
     downscale_indices: Sequence[int]
 
 
-# Called as published weights are; blocks count from 0.
+# Named like the published weights; blocks count from 0.
 ARCHS: dict[str, Arch] = {
     "tiny": {"embed_dims": 96, "num_layers": 10, "num_heads": 1, "downscale_indices": (1, 3, 8)},
     "small": {"embed_dims": 96, "num_layers": 16, "num_heads": 1, "downscale_indices": (1, 3, 14)},
@@ -44,16 +44,18 @@ class MViT(nn.Module):
     """MViTv2 with decomposed relative positions and pooling attention.
 
     arch: one of `ARCHS`, or a mapping with the same keys.
-    spatial_size, temporal_size: pixels and frames of the clips that the tables of relative
-        positions are made for; for other clips the tables are interpolated.
-    drop_path_rate: of the last block; earlier ones have less, in proportion.
-    dim_mul_in_attention: channels double in the attention of the blocks that halve the map, as
-        published; else in the multilayer perceptron before, as in the first version and MaskFeat.
+    spatial_size, temporal_size: pixels and frames of the clips for which the tables of relative
+        positions are sized; for other clips the tables are interpolated.
+    drop_path_rate: of the last block; it grows linearly from 0 over the blocks.
+    dim_mul_in_attention: double the channels in the attention of downscaling blocks, as published,
+        instead of in the MLP of the block before, as in MViTv1 and MaskFeat.
     rel_pos_zero_init: the relative positions start as zeros.
-    with_cp: inner activations of blocks are computed again in the backward pass, not kept.
+    with_cp: inner activations of blocks are recomputed in the backward pass instead of stored.
     """
 
-    def __init__(
+    block_names: ClassVar[str] = r"blocks\.\d+"  # see `VisionTransformer`
+
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         arch: str | Arch = "base",
         spatial_size: int = 224,
@@ -140,7 +142,7 @@ class PatchEmbed(nn.Module):
 class Block(nn.Module):
     """Pooling attention and a multilayer perceptron, both residual."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - most of it is the attention's
         self,
         in_channels: int,
         out_channels: int,
@@ -161,7 +163,7 @@ class Block(nn.Module):
         )
         self.drop_path = DropPath(drop_path)
         self.norm2 = _norm(channels)
-        self.mlp = MLP(channels, int(channels * mlp_ratio), out_channels)
+        self.mlp = Mlp(channels, int(channels * mlp_ratio), out_channels)
         self.proj = nn.Linear(in_channels, out_channels) if in_channels != out_channels else None
         self.pool_skip = None
         if query_stride > 1:
@@ -185,7 +187,7 @@ class Block(nn.Module):
 
 
 class PoolingAttention(nn.Module):
-    """Section 4.1: attention among pooled queries, keys and values, with decomposed relative
+    """Section 4.1: attention over pooled queries, keys and values, with decomposed relative
     positions (equations 3 and 4) and a residual connection of the pooled queries (equation 5).
     """
 
@@ -225,10 +227,10 @@ class PoolingAttention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, query_grid: Size, key_grid: Size) -> Tensor:
         """(B, heads, 1 + positions, channels) each -> that of the queries.
 
-        The biases of equation 4 are inner products of each query with a table entry for each
-        coordinate of the key; unlike there, published weights want them not scaled. As further
-        channels of the queries, against keys that mark their coordinates, they are summed by the
-        attention itself: no bias for every pair is stored.
+        The biases of equation 4 are inner products of each query with a table entry per coordinate
+        of the key; unlike in the paper, published weights expect them unscaled. They become extra
+        channels of the queries, and one-hot coordinates extra channels of the keys, so that the
+        attention itself adds them up and no bias is stored for every pair.
         """
         positions = self.relative_positions(q[:, :, 1:].unflatten(2, query_grid), key_grid)
         marks = coordinate_marks(key_grid, q.device).to(q.dtype)
@@ -237,7 +239,7 @@ class PoolingAttention(nn.Module):
         positions = F.pad(positions, (0, num_marks - positions.shape[-1], 1, 0))
         queries = torch.cat([q * self.scale, positions], dim=-1)
         keys = torch.cat([k, marks.expand(*k.shape[:2], -1, -1)], dim=-1)
-        # Fused attention wants values of the same number of channels.
+        # Fused attention needs values with the same number of channels.
         values = F.pad(v, (0, num_marks))
         x = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
         return x[..., : v.shape[-1]]
@@ -257,8 +259,9 @@ class PoolingAttention(nn.Module):
 
 @constant
 def relative_index(num_queries: int, num_keys: int, device: torch.device) -> Tensor:
-    """(queries, keys) int64: the row of a table of 2 * max(queries, keys) - 1 distances for each
-    pair of coordinates; the coarser of the two is stretched over the finer.
+    """Row of a table of 2 * max(queries, keys) - 1 distances, for each pair of coordinates.
+
+    (queries, keys) int64; the coarser of the two is stretched over the finer.
     """
     query = torch.arange(num_queries, device=device)[:, None] * max(num_keys / num_queries, 1.0)
     key_ratio = max(num_queries / num_keys, 1.0)
@@ -268,8 +271,10 @@ def relative_index(num_queries: int, num_keys: int, device: torch.device) -> Ten
 
 @constant
 def coordinate_marks(grid: Size, device: torch.device) -> Tensor:
-    """(1 + T * H * W, T + H + W and zeros up to a multiple of 8) float32: ones where a position's
-    coordinates are; none for the class token. Fused attention wants a multiple of 8 channels.
+    """One-hot time, row and column of every position; zeros for the class token.
+
+    (1 + T * H * W, T + H + W) float32, zero-padded to a multiple of 8 channels, which fused
+    attention needs.
     """
     axes = [torch.eye(length, device=device) for length in grid]
     time, height, width = grid
@@ -282,7 +287,7 @@ def coordinate_marks(grid: Size, device: torch.device) -> Tensor:
 
 
 def patch_grid(size: Size) -> Size:
-    """Patches of a clip of (frames, height, width).
+    """Number of patches of a clip of (frames, height, width).
 
     >>> patch_grid((16, 224, 224))
     (8, 56, 56)
@@ -294,7 +299,7 @@ def patch_grid(size: Size) -> Size:
 
 
 def _pooled(x: Tensor, grid: Size, pool: nn.Module, norm: nn.Module) -> tuple[Tensor, Size]:
-    """Tokens (B, heads, 1 + positions, channels), of which the class token is not pooled."""
+    """Pools tokens (B, heads, 1 + positions, channels), except for the class token."""
     patches = x[:, :, 1:].unflatten(2, grid).flatten(0, 1).movedim(-1, 1)
     patches = pool(patches)
     pooled_grid = (patches.shape[2], patches.shape[3], patches.shape[4])
@@ -303,12 +308,12 @@ def _pooled(x: Tensor, grid: Size, pool: nn.Module, norm: nn.Module) -> tuple[Te
 
 
 def _pooling(channels: int, stride: int) -> nn.Conv3d:
-    """A 3x3x3 convolution of each channel of a head, the same for all heads."""
+    """A depthwise 3x3x3 convolution that all heads share."""
     return nn.Conv3d(channels, channels, 3, (1, stride, stride), 1, groups=channels, bias=False)
 
 
 def _resized(table: Tensor, num_distances: int) -> Tensor:
-    """(distances, channels), interpolated where there are more or fewer."""
+    """(distances, channels), interpolated to the number of distances."""
     if len(table) == num_distances:
         return table
     return F.interpolate(table.T[None], num_distances, mode="linear")[0].T

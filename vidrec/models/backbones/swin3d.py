@@ -1,27 +1,26 @@
 """Video Swin Transformer (Liu et al., CVPR 2022): attention in windows of space and time.
 
-Feature maps are (B, T, H, W, C) throughout, tokens of a window (B, W, N, C) with W windows of N
-positions each.
+Feature maps are (B, T, H, W, C) throughout, tokens are (B, W, N, C) with W windows of N positions.
 """
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 import torch
 import torch.nn.functional as F
+from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from vidrec.models.layers.checkpoint import run_blocks
 from vidrec.models.layers.constants import constant
-from vidrec.models.layers.drop_path import DropPath, drop_path_rates
+from vidrec.models.layers.drop_path import drop_path_rates
 from vidrec.models.layers.freeze import stop_gradients, stop_statistics
-from vidrec.models.layers.mlp import MLP
 
 Size = tuple[int, int, int]  # time, height, width
 
 
 class Arch(TypedDict):
-    """Channels of the first stage, blocks and attention heads of each."""
+    """Channels of the first stage, blocks and attention heads of each stage."""
 
     embed_dims: int
     depths: Sequence[int]
@@ -41,15 +40,18 @@ class SwinTransformer3D(nn.Module):
     """Video Swin Transformer with four stages (figure 1).
 
     arch: one of `ARCHS`, or a mapping with the same keys.
-    patch_size, window_size: (time, height, width); maps smaller than a window make it smaller.
-    qk_scale: of the products of queries and keys; by default 1 / sqrt(channels of a head).
-    drop_path_rate: of the last block; earlier ones have less, in proportion.
-    frozen_stages: neither the patch embedding (0) nor the stages up to this one are trained.
-    with_cp: inner activations of blocks are computed again in the backward pass, not kept.
+    patch_size, window_size: (time, height, width); a window is never larger than the map.
+    qk_scale: factor of the products of queries and keys; by default 1 / sqrt(channels of a head).
+    drop_path_rate: of the last block; it grows linearly from 0 over the blocks.
+    frozen_stages: the patch embedding (0) and the stages up to this one (1 to 4) are not trained;
+        -1: all are.
+    with_cp: inner activations of blocks are recomputed in the backward pass instead of stored.
     out_indices: the stages (0 to 3) whose normalised maps are returned.
     """
 
-    def __init__(
+    block_names: ClassVar[str] = r"layers\.\d+\.blocks\.\d+"  # see `VisionTransformer`
+
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         arch: str | Arch,
         in_channels: int = 3,
@@ -74,8 +76,8 @@ class SwinTransformer3D(nn.Module):
         depths, num_heads = arch["depths"], arch["num_heads"]
         if not out_indices or not set(out_indices) <= set(range(len(depths))):
             raise ValueError(
-                f"SwinTransformer3D out_indices={list(out_indices)}: name one or more of the "
-                f"stages 0 to {len(depths) - 1}"
+                f"SwinTransformer3D out_indices={list(out_indices)}: stages count from 0 to "
+                f"{len(depths) - 1}"
             )
         self.frozen_stages = frozen_stages
         self.out_indices = tuple(out_indices)
@@ -144,13 +146,13 @@ class PatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(channels) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, T, H, W) -> (B, T', H', W', channels); zeros complete patches."""
+        """(B, in_channels, T, H, W), zero-padded to whole patches -> (B, T', H', W', channels)."""
         x = self.proj(_padded(x.movedim(1, -1), self.patch_size).movedim(-1, 1)).movedim(1, -1)
         return x if self.norm is None else self.norm(x)
 
 
 class PatchMerging(nn.Module):
-    """Joins 2 x 2 neighbours into one token of twice the channels (section 3.1)."""
+    """Merges 2 x 2 neighbours into one token with twice the channels (section 3.1)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -165,9 +167,9 @@ class PatchMerging(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks that attend within windows, in turn regular and shifted by half a window.
+    """Blocks that attend within windows, alternately regular and shifted by half a window.
 
-    downsample: applied by the network, since maps are returned as they are before it.
+    downsample: applied by the network, which returns the maps from before it.
     """
 
     def __init__(
@@ -180,18 +182,13 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, H, W, C) -> the same shape."""
-        for block in self.blocks:
-            if self.with_cp and self.training:
-                x = checkpoint(block, x, use_reentrant=False)
-            else:
-                x = block(x)
-        return x
+        return run_blocks(self.blocks, x, self.with_cp and self.training)
 
 
 class Block(nn.Module):
     """Equation 1: attention within windows, then a multilayer perceptron, both residual."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - most of it is the attention's
         self,
         channels: int,
         num_heads: int,
@@ -213,7 +210,7 @@ class Block(nn.Module):
         )
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = MLP(channels, int(channels * mlp_ratio), channels, drop_rate)
+        self.mlp = Mlp(channels, int(channels * mlp_ratio), drop=drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, H, W, C) -> the same shape."""
@@ -221,10 +218,10 @@ class Block(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
     def attend(self, x: Tensor) -> Tensor:
-        """Cuts the map into windows, and puts the attended windows together again."""
+        """Attention within windows of the map."""
         time, height, width = x.shape[1:4]
         window, shift = fitted((time, height, width), self.window_size, self.shifted)
-        # The padding takes part in the attention, as it did when published weights were trained.
+        # Padding takes part in the attention, as in the training of published weights.
         x = _padded(x, window)
         grid = (x.shape[1], x.shape[2], x.shape[3])
         mask = None
@@ -238,7 +235,7 @@ class Block(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Multi-head attention among the positions of a window, with a bias for each distance."""
+    """Multi-head attention over the positions of a window, with a bias per distance."""
 
     relative_position_index: Tensor
 
@@ -266,11 +263,11 @@ class WindowAttention(nn.Module):
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, W, N, C) and perhaps a mask (W, N, N) -> (B, W, N, C)."""
+        """(B, W, N, C) and a mask (W, N, N) or None -> (B, W, N, C)."""
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(3, 0, 1, 4, 2, 5)
         bias = self.bias(x.shape[2]).to(qkv.dtype)
-        # Windows join the axis along which the bias is the same, so that it is never repeated in
-        # memory: that of samples, or, where the mask tells windows apart, that of heads.
+        # Windows are folded into the axis that the bias does not depend on, so that it is never
+        # repeated in memory: the samples, or, if a mask differs between windows, the heads.
         axes = (0, 1)
         if mask is not None:
             axes, bias = (1, 2), (bias + mask.to(bias.dtype)[:, None]).flatten(0, 1)
@@ -281,9 +278,11 @@ class WindowAttention(nn.Module):
         return self.proj_drop(self.proj(x.transpose(2, 3).flatten(3)))
 
     def bias(self, num_positions: int) -> Tensor:
-        """(heads, N, N): equation 2. Windows that are smaller than configured take the table's rows
-        of the first positions of a full window, as published networks do; for a window that is
-        smaller in height or width these belong to other distances.
+        """Equation 2: (heads, N, N).
+
+        A window that is smaller than configured takes the rows of the first N positions of a full
+        window, as in published networks; if it is smaller in height or width, these rows belong to
+        other distances.
         """
         index = self.relative_position_index[:num_positions, :num_positions]
         rows = self.relative_position_bias_table.index_select(0, index.flatten())
@@ -291,7 +290,7 @@ class WindowAttention(nn.Module):
 
 
 def fitted(grid: Size, window: Size, shifted: bool) -> tuple[Size, Size]:
-    """The window and its shift on a map: along an axis that one window covers there is no shift.
+    """The window and its shift on a map; there is no shift along an axis that one window covers.
 
     >>> fitted((4, 14, 7), (8, 7, 7), shifted=True)
     ((4, 7, 7), (0, 3, 0))
@@ -316,7 +315,7 @@ def joined(x: Tensor, grid: Size, window: Size) -> Tensor:
 
 
 def relative_index(window: Size) -> Tensor:
-    """(N, N) int64: the row of the bias table for each pair of positions of a window."""
+    """Row of the bias table for each pair of positions of a window, (N, N) int64."""
     axes = [torch.arange(edge) for edge in window]
     position = torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1)
     distance = position[:, :, None] - position[:, None, :]
@@ -328,8 +327,8 @@ def relative_index(window: Size) -> Tensor:
 
 @constant
 def shift_mask(grid: Size, window: Size, shift: Size, device: torch.device) -> Tensor:
-    """(windows, N, N) float32: -100 between positions that the cyclic shift brought together from
-    opposite ends of the map (figure 3), 0 elsewhere.
+    """-100 between positions that the cyclic shift brought together from opposite ends of the map
+    (figure 3), 0 elsewhere; (windows, N, N) float32.
     """
     region = torch.zeros(grid, dtype=torch.int64, device=device)
     for axis, (length, step) in enumerate(zip(grid, shift, strict=True)):
@@ -341,7 +340,7 @@ def shift_mask(grid: Size, window: Size, shift: Size, device: torch.device) -> T
 
 
 def _padded(x: Tensor, multiple: Size) -> Tensor:
-    """(B, T, H, W, C) with zeros at the far ends, to multiples of a size."""
+    """(B, T, H, W, C), zero-padded at the far ends to multiples of a size."""
     missing = [-length % edge for length, edge in zip(x.shape[1:4], multiple, strict=True)]
     if not any(missing):
         return x

@@ -3,14 +3,15 @@
 Tokens of a clip are (B, 1 + P * T, C): a class token, then P patches of T frames each.
 """
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 from vidrec.models.layers.attention import MultiheadAttention
-from vidrec.models.layers.checkpoint import checkpointed
-from vidrec.models.layers.drop_path import DropPath, drop_path_rates
+from vidrec.models.layers.checkpoint import run_blocks
+from vidrec.models.layers.drop_path import drop_path_rates
 from vidrec.models.layers.feed_forward import FeedForward
 from vidrec.models.layers.patch_embed import embed_patches
 
@@ -22,14 +23,17 @@ class TimeSformer(nn.Module):
     """A vision transformer over the patches of `num_frames` frames.
 
     attention_type: over time, then over space ("divided_space_time"); over all patches of all
-        frames ("joint_space_time"); within a frame, the frames averaged at the end ("space_only").
-    img_size: height and width of the frames, pixels.
-    dropout_ratio: on the tokens, once positions are added.
-    drop_path_rate: of the last block; earlier ones have less, in proportion.
-    with_cp: inner activations of blocks are computed again in the backward pass, not kept.
+        frames ("joint_space_time"); within a frame, frames being averaged at the end
+        ("space_only").
+    img_size: height and width of the frames, in pixels.
+    dropout_ratio: on the tokens after positions are added.
+    drop_path_rate: of the last block; it grows linearly from 0 over the blocks.
+    with_cp: inner activations of blocks are recomputed in the backward pass instead of stored.
     """
 
-    def __init__(
+    block_names: ClassVar[str] = r"transformer_layers\.layers\.\d+"  # see `VisionTransformer`
+
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         num_frames: int = 8,
         img_size: int = 224,
@@ -90,15 +94,15 @@ class TimeSformer(nn.Module):
             tokens = patches.transpose(1, 2).flatten(1, 2)
         x = torch.cat([cls_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         x = self.pos_drop(x)
-        for block in self.transformer_layers["layers"].children():
-            x = checkpointed(block, x) if self.with_cp and self.training else block(x)
+        blocks = self.transformer_layers["layers"].children()
+        x = run_blocks(blocks, x, self.with_cp and self.training)
         cls_token = x[:, 0]
         if self.attention_type == "space_only":
             cls_token = cls_token.unflatten(0, (num_clips, num_frames)).mean(dim=1)
         return self.norm(cls_token)
 
     def _initialise(self) -> None:
-        """As vision transformers; attention over time starts as if it were not there."""
+        """As in vision transformers; temporal attention starts as the identity."""
         for parameter in (self.cls_token, self.pos_embed):
             nn.init.trunc_normal_(parameter, std=0.02)
         for module in self.modules():
@@ -144,7 +148,7 @@ class DividedBlock(nn.Module):
 
 
 class TemporalAttention(nn.Module):
-    """Every patch looks at the patches of its place in all frames; the class token rests."""
+    """Every patch attends to its place in all frames; the class token is left out."""
 
     def __init__(self, channels: int, num_heads: int, num_frames: int, drop_path: float) -> None:
         super().__init__()
@@ -162,8 +166,8 @@ class TemporalAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Every patch looks at the patches of its frame; the class token at each frame apart, and
-    takes the average.
+    """Every patch attends to its frame; the class token attends to each frame separately, and the
+    results are averaged.
     """
 
     def __init__(self, channels: int, num_heads: int, num_frames: int, drop_path: float) -> None:
@@ -185,7 +189,7 @@ class SpatialAttention(nn.Module):
 
 
 class NormedFeedForward(FeedForward):
-    """A feed-forward network with its normalisation before it."""
+    """A feed-forward network with pre-normalisation."""
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
         super().__init__(channels, hidden_channels)
@@ -196,7 +200,7 @@ class NormedFeedForward(FeedForward):
 
 
 class JointBlock(nn.Module):
-    """Attention among all tokens, feed-forward."""
+    """Attention over all tokens, feed-forward."""
 
     def __init__(self, channels: int, num_heads: int, drop_path: float) -> None:
         super().__init__()

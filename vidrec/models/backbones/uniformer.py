@@ -1,13 +1,14 @@
 """UniFormer (Li et al., ICLR 2022): local relations by convolution, global ones by attention."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch.nn.functional as F
+from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 
-from vidrec.models.layers.checkpoint import checkpointed
-from vidrec.models.layers.drop_path import DropPath, drop_path_rates
-from vidrec.models.layers.mlp import MLP
+from vidrec.models.layers.checkpoint import run_blocks
+from vidrec.models.layers.drop_path import drop_path_rates
 
 Size = tuple[int, int, int]  # time, height, width
 
@@ -15,13 +16,15 @@ Size = tuple[int, int, int]  # time, height, width
 class UniFormer(nn.Module):
     """Four stages over maps (B, C, T, H, W): two of local and two of global blocks (section 3).
 
-    depth, embed_dim: blocks and channels of each stage; by default those of the base network.
+    depth, embed_dim: blocks and channels of each stage; by default the base network.
     head_dim: channels of an attention head.
-    drop_path_rate: of the last block; earlier ones have less, in proportion.
-    with_cp: inner activations of blocks are computed again in the backward pass, not kept.
+    drop_path_rate: of the last block; it grows linearly from 0 over the blocks.
+    with_cp: inner activations of blocks are recomputed in the backward pass instead of stored.
     """
 
-    def __init__(
+    block_names: ClassVar[str] = r"blocks[1-4]\.\d+"  # see `VisionTransformer`
+
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         depth: Sequence[int] = (5, 8, 20, 7),
         in_channels: int = 3,
@@ -77,8 +80,8 @@ class UniFormer(nn.Module):
             x = self.get_submodule(f"patch_embed{stage}")(x)
             if stage == 1:
                 x = self.pos_drop(x)
-            for block in self.get_submodule(f"blocks{stage}").children():
-                x = checkpointed(block, x) if self.with_cp and self.training else block(x)
+            blocks = self.get_submodule(f"blocks{stage}").children()
+            x = run_blocks(blocks, x, self.with_cp and self.training)
         return self.norm(x)
 
 
@@ -95,7 +98,7 @@ class PatchEmbed(nn.Module):
 
 
 class LocalBlock(nn.Module):
-    """Relations within 5x5x5 positions, by distance alone (section 3.2, local MHRA)."""
+    """Relations within 5x5x5 positions that depend on distance alone (section 3.2, local MHRA)."""
 
     def __init__(
         self, channels: int, hidden_channels: int, drop_rate: float, drop_path: float
@@ -118,7 +121,7 @@ class LocalBlock(nn.Module):
 
 
 class PointwiseMLP(nn.Module):
-    """The multilayer perceptron of a map's positions, as convolutions."""
+    """timm's `Mlp` on every position of a map, as convolutions."""
 
     def __init__(self, channels: int, hidden_channels: int, drop_rate: float) -> None:
         super().__init__()
@@ -132,7 +135,7 @@ class PointwiseMLP(nn.Module):
 
 
 class GlobalBlock(nn.Module):
-    """Relations among all positions, by attention (section 3.2, global MHRA)."""
+    """Relations between all positions, by attention (section 3.2, global MHRA)."""
 
     def __init__(
         self,
@@ -148,7 +151,7 @@ class GlobalBlock(nn.Module):
         self.attn = attention
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = MLP(channels, hidden_channels, channels, drop_rate)
+        self.mlp = Mlp(channels, hidden_channels, drop=drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> the same shape."""

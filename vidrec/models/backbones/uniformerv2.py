@@ -1,16 +1,19 @@
-"""UniFormerV2 (Li et al., ICCV 2023): an image transformer with relations over time added.
+"""UniFormerV2 (Li et al., ICCV 2023): an image transformer with added relations over time.
 
-Tokens of a clip are (B, T, 1 + H * W, C): in every frame a class token, then the patches by rows.
+Tokens of a clip are (B, T, 1 + H * W, C): for each frame a class token, then the patches row by
+row.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 from vidrec.models.layers.attention import MultiheadAttention
-from vidrec.models.layers.checkpoint import checkpointed
-from vidrec.models.layers.drop_path import DropPath, drop_path_rates
+from vidrec.models.layers.checkpoint import run_blocks
+from vidrec.models.layers.drop_path import drop_path_rates
 from vidrec.models.layers.patch_embed import embed_patches
 
 
@@ -18,21 +21,23 @@ class UniFormerV2(nn.Module):
     """CLIP's image transformer with local and global blocks of time (figure 2); by default the base
     network.
 
-    input_resolution: height and width of the frames, pixels.
+    input_resolution: height and width of the frames, in pixels.
     width, layers, heads: channels, blocks and attention heads of the image transformer.
-    backbone_drop_path_rate, drop_path_rate: of its last block, and of the last global block;
-        earlier ones have less, in proportion.
-    temporal_downsample: patches overlap in time and halve it.
-    no_lmhra: leaves out the local blocks' relations over time.
-    double_lmhra: they come before the attention, and after it too.
-    dw_reduction: channels of these relations are those of the block divided by this.
-    return_list: blocks (from 0) after each of which a global block looks at all frames.
-    n_head, mlp_factor: attention heads and hidden over plain channels of global blocks.
+    backbone_drop_path_rate, drop_path_rate: of its last block, and of the last global block; they
+        grow linearly from 0 over the blocks.
+    temporal_downsample: patches overlap in time and halve the frame rate.
+    no_lmhra: leave out the local blocks' relations over time.
+    double_lmhra: have relations over time before and after the attention, not only before it.
+    dw_reduction: channels of a block over those of its relations over time.
+    return_list: blocks (from 0) that are followed by a global block, which sees all frames.
+    n_head, mlp_factor: of global blocks: attention heads, hidden channels over channels.
     mlp_dropout: of each global block.
-    with_cp: inner activations of blocks are computed again in the backward pass, not kept.
+    with_cp: inner activations of blocks are recomputed in the backward pass instead of stored.
     """
 
-    def __init__(
+    block_names: ClassVar[str] = r"transformer\.resblocks\.\d+"  # see `VisionTransformer`
+
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         input_resolution: int = 224,
         patch_size: int = 16,
@@ -115,10 +120,10 @@ class UniFormerV2(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The image transformer, whose last blocks each hand their tokens to a global block.
+    """The image transformer, whose last blocks each feed a global block.
 
-    One query of the whole clip passes through the global blocks (section 3.4); `balance` weighs it
-    against the mean of the frames' class tokens.
+    One query for the whole clip passes through the global blocks (section 3.4); `balance` weights
+    it against the mean of the frames' class tokens.
     """
 
     def __init__(
@@ -148,7 +153,7 @@ class Transformer(nn.Module):
         """(B, T, 1 + H * W, C), (H, W) -> (B, C)."""
         query = self.temporal_cls_token.expand(x.shape[0], -1, -1)
         for index, block in enumerate(self.resblocks):
-            x = checkpointed(block, x) if self.with_cp and self.training else block(x)
+            x = run_blocks([block], x, self.with_cp and self.training)
             if index in self.return_list:
                 stage = self.return_list.index(index)
                 # Equation 7: positions by depth-wise convolution over the patches.
@@ -197,13 +202,13 @@ class LocalBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.ln_2(x)))
 
     def _related(self, x: Tensor, relation: nn.Module) -> Tensor:
-        """The class tokens stay as they are."""
+        """Class tokens are left as they are."""
         patches = x[:, :, 1:]
         return torch.cat([x[:, :, :1], patches + self.drop_path(relation(patches))], dim=2)
 
 
 class LocalRelation(nn.Module):
-    """Relations of a patch with its place in the frame before and after (equation 4)."""
+    """Relations of a patch to its place in the previous and the next frame (equation 4)."""
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
         super().__init__()
@@ -219,12 +224,12 @@ class LocalRelation(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """(B, T, P, C) -> the same shape."""
-        maps = patches.permute(0, 3, 1, 2).unsqueeze(-1)  # what is done to a place needs no rows
+        maps = patches.permute(0, 3, 1, 2).unsqueeze(-1)  # the convolutions are 1x1 in space
         return self.pos_embed(maps).squeeze(-1).permute(0, 2, 3, 1)
 
 
 class GlobalBlock(nn.Module):
-    """A query looks at all tokens of a clip (equations 6 to 9)."""
+    """A query attends to all tokens of a clip (equations 6 to 9)."""
 
     def __init__(
         self,
@@ -241,7 +246,7 @@ class GlobalBlock(nn.Module):
         self.ln_2 = nn.LayerNorm(channels)
         self.ln_3 = nn.LayerNorm(channels)
         self.drop_path = DropPath(drop_path)
-        # Section 3.4: it adds nothing at first.
+        # Section 3.4: the block starts as the identity.
         _start_at_zero(self.attn.out_proj)
         _start_at_zero(self.mlp.c_proj)
         nn.init.xavier_uniform_(self.mlp.c_fc.weight)
@@ -253,7 +258,7 @@ class GlobalBlock(nn.Module):
 
 
 class MLP(nn.Module):
-    """The multilayer perceptron of CLIP, with its approximation of the GELU."""
+    """The multilayer perceptron of CLIP, with its approximation of GELU."""
 
     def __init__(self, channels: int, hidden_channels: int, dropout: float = 0.0) -> None:
         super().__init__()

@@ -13,13 +13,13 @@ def VideoNetwork(
     in_channels: int = 3,
     options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """The network of torchvision.models.video as it is, clips (B, C, T, H, W) to logits (B, K).
+    """An unchanged network of torchvision.models.video: clips (B, C, T, H, W) to logits (B, K).
 
-    Its classifier stays inside, so that published weights, torchvision://NAME, give the published
-    scores; with another number of classes all but the last layer is loaded.
+    It keeps its classifier, so that published weights, torchvision://NAME, give the published
+    scores; for another number of classes all layers but the last are loaded.
 
     name: r3d_18, mc3_18, r2plus1d_18, s3d, mvit_v1_b, mvit_v2_s, swin3d_t, swin3d_s or swin3d_b.
-        The MViTs take clips of 16 x 224 x 224 alone.
+        The MViTs only take clips of 16 x 224 x 224.
     options: further arguments of the library's constructor, such as stochastic_depth_prob.
     """
     from torchvision import models
@@ -29,6 +29,8 @@ def VideoNetwork(
         near = ", ".join(difflib.get_close_matches(name, known, n=2) or known)
         raise ValueError(f"torchvision has no video model '{name}'; did you mean {near}?")
     net = models.get_model(name, weights=None, num_classes=num_classes, **dict(options or {}))
+    if hasattr(net, "blocks"):  # MViT's; see `VisionTransformer`
+        net.block_names = r"blocks\.\d+"
     if in_channels != 3:
         path, stem = next(pair for pair in net.named_modules() if isinstance(pair[1], nn.Conv3d))
         net.set_submodule(path, _with_channels(stem, in_channels))
@@ -36,7 +38,7 @@ def VideoNetwork(
 
 
 def _with_channels(stem: nn.Conv3d, in_channels: int) -> nn.Conv3d:
-    """A convolution like `stem` that takes other clips."""
+    """A convolution like `stem` for clips of other channels."""
     return nn.Conv3d(
         in_channels,
         stem.out_channels,

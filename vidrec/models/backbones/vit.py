@@ -2,13 +2,16 @@
 (Wang et al., CVPR 2023).
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 from vidrec.models.layers.attention import check_heads, split_heads
-from vidrec.models.layers.checkpoint import checkpointed
-from vidrec.models.layers.drop_path import DropPath, drop_path_rates
+from vidrec.models.layers.checkpoint import run_blocks
+from vidrec.models.layers.drop_path import drop_path_rates
 from vidrec.models.layers.feed_forward import FeedForward
 from vidrec.models.layers.patch_embed import embed_patches
 
@@ -16,20 +19,22 @@ NORM_EPS = 1e-6
 
 
 class VisionTransformer(nn.Module):
-    """Joint attention among the tubelets of a clip; by default the base network.
+    """Joint attention over the tubelets of a clip; by default the base network.
 
-    img_size, num_frames: of the position embedding; frames of another size have it resized.
+    img_size, num_frames: of the position embedding, which is resized for frames of another size.
     mlp_ratio: hidden channels of a block over its channels.
-    qk_scale: of the products of queries and keys; by default 1 / sqrt(channels of a head).
-    drop_path_rate: of the last block; earlier ones have less, in proportion.
-    init_values: initial factors on the channels of each branch; 0 for none.
-    use_learnable_pos_emb: positions are learned; by default they are sines.
-    return_feat_map: gives the map of normalised tokens, for detection; by default their mean,
+    qk_scale: factor of the products of queries and keys; by default 1 / sqrt(channels of a head).
+    drop_path_rate: of the last block; it grows linearly from 0 over the blocks.
+    init_values: initial values of LayerScale on each branch; 0: there is none.
+    use_learnable_pos_emb: the position embedding is learned; by default it is sinusoidal.
+    return_feat_map: return the map of normalised tokens, for detection; by default their mean,
         normalised.
-    with_cp: inner activations of blocks are computed again in the backward pass, not kept.
+    with_cp: inner activations of blocks are recomputed in the backward pass instead of stored.
     """
 
-    def __init__(
+    block_names: ClassVar[str] = r"blocks\.\d+"  # the layers of layer-wise learning rates
+
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         img_size: int = 224,
         patch_size: int = 16,
@@ -85,19 +90,18 @@ class VisionTransformer(nn.Module):
         patches = self.patch_embed(x)  # (B, t, h, w, C)
         time, height, width = patches.shape[1:4]
         x = self.pos_drop(patches.flatten(1, 3) + self._positions(time, height, width))
-        for block in self.blocks:
-            x = checkpointed(block, x) if self.with_cp and self.training else block(x)
+        x = run_blocks(self.blocks, x, self.with_cp and self.training)
         if self.return_feat_map:
             return self.norm(x).unflatten(1, (time, height, width)).movedim(-1, 1)
         return self.fc_norm(x.mean(dim=1))
 
     def _positions(self, time: int, height: int, width: int) -> Tensor:
-        """(1, time * height * width, C): as they are, or resized within each frame."""
+        """The position embedding (1, time * height * width, C), resized within each frame."""
         maps = self.pos_embed.unflatten(1, (-1, self.grid_size, self.grid_size))
         if maps.shape[1] != time:
             raise ValueError(
-                f"VisionTransformer has positions for {maps.shape[1]} steps of time, but the clip "
-                f"has {time}; set num_frames to the frames of a clip"
+                f"VisionTransformer has positions for {maps.shape[1]} time steps, but the clip has "
+                f"{time}; set num_frames to the frames of a clip"
             )
         if (height, width) != (self.grid_size, self.grid_size):
             frames = maps[0].movedim(-1, 1)
@@ -121,7 +125,7 @@ class PatchEmbed(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and feed-forward branches, each normalised before."""
+    """Attention and feed-forward branches with pre-normalisation."""
 
     def __init__(
         self,
@@ -151,7 +155,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; keys have no bias, which would change no softmax."""
+    """Multi-head self-attention; keys have no bias, since it would cancel in the softmax."""
 
     def __init__(
         self,
@@ -186,7 +190,10 @@ class Attention(nn.Module):
 
 
 def sines(num_positions: int, channels: int) -> Tensor:
-    """Vaswani et al. (2017), section 3.5: (1, num_positions, channels), sine and cosine in turn."""
+    """Sinusoidal positions (1, num_positions, channels), sines and cosines alternating.
+
+    Vaswani et al. (2017), section 3.5.
+    """
     wave = torch.arange(channels, dtype=torch.float64) // 2 * 2 / channels
     angles = torch.arange(num_positions, dtype=torch.float64)[:, None] * 10000**-wave
     table = torch.stack([angles[:, 0::2].sin(), angles[:, 1::2].cos()], dim=-1)

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from vidrec.models.heads.linear import LinearHead
 
-class MViTHead(nn.Module):
+
+class MViTHead(LinearHead):
     """Dropout and one linear layer on the class token.
 
-    init_scale: of the initial weights and bias, less than 1 for fine-tuning.
+    init_scale: multiplies the initial weights and bias; less than 1 for fine-tuning.
     """
 
     def __init__(
@@ -18,15 +20,15 @@ class MViTHead(nn.Module):
         init_std: float = 0.02,
         init_scale: float = 1.0,
     ) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout_ratio)
-        self.fc_cls = nn.Linear(in_channels, num_classes)
-        nn.init.trunc_normal_(self.fc_cls.weight, std=init_std)
-        nn.init.constant_(self.fc_cls.bias, 0.02)
+        super().__init__(num_classes, in_channels, dropout_ratio, init_std)
         with torch.no_grad():
             self.fc_cls.weight.mul_(init_scale)
             self.fc_cls.bias.mul_(init_scale)
 
+    def initialise(self, std: float) -> None:
+        nn.init.trunc_normal_(self.fc_cls.weight, std=std)
+        nn.init.constant_(self.fc_cls.bias, 0.02)
+
     def forward(self, features: tuple[Tensor, Tensor]) -> Tensor:
-        """A map, which is not looked at, and the class token (B, in_channels) -> (B, K)."""
-        return self.fc_cls(self.dropout(features[1]))
+        """The map, which is not used, and the class token (B, in_channels) -> (B, K)."""
+        return self.classify(features[1])

@@ -1,13 +1,15 @@
 """Head of Temporal Segment Networks (Wang et al., ECCV 2016)."""
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from vidrec.models.heads.linear import LinearHead
 
 
-class TSNHead(nn.Module):
+class TSNHead(LinearHead):
     """Average over space and the frames of a clip, dropout, one linear layer.
 
-    joint_views: in evaluation the views of a video are averaged as its frames are, before the
-        softmax, as for published scores. The layer is linear, so averaging logits does the same.
+    joint_views: in evaluation, average the views of a video like its frames, before the softmax, as
+        for published scores. The layer is linear, so averaging logits is the same.
     """
 
     def __init__(
@@ -18,14 +20,10 @@ class TSNHead(nn.Module):
         init_std: float = 0.01,
         joint_views: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(num_classes, in_channels, dropout_ratio, init_std)
         self.joint_views = joint_views
-        self.dropout = nn.Dropout(dropout_ratio)
-        self.fc_cls = nn.Linear(in_channels, num_classes)
-        nn.init.normal_(self.fc_cls.weight, std=init_std)
-        nn.init.zeros_(self.fc_cls.bias)
 
     def forward(self, features: Tensor, num_frames: int) -> Tensor:
         """(B * num_frames, in_channels, h, w) -> (B, K)."""
         pooled = features.mean(dim=(2, 3)).unflatten(0, (-1, num_frames)).mean(dim=1)
-        return self.fc_cls(self.dropout(pooled))
+        return self.classify(pooled)

@@ -114,27 +114,6 @@ def test_flow_has_more_channels(name):
     assert net(images(channels=10)).shape[:2] == (2, 512)
 
 
-def test_checkpointing_gives_the_same_gradients():
-    plain = ImageBackbone("vit_tiny_patch16_224", options=VIT)
-    cheap = ImageBackbone("vit_tiny_patch16_224", options=VIT, checkpointing=True)
-    cheap.load_state_dict(plain.state_dict())
-    kept = []
-    for net in (plain, cheap):
-        sizes = []
-
-        def count(tensor, sizes=sizes):
-            sizes.append(tensor.numel())
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            features = net(images(32, 64))
-        features.square().sum().backward()
-        kept.append(sum(sizes))
-    for parameter, other in zip(plain.parameters(), cheap.parameters(), strict=True):
-        torch.testing.assert_close(other.grad, parameter.grad)
-    assert kept[1] < 0.6 * kept[0]
-
-
 def test_copies_are_independent_networks():
     net = ImageBackbone("resnet18").eval()
     twin = copy.deepcopy(net)

@@ -67,15 +67,6 @@ def test_deployed_form_gives_the_same_features_with_less(arch):
     assert torch.equal(again(images()), deployed(images()))
 
 
-def test_frozen_stages_and_statistics():
-    net = MobileOne("s1", frozen_stages=1, norm_eval=True).train()
-    trained = {name.split(".")[0] for name, p in net.named_parameters() if p.requires_grad}
-    assert trained == {"stage2", "stage3", "stage4"}
-    before = {name: t.clone() for name, t in net.named_buffers()}
-    net(images().float())
-    assert all(torch.equal(t, before[name]) for name, t in net.named_buffers())
-
-
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="arch='s5'"):
         MobileOne("s5")

@@ -88,15 +88,6 @@ def test_lateral_norm_adds_a_norm_and_a_relu():
         torch.testing.assert_close(lateral(x), expected)
 
 
-def test_lateral_connections_are_frozen_with_the_stage_before_them():
-    net = slowfast(frozen_stages=1, lateral_norm=True).train()
-    path = net.slow_path
-    frozen = {name.split(".")[0] for name, p in path.named_parameters() if not p.requires_grad}
-    assert frozen == {"conv1", "conv1_lateral", "layer1", "layer1_lateral"}
-    assert not path.conv1_lateral.bn.training
-    assert path.layer2_lateral.bn.training
-
-
 def test_head_averages_fast_channels_before_slow_ones():
     head = SlowFastHead(2, 5, dropout_ratio=0.9).eval()
     slow, fast = clips(1, 3, 2, 2, 2), clips(1, 2, 8, 2, 2)

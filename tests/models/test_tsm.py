@@ -119,28 +119,12 @@ def test_deployed_form_keeps_its_shifts():
     assert set(built.state_dict()) == set(deployed.state_dict())
 
 
-def test_options_of_the_plain_network_still_hold():
-    net = ResNetTSM(18, num_segments=2, frozen_stages=1, norm_eval=True, checkpoint_stages=[2])
-    net.train()
-    net(frames(2, 3, 32, 32)).sum().backward()
-    without = {name.split(".")[0] for name, p in net.named_parameters() if p.grad is None}
-    assert without == {"conv1", "layer1"}
-    assert not any(m.training for m in net.modules() if isinstance(m, nn.BatchNorm2d))
-    mobile = MobileNetV2TSM(num_segments=2, widen_factor=0.25, frozen_stages=2).train()
-    mobile(frames(2, 3, 32, 32)).sum().backward()
-    without = {name.split(".")[0] for name, p in mobile.named_parameters() if p.grad is None}
-    assert without == {"conv1", "layer1", "layer2"}
-
-
-def test_exports_and_trains_in_bfloat16():
+def test_trains_in_bfloat16():
     net = ResNetTSM(18, num_segments=4).to(memory_format=torch.channels_last)
     x = frames(4, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         net.train()(x).sum().backward()
     assert all(p.grad.isfinite().all() for p in net.parameters())
-    net.eval()
-    exported = torch.export.export(net, (x,)).module()
-    torch.testing.assert_close(exported(x), net(x))
 
 
 def test_head_averages_scores_of_frames():

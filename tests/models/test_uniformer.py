@@ -53,25 +53,6 @@ def test_sizes_of_the_map():
     assert small_net()(torch.randn(2, 3, 6, 64, 96)).shape == (2, 16, 3, 2, 3)
 
 
-def test_checkpointing_changes_no_gradient_and_no_statistics():
-    clip = torch.randn(2, 3, 4, 64, 64)
-    gradients, statistics = [], []
-    for with_cp in (False, True):
-        net = small_net(with_cp=with_cp, drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.3)
-        torch.manual_seed(1)
-        net.train()(clip).square().sum().backward()
-        gradients.append([parameter.grad for parameter in net.parameters()])
-        statistics.append([buffer.clone() for buffer in net.buffers()])
-    for pairs in (gradients, statistics):
-        assert all(torch.equal(a, b) for a, b in zip(*pairs, strict=True))
-
-
-def test_exports():
-    net, clip = small_net().eval(), torch.randn(1, 3, 4, 64, 64)
-    exported = torch.export.export(net, (clip,)).module()
-    torch.testing.assert_close(exported(clip), net(clip))
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"depth": [1, 2]}, "four values"), ({"head_dim": 48}, "multiple of head_dim=48")],

@@ -189,26 +189,6 @@ def test_downsampling_halves_time():
     assert shapes == [(2, 3, 5, 12)]
 
 
-def test_checkpointing_changes_no_gradient_and_no_statistics():
-    clip = torch.randn(2, 3, 4, 8, 8)
-    gradients, statistics = [], []
-    for with_cp in (False, True):
-        net = small_net(with_cp=with_cp, backbone_drop_path_rate=0.3, drop_path_rate=0.3)
-        torch.manual_seed(1)
-        net.train()(clip).square().sum().backward()
-        gradients.append([parameter.grad for parameter in net.parameters()])
-        statistics.append([buffer.clone() for buffer in net.buffers()])
-    for pairs in (gradients, statistics):
-        assert all(torch.equal(a, b) for a, b in zip(*pairs, strict=True))
-
-
-@pytest.mark.parametrize("no_lmhra", [False, True])
-def test_exports(no_lmhra):
-    net, clip = small_net(no_lmhra=no_lmhra).eval(), torch.randn(1, 3, 4, 8, 8)
-    exported = torch.export.export(net, (clip,)).module()
-    torch.testing.assert_close(exported(clip), net(clip))
-
-
 def test_bf16_is_near_fp32():
     net, clip = small_net().eval(), torch.randn(2, 3, 4, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):

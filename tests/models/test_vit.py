@@ -153,25 +153,6 @@ def test_frames_of_another_size_have_positions_resized_within_frames():
     assert torch.equal(net._positions(2, 3, 3), net.pos_embed)
 
 
-def test_checkpointing_changes_no_gradient():
-    clip, options = torch.randn(2, 3, 4, 12, 12), {"drop_rate": 0.1, "attn_drop_rate": 0.1}
-    gradients = []
-    for with_cp in (False, True):
-        net = small_net(with_cp=with_cp, drop_path_rate=0.3, use_learnable_pos_emb=True, **options)
-        torch.manual_seed(1)
-        net.train()(clip).square().sum().backward()
-        gradients.append([parameter.grad for parameter in net.parameters()])
-    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
-
-
-@pytest.mark.parametrize("return_feat_map", [False, True])
-def test_exports(return_feat_map):
-    net = small_net(return_feat_map=return_feat_map).eval()
-    clip = torch.randn(1, 3, 4, 12, 12)
-    exported = torch.export.export(net, (clip,)).module()
-    torch.testing.assert_close(exported(clip), net(clip))
-
-
 def test_bf16_is_near_fp32():
     net, clip = small_net().eval(), torch.randn(2, 3, 4, 12, 12)
     with torch.autocast("cpu", torch.bfloat16):

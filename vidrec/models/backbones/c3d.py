@@ -19,11 +19,11 @@ class ConvReLU(nn.Module):
 
 
 class C3D(nn.Module):
-    """Clips of 16 frames of 112 x 112 pixels to 4096 numbers (figure 3).
+    """Clips of 16 frames of 112 x 112 pixels to a vector of 4096 (figure 3).
 
-    dropout_ratio: between the linear layers; the head has its own after them.
-    init_std: of the linear layers' weights.
-    out_dim: values of the last map, 8192 for such clips.
+    dropout_ratio: between the linear layers; the head has a dropout of its own after them.
+    init_std: standard deviation of the linear layers' initial weights.
+    out_dim: size of the last map, flattened: 8192 for such clips.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class C3D(nn.Module):
         out_dim: int = 8192,
     ) -> None:
         super().__init__()
+        self.out_channels = 4096
         self.conv1a = ConvReLU(in_channels, 64)
         self.pool1 = nn.MaxPool3d((1, 2, 2))
         self.conv2a = ConvReLU(64, 128)
@@ -47,8 +48,8 @@ class C3D(nn.Module):
         self.conv5a = ConvReLU(512, 512)
         self.conv5b = ConvReLU(512, 512)
         self.pool5 = nn.MaxPool3d(2, padding=(0, 1, 1))
-        self.fc6 = nn.Linear(out_dim, 4096)
-        self.fc7 = nn.Linear(4096, 4096)
+        self.fc6 = nn.Linear(out_dim, self.out_channels)
+        self.fc7 = nn.Linear(self.out_channels, self.out_channels)
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout_ratio)
         for layer in (self.fc6, self.fc7):
@@ -56,7 +57,7 @@ class C3D(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, 16, 112, 112) -> (B, 4096, 1, 1, 1): a map of one position."""
+        """(B, in_channels, 16, 112, 112) -> (B, 4096, 1, 1, 1): a map with one position."""
         x = self.pool1(self.conv1a(x))
         x = self.pool2(self.conv2a(x))
         x = self.pool3(self.conv3b(self.conv3a(x)))

@@ -28,7 +28,8 @@ def ImageBackbone(
 
     name: as the library lists it; "timm/NAME" and "torchvision/NAME" name the library too.
     options: further arguments of the library's constructor, such as drop_path_rate.
-    checkpointing: recompute activations in the backward pass, if timm supports it.
+    checkpointing: recompute activations in the backward pass, if timm supports it; the running
+        statistics of BatchNorm are then updated twice per step.
     """
     prefix, slash, rest = name.partition("/")
     if slash and prefix in ("timm", "torchvision"):

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 class Bottleneck(nn.Module):
-    """The block of SlowOnly under torchvision's names."""
+    """The block of SlowOnly with torchvision's names."""
 
     expansion = 4
 
@@ -38,10 +38,11 @@ class Bottleneck(nn.Module):
 
 
 class OmniResNet(nn.Module):
-    """`ResNet3dSlowOnly` of depth 50 under the names of its published files."""
+    """`ResNet3dSlowOnly` of depth 50 with the names of its published checkpoints."""
 
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__()
+        self.out_channels = 512 * Bottleneck.expansion
         self.conv1 = nn.Conv3d(in_channels, 64, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False)
         self.bn1 = nn.BatchNorm3d(64)
         self.relu = nn.ReLU(inplace=True)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from vidrec.models.backbones.resnet import BasicBlock, Bottleneck, ResNet, ResNetOptions
 from vidrec.models.backbones.tsm import temporal_places
+from vidrec.models.layers.freeze import stop_gradients
 from vidrec.models.layers.temporal_adaptive import TAM
 
 
@@ -37,3 +38,4 @@ class TANet(ResNet):
         super().__init__(depth, **options)
         for stage, index, block in temporal_places(self):
             stage[index] = TemporalAdaptiveBlock(block, num_segments)
+        stop_gradients(self._frozen())

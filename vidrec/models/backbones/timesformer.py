@@ -53,6 +53,7 @@ class TimeSformer(nn.Module):
                 f"TimeSformer attention_type='{attention_type}': choose one of "
                 + ", ".join(get_args(AttentionType))
             )
+        self.out_channels = embed_dims
         self.num_frames = num_frames
         self.grid_size = img_size // patch_size
         self.attention_type = attention_type

@@ -6,6 +6,7 @@ from torch import nn
 
 from vidrec.models.backbones.resnet import ResNet, ResNetOptions
 from vidrec.models.backbones.tsm import temporal_places
+from vidrec.models.layers.freeze import stop_gradients
 from vidrec.models.layers.temporal_interlace import Interlaced, TemporalInterlace
 
 
@@ -30,3 +31,4 @@ class ResNetTIN(ResNet):
             assert isinstance(convolution, nn.Conv2d)
             interlace = TemporalInterlace(convolution.in_channels, num_segments, shift_div)
             block.conv1.conv = Interlaced(interlace, convolution)
+        stop_gradients(self._frozen())

@@ -17,6 +17,7 @@ from vidrec.models.backbones.mobilenet_v2 import (
 )
 from vidrec.models.backbones.mobileone import Arch, MobileOne, MobileOneOptions
 from vidrec.models.backbones.resnet import DEPTHS, BasicBlock, Bottleneck, ResNet, ResNetOptions
+from vidrec.models.layers.freeze import stop_gradients
 from vidrec.models.layers.non_local import Mode, NonLocal
 from vidrec.models.layers.temporal_shift import TemporalShift
 
@@ -91,6 +92,7 @@ class ResNetTSM(ResNet):
                 non_local_block = make_non_local(channels)
                 stage[index] = NonLocalBlock(stage[index], non_local_block, num_segments)
             channels *= 2
+        stop_gradients(self._frozen())
 
 
 class NonLocalBlock(nn.Module):

@@ -68,6 +68,7 @@ class UniFormerV2(nn.Module):
                 f"UniFormerV2 return_list={list(return_list)}: give numbers of the {layers} "
                 f"blocks, 0 to {layers - 1}"
             )
+        self.out_channels = width
         self.grid_size = input_resolution // patch_size
         self.temporal_downsample = temporal_downsample
         scale = width**-0.5

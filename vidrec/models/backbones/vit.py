@@ -56,6 +56,7 @@ class VisionTransformer(nn.Module):
         with_cp: bool = False,
     ) -> None:
         super().__init__()
+        self.out_channels = embed_dims
         self.grid_size = img_size // patch_size
         self.return_feat_map = return_feat_map
         self.with_cp = with_cp

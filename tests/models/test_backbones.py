@@ -194,6 +194,7 @@ BACKBONES = {
     ),
 }
 RECOMPUTING = [name for name, backbone in BACKBONES.items() if backbone.checkpointing]
+QUICK_TO_EXPORT = ("slow_only", "timesformer_space", "uniformerv2", "vit")
 FREEZING = [name for name, backbone in BACKBONES.items() if backbone.frozen]
 
 
@@ -296,8 +297,13 @@ def test_norm_eval_keeps_all_statistics_and_trains_all_weights(name):
     assert all(gradient is not None for gradient in gradients.values())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK_TO_EXPORT else pytest.mark.slow)
+        for name in BACKBONES
+    ],
+)
 def test_exports(name):
     net, x = build(name).eval(), batch(name)
     exported = torch.export.export(net, (x,)).module()

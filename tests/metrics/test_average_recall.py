@@ -131,6 +131,16 @@ def test_perfect_and_empty():
     assert math.isnan(AverageRecall(table({"a": []})).score(perfect)["AUC"])
 
 
+def test_an_overlap_at_the_threshold_is_enough():
+    # 7 / 10 is less than 0.7 in float32.
+    records = table({"a": [[0, 10]]})
+    found = SegmentDetections(np.zeros(1, int), np.array([[0.0, 7.0]]), np.ones(1))
+    recall, _ = average_recall(
+        found, records.segments.values, records.segments.row_of_value, 1, np.array([0.7, 0.71])
+    )
+    assert recall[:, -1].tolist() == [1, 0]
+
+
 def test_equal_scores_keep_their_order():
     records = table({"a": [[10, 20]]})
     segments = np.array([[10.0, 20.0], [50.0, 60.0]])

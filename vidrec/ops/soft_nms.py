@@ -46,10 +46,9 @@ def soft_nms(
     segments = torch.stack([candidates.start, candidates.end]).movedim(0, -1)  # (N, M, 2)
     score = candidates.score
     num_videos, num_candidates = score.shape
-    taken = torch.zeros(num_videos, top_k + 1, dtype=torch.int64, device=score.device)
-    kept = torch.full((num_videos, top_k + 1), -1.0, dtype=score.dtype, device=score.device)
-    # One more than wanted is taken, as published: lowered scores may change the order at the end.
-    for step in range(min(top_k + 1, num_candidates)):
+    taken = torch.zeros(num_videos, top_k, dtype=torch.int64, device=score.device)
+    kept = torch.full((num_videos, top_k), -1.0, dtype=score.dtype, device=score.device)
+    for step in range(min(top_k, num_candidates)):
         best_score, best = score.max(dim=1, keepdim=True)
         taken[:, step : step + 1] = best
         kept[:, step : step + 1] = best_score
@@ -60,8 +59,7 @@ def soft_nms(
         # Taken segments and padding are below zero and stay there.
         score = torch.where(hit, score * torch.exp(iou.square() / -alpha), score)
         score.scatter_(1, best, -1.0)
-    kept, order = kept.sort(dim=1, descending=True, stable=True)
-    kept, taken = kept[:, :top_k], taken.gather(1, order)[:, :top_k]
+    # Scores are only lowered, so the taken ones come in descending order.
     missing = kept < 0
     return Proposals(
         _gather(segments, taken).masked_fill(missing[..., None], 0.0),

@@ -1,26 +1,34 @@
-"""Which samples a rank loads at each step, and the workers that load them."""
+"""The samples that a rank loads at each step, and the workers that load them."""
 
 import atexit
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
 
 Key = tuple[int, int]  # (epoch, index): what a sample is a function of
+Sample = TypeVar("Sample")
+Sample_co = TypeVar("Sample_co", covariant=True)
+
+
+class KeyedDataset(Protocol[Sample_co]):
+    """A dataset whose samples are functions of (epoch, index)."""
+
+    def __getitem__(self, key: Key) -> Sample_co: ...
 
 
 class EpochBatches:
-    """Batches of one rank for training: a shuffle of the whole dataset, dealt out to the ranks.
+    """Training batches of one rank: the whole dataset is shuffled, then divided among the ranks.
 
     Step i of an epoch takes the next `batch_size * world` samples of a permutation that is a
     function of (seed, epoch) alone; rank r takes its `batch_size` of them. So W ranks with batches
     of B see at every step what one rank with batches of W * B sees. The last step is filled up from
-    the permutation's beginning.
+    the beginning of the permutation.
     """
 
     def __init__(
@@ -43,11 +51,11 @@ class EpochBatches:
         self.first_batch = 0
 
     def __len__(self) -> int:
-        """Batches of a whole epoch, wherever it was started."""
+        """Batches of a whole epoch, wherever it is started."""
         return -(-self.num_samples // (self.batch_size * self.world))
 
     def start(self, epoch: int, first_batch: int = 0) -> None:
-        """Say where the next iteration begins."""
+        """Set where the next iteration begins."""
         self.epoch, self.first_batch = epoch, first_batch
 
     def __iter__(self) -> Iterator[list[Key]]:
@@ -62,9 +70,7 @@ class EpochBatches:
 
 
 class EvaluationBatches:
-    """Batches of one rank for evaluation: rows rank, rank + world, ...; none repeated, none left
-    out.
-    """
+    """Evaluation batches of one rank: rows rank, rank + world, ..., each exactly once."""
 
     def __init__(self, num_samples: int, batch_size: int, *, rank: int = 0, world: int = 1) -> None:
         self.rows = range(rank, num_samples, world)
@@ -79,24 +85,24 @@ class EvaluationBatches:
 
 
 def make_loader(
-    dataset: Dataset,
+    dataset: KeyedDataset[Sample],
     batches: EpochBatches | EvaluationBatches,
     *,
     num_workers: int,
     persistent_workers: bool,
     prefetch: int,
     pin_memory: bool,
-    collate: Callable[[list[dict[str, Any]]], dict[str, Any]],
+    collate: Callable[[list[Sample]], object],
 ) -> DataLoader:
-    """A DataLoader over the keys that `batches` gives; `loader.batch_sampler` is `batches`.
+    """A DataLoader over the keys of `batches`, which become `loader.batch_sampler`.
 
     prefetch: batches each worker prepares ahead.
     """
-    # torch would report a lost worker by raising wherever the program is, in the middle of writing
-    # a checkpoint too. Without its handler the loader itself finds out, within five seconds.
+    # torch would report a lost worker by raising wherever the program is, even while it writes a
+    # checkpoint. Without its handler the loader itself finds out, within five seconds.
     signal_handling._SIGCHLD_handler_set = True
     return DataLoader(
-        dataset,
+        dataset,  # type: ignore[arg-type] # torch wants its own class
         batch_sampler=batches,  # type: ignore[arg-type]
         num_workers=num_workers,
         persistent_workers=persistent_workers,
@@ -111,17 +117,17 @@ def make_loader(
 def _end_workers() -> None:
     """End the workers that an exception left behind.
 
-    multiprocessing would do so with SIGTERM, to which they do not listen, and wait for ever. It
-    registered its own clean-up before, so that this comes first.
+    multiprocessing would send SIGTERM, which they ignore, and wait for ever. It registered its own
+    clean-up earlier, so this one runs first.
     """
     for child in multiprocessing.active_children():
         child.kill()
 
 
 def _start_worker(worker: int) -> None:
-    # Workers are the parallelism; threads of theirs would take the cores from each other.
+    # The workers are the parallelism; threads inside them would compete for the cores.
     torch.set_num_threads(1)
-    # Ctrl-C and the scheduler's signals go to the whole group; the main process decides, and its
-    # workers end when it does (see _end_workers).
+    # Ctrl-C and the scheduler's signals reach the whole process group; the main process decides,
+    # and its workers end when it does (see _end_workers).
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

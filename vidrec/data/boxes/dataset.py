@@ -1,19 +1,24 @@
 """Clips around key frames, with the boxes in them: spatio-temporal detection."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from vidrec.data.boxes.collate import BoxSample
 from vidrec.data.boxes.key_frames import MomentReader, check_videos, find_videos
 from vidrec.data.boxes.records import BoxRecords, KeyFrame
-from vidrec.data.transforms.pipeline import Pipeline
-from vidrec.data.unreadable import read_or_replace
+from vidrec.data.transforms.pipeline import Pipeline, Step
+from vidrec.data.unreadable import Skipped, read_or_replace
 from vidrec.data.video.geometry import CropPlan
 
 
 class Sampling(Protocol):
+    clip_len: int
+    frame_interval: int
+    num_views: int
+
     def __call__(self, timestamp: float, rng: np.random.Generator) -> np.ndarray: ...
 
 
@@ -22,22 +27,22 @@ class Bank(Protocol):
 
 
 class BoxDataset(Dataset):
-    """Samples of `BoxBatch`.
+    """Samples of a `BoxBatch`.
 
     A sample is a function of (seed, epoch, index) alone, whichever worker or rank loads it.
 
-    records: key frames with truth and proposals. prefix: where the videos of that name are, files
-        or folders of frames; the names may lack the ending.
+    records: key frames with ground truth and proposals. prefix: folder of the videos, which are
+        files or folders of frames; their names in the annotations may lack the extension.
     bank: long-term features around a key frame (Wu et al., CVPR 2019).
-    on_bad_video: `raise` stops; `skip` leaves the sample out; `replace` takes another, random one.
+    on_bad_video: `raise` stops; `skip` drops the sample; `replace` takes another, random one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         records: BoxRecords,
         reader: MomentReader,
         sampling: Sampling,
-        steps: Mapping[str, Any],
+        steps: Mapping[str, Step | None],
         prefix: str = "",
         bank: Bank | None = None,
         on_bad_video: str = "raise",
@@ -58,20 +63,20 @@ class BoxDataset(Dataset):
         return len(self.records)
 
     def path(self, index: int) -> str:
-        """Where the video of key frame `index` is."""
+        """The path of the video of key frame `index`."""
         return self.paths[int(self.records.video[index])]
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        """The sample of `(epoch, index)`, or of `index` in epoch 0; see `BoxBatch`.
+    def __getitem__(self, key: int | tuple[int, int]) -> BoxSample | Skipped:
+        """The sample of `(epoch, index)`, or of `index` in epoch 0.
 
-        Rows count within the sample; `bad_videos` lists files that could not be read.
+        `bad_videos` lists the files that could not be read.
         """
         epoch, index = key if isinstance(key, tuple) else (0, key)
         rng = np.random.default_rng((self.seed, epoch, index))
         return read_or_replace(self, index, rng)
 
-    def load(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """The sample of row `index`; VideoError where its file cannot be read."""
+    def load(self, index: int, rng: np.random.Generator) -> BoxSample:
+        """The sample of row `index`. Raises VideoError if its file cannot be read."""
         record = self.records[index]
         moments = self.sampling(record.timestamp, rng)
         source, indices = self.reader.open(self.path(index), record, moments)
@@ -82,8 +87,8 @@ class BoxDataset(Dataset):
         views = plan.crops or ((0, 0, plan.size[1], plan.size[0], 0),)
         video = np.stack([_cut(frames, view) for view in views])
         boxes, view, proposal = _boxes_in_views(record.proposals * scale, plan, views)
-        truth, _, which = _boxes_in_views(record.boxes * scale, plan, views[:1])
-        sample = {
+        gt_boxes, _, which = _boxes_in_views(record.boxes * scale, plan, views[:1])
+        sample: BoxSample = {
             "video": video[None],
             "size": np.array([video.shape[2:4]], dtype=np.int64),
             "boxes": boxes,
@@ -91,8 +96,8 @@ class BoxDataset(Dataset):
             "box_proposal": proposal,
             "proposals": record.proposals,
             "proposal_sample": np.zeros(len(record.proposals), dtype=np.int64),
-            "gt_boxes": truth,
-            "gt_sample": np.zeros(len(truth), dtype=np.int64),
+            "gt_boxes": gt_boxes,
+            "gt_sample": np.zeros(len(gt_boxes), dtype=np.int64),
             "gt_labels": self._labels(record, plan)[which],
             "index": np.array([index], dtype=np.int64),
         }
@@ -118,7 +123,7 @@ def _cut(frames: np.ndarray, view: tuple[int, int, int, int, int]) -> np.ndarray
 def _boxes_in_views(
     boxes: np.ndarray, plan: CropPlan, views: tuple[tuple[int, int, int, int, int], ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes (n, 4) in pixels of the source, as they lie in the views.
+    """Boxes (n, 4) in pixels of the source, moved into each of the views and clipped to it.
 
     Returns those with some area left (R, 4) float32, their views (R,) and their rows (R,) int64.
     """

@@ -8,10 +8,10 @@ import numpy as np
 
 
 class RandomErasing:
-    """Paints over a random box, the same in all frames (Zhong et al., AAAI 2020, algorithm 1).
+    """Paint over a random box, the same in all frames (Zhong et al., AAAI 2020, algorithm 1).
 
-    erase_prob: probability of erasing anything.
-    min_area_ratio, max_area_ratio: of the box in the frame.
+    erase_prob: probability of erasing at all.
+    min_area_ratio, max_area_ratio: area of the box, as a fraction of the frame.
     aspect_range: height over width of the box, log-uniform.
     mode: `const` paints `fill_color`; `rand` gives each pixel of the box a random colour, uniform
         or, with `fill_std`, normal around `fill_color`. All frames get the same pixels.

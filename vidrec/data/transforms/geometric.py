@@ -43,11 +43,11 @@ class GeometricStep:
 
 
 class Resize(GeometricStep):
-    """Scale to a size.
+    """Scale frames to a size.
 
-    scale: (width, height); with keep_ratio the largest size that fits into it in either
-    orientation, and with one of them -1 the size whose short edge is the other. One number is a
-    factor.
+    scale: (width, height). With keep_ratio it is a box that frames are fitted into, in landscape
+        or portrait orientation; if one of the two is -1, the other is the length of the short edge.
+        A single number is a factor.
     """
 
     def __init__(self, scale: float | Sequence[int], keep_ratio: bool = True) -> None:
@@ -56,7 +56,7 @@ class Resize(GeometricStep):
                 raise ValueError(f"Resize: scale={scale} is not a positive factor")
             if scale > 10:
                 raise ValueError(
-                    f"Resize: one number is a factor, and scale={scale} is not a sensible one; "
+                    f"Resize: a single number is a factor, and scale={scale} is too large for one; "
                     f"a short edge of {scale} pixels is scale=[-1, {scale}]"
                 )
             self.scale: float | tuple[int, int] = scale
@@ -125,7 +125,7 @@ def _check_fits(step: str, width: int, height: int, frame: FrameGeometry) -> Non
 
 
 class RandomCrop(GeometricStep):
-    """A crop of `size`, one number or (width, height); every place is equally likely."""
+    """A crop of `size`, one number or (width, height), at a uniformly random position."""
 
     num_crops = 1
 
@@ -186,11 +186,12 @@ class RandomResizedCrop(GeometricStep):
 
 
 class MultiScaleCrop(GeometricStep):
-    """Corner and scale jitter (Wang et al., ECCV 2016, section 3.2): one of a few sizes and places.
+    """Corner and scale jitter (Wang et al., ECCV 2016, section 3.2): a few sizes and positions.
 
-    input_size: what the net takes, one number or (width, height); a later step resizes to it.
-    scales: of the short edge; widths and heights pair up at most max_wh_scale_gap scales apart.
-    random_crop: any place instead of the fixed ones. num_fixed_crops: 5 (corners, centre) or 13.
+    input_size: input of the network, one number or (width, height); a later step resizes to it.
+    scales: fractions of the short edge; width and height differ by at most max_wh_scale_gap scales.
+    random_crop: any position instead of the fixed ones.
+    num_fixed_crops: 5 (corners and centre) or 13.
     """
 
     num_crops = 1
@@ -231,7 +232,7 @@ class MultiScaleCrop(GeometricStep):
     def sizes(self, width: int, height: int) -> list[tuple[int, int]]:
         """The crop sizes for a frame, (width, height)."""
         edges = [max(1, int(min(width, height) * scale)) for scale in self.scales]
-        # A crop within three pixels of what the net takes is not worth resampling for.
+        # A crop within three pixels of the input size is not worth resampling for.
         widths, heights = (
             [size if abs(edge - size) < 3 and size <= limit else edge for edge in edges]
             for size, limit in zip(self.input_size, (width, height), strict=True)
@@ -271,9 +272,9 @@ class CenterCrop(GeometricStep):
 
 
 class ThreeCrop(GeometricStep):
-    """Three views along the long edge of the frame: its two ends, then the middle.
+    """Three views along the long edge of the frame: its two ends, then the centre.
 
-    crop_size: one number or (width, height), as long as the frame's short edge.
+    crop_size: one number or (width, height), as long as the short edge of the frame.
     """
 
     num_crops = 3
@@ -325,7 +326,7 @@ class TenCrop(GeometricStep):
 class Flip(GeometricStep):
     """Mirror with probability flip_ratio.
 
-    flip_label_map: classes that a video mirrored left to right belongs to instead.
+    flip_label_map: class -> class of a video that is mirrored left to right.
     """
 
     def __init__(

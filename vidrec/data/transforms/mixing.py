@@ -1,50 +1,66 @@
-"""Mixing the samples of a training batch, on the device: what the loop does just before the net.
+"""Mixing the samples of a training batch on the device, just before the network.
 
-A mix is called as `mix(batch)`, gives a new batch and leaves the old one alone. Labels, classes
-(N,) or rows (N, K), become rows (N, K) float32. Randomness comes from torch's generator of the
-host, which the loop seeds at every step, so that a resumed run mixes as it would have.
+Labels, classes (N,) or rows (N, K), become rows (N, K) float32. Randomness comes from torch's
+generator on the host, which the loop seeds at every step, so that a resumed run mixes as the
+uninterrupted one.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Protocol, TypedDict, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-Mix = Callable[[dict[str, Any]], dict[str, Any]]
+
+class LabelledVideos(TypedDict):
+    """What a mix reads and writes of a batch."""
+
+    video: Tensor  # (N, V, T, H, W, C)
+    label: Tensor  # (N,) int64 or (N, K) float32
+
+
+Batch = TypeVar("Batch", bound=LabelledVideos)
+
+
+class Mix(Protocol):
+    """Returns a new batch and leaves the old one alone."""
+
+    num_classes: int
+
+    def __call__(self, batch: Batch) -> Batch: ...
 
 
 class Mixup:
     """Weighted sums of two videos and of their labels (Zhang et al., ICLR 2018, equation 1).
 
-    One weight, from Beta(alpha, alpha), for the whole batch, and a random partner for each sample.
+    The weight, from Beta(alpha, alpha), is sampled once per batch, a partner for each sample.
     """
 
     def __init__(self, num_classes: int, alpha: float = 0.8) -> None:
         self.num_classes = num_classes
         self.alpha = _positive("Mixup", alpha)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, batch: Batch) -> Batch:
         """`video` (N, V, T, H, W, C) uint8 -> float32 on the same scale."""
         video, label = batch["video"], soft_labels(batch["label"], self.num_classes)
         weight = _weight(self.alpha)
         partner = _partners(video)
         mixed = torch.mul(video, weight).add_(video.index_select(0, partner), alpha=1 - weight)
-        return batch | {"video": mixed, "label": _mixed(label, partner, weight)}
+        return cast(Batch, {**batch, "video": mixed, "label": _mixed(label, partner, weight)})
 
 
 class Cutmix:
-    """A box of one video put into another (Yun et al., ICCV 2019, equations 1 and 2).
+    """A box of one video pasted into another (Yun et al., ICCV 2019, equations 1 and 2).
 
-    The box, one for the whole batch and all its frames, takes 1 - w of the frame, w from
-    Beta(alpha, alpha), as far as it lies inside; labels are weighted with the areas.
+    The box, sampled once per batch, covers 1 - w of the frame, w from Beta(alpha, alpha), and is
+    clipped to it; labels are weighted by area.
     """
 
     def __init__(self, num_classes: int, alpha: float = 1.0) -> None:
         self.num_classes = num_classes
         self.alpha = _positive("Cutmix", alpha)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, batch: Batch) -> Batch:
         """`video` (N, V, T, H, W, C) -> the same type."""
         video, label = batch["video"], soft_labels(batch["label"], self.num_classes)
         height, width = video.shape[-3:-1]
@@ -56,19 +72,19 @@ class Cutmix:
         box = mixed[..., top:bottom, left:right, :]
         box.copy_(video[..., top:bottom, left:right, :].index_select(0, partner))
         weight = 1 - (bottom - top) * (right - left) / (height * width)
-        return batch | {"video": mixed, "label": _mixed(label, partner, weight)}
+        return cast(Batch, {**batch, "video": mixed, "label": _mixed(label, partner, weight)})
 
 
 class OneOf:
     """One of several mixes at each step, or none.
 
-    choices: mixes by name; one that is None was dropped.
-    probabilities: of each name; what they leave up to 1 is the probability of no mixing. None makes
-        all equally likely, one of them at every step.
+    choices: mixes by name; None for one that was dropped.
+    probabilities: of each name; the remainder to 1 is the probability of no mixing. None makes all
+        equally likely.
     """
 
     def __init__(
-        self, choices: Mapping[str, Any], probabilities: Mapping[str, float] | None = None
+        self, choices: Mapping[str, Mix | None], probabilities: Mapping[str, float] | None = None
     ) -> None:
         self.choices = {name: mix for name, mix in choices.items() if mix is not None}
         if not self.choices:
@@ -81,17 +97,17 @@ class OneOf:
                 f"{sorted(self.choices)}: give one for each"
             )
         if min(probabilities.values()) < 0 or sum(probabilities.values()) > 1 + 1e-6:
-            raise ValueError(f"OneOf: probabilities={dict(probabilities)} are no probabilities")
+            raise ValueError(f"OneOf: probabilities={dict(probabilities)} are not probabilities")
         self.probabilities = dict(probabilities)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, batch: Batch) -> Batch:
         drawn = torch.rand(()).item()
         for name, mix in self.choices.items():
             drawn -= self.probabilities[name]
             if drawn < 0:
                 return mix(batch)
         num_classes = next(iter(self.choices.values())).num_classes
-        return batch | {"label": soft_labels(batch["label"], num_classes)}
+        return cast(Batch, {**batch, "label": soft_labels(batch["label"], num_classes)})
 
 
 def soft_labels(label: Tensor, num_classes: int) -> Tensor:
@@ -116,7 +132,7 @@ def _partners(video: Tensor) -> Tensor:
 
 
 def _interval(length: int, share: float) -> tuple[int, int]:
-    """Both ends of `share` of an axis around a random pixel, cut off at the frame's edges."""
+    """Start and end of a `share` of an axis around a random pixel, clipped to the frame."""
     centre, half = int(torch.randint(length, ())), int(length * share) // 2
     return max(0, centre - half), min(length, centre + half)
 

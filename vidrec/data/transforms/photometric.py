@@ -1,16 +1,18 @@
-"""Steps on pixels: one draw for all frames of a clip."""
+"""Steps on pixels: parameters are sampled once per clip."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 class ColorJitter:
     """Random brightness, contrast, saturation and hue, in random order.
 
-    Each is a half width around no change, or a range: a factor for the first three, a fraction of
-    the colour circle for hue. Raises ValueError for frames that are not RGB.
+    Each argument is a half width around the identity, or a range: of a factor for the first three,
+    of a fraction of the colour circle for hue. Raises ValueError for frames that are not RGB.
     """
 
     def __init__(
@@ -27,7 +29,6 @@ class ColorJitter:
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(F, H, W, 3) uint8 -> the same."""
-        import torch
         from torchvision.transforms.v2 import functional
 
         if frames.shape[-1] != 3:
@@ -62,19 +63,20 @@ def _range(
     return value[0], value[1]
 
 
-def is_torchvision(step: Any) -> bool:
+def is_torchvision(step: object) -> bool:
     return type(step).__module__.startswith("torchvision.")
 
 
-def apply_torchvision(step: Any, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def apply_torchvision(
+    step: Callable[..., object], frames: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """A transform of torchvision.transforms.v2 on a whole clip, its randomness drawn from `rng`.
 
-    (F, H, W, C) uint8 -> (F, h, w, C) of the type that the transform gives.
+    (F, H, W, C) uint8 -> (F, h, w, C) of the type that the transform returns.
     """
-    import torch
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**62)))
-        # A plain tensor: several transforms pass over torchvision's own type for videos in silence.
-        result = step(torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2))
+        # A plain tensor: several transforms silently ignore torchvision's own type for videos.
+        video = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+        result = cast(Tensor, step(video))
     return np.ascontiguousarray(result.permute(0, 2, 3, 1).numpy())

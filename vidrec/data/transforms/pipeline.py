@@ -1,7 +1,6 @@
 """The steps of a configuration in order: one plan for the decoder, then changes of pixels."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -9,31 +8,34 @@ from vidrec.data.transforms.geometric import Flip, GeometricStep, KnownSize
 from vidrec.data.transforms.photometric import apply_torchvision, is_torchvision
 from vidrec.data.video.geometry import CropPlan, FrameGeometry
 
+# A `GeometricStep`, a step on pixels, or a transform of torchvision.transforms.v2.
+Step = Callable[..., object]
+
 
 class Pipeline:
     """Named steps in order: geometric ones become the plan, the others work on pixels afterwards.
 
-    A step on pixels is called as `step(frames, rng)` with (F, H, W, C) uint8 and returns the same,
-    or is a transform of torchvision.transforms.v2. A step that is None is left out.
+    A step on pixels is called as `step(frames, rng)` with (F, H, W, C) uint8 and returns the same.
+    Transforms of torchvision.transforms.v2 are accepted as well. A step that is None is left out.
     """
 
-    def __init__(self, steps: Mapping[str, Any]) -> None:
+    def __init__(self, steps: Mapping[str, Step | None]) -> None:
         self.steps = {name: step for name, step in steps.items() if step is not None}
         self.geometric: dict[str, GeometricStep] = {}
-        self.pixels: dict[str, Any] = {}
+        self.pixels: dict[str, Step] = {}
         self.cutting: str | None = None  # the step that cuts several views
         for name, step in self.steps.items():
             if not callable(step):
-                raise ValueError(f"transform step '{name}' is {step!r}, which cannot be called")
+                raise ValueError(f"transform step '{name}' is {step!r}, which is not callable")
             if not isinstance(step, GeometricStep):
                 self.pixels[name] = step
                 continue
-            # Changes of colour commute with what is done while decoding; others may not.
+            # Colour changes commute with the crops and scaling of the decoder; others may not.
             late = [n for n, other in self.pixels.items() if is_torchvision(other)]
             if late:
                 raise ValueError(
-                    f"transform step '{name}' comes after '{late[0]}' of torchvision, but is done "
-                    "while decoding; move it to the front, or use torchvision's counterpart"
+                    f"transform step '{name}' comes after '{late[0]}' of torchvision, but is part "
+                    "of decoding; move it to the front, or use torchvision's counterpart"
                 )
             if self.cutting and not isinstance(step, Flip):
                 raise ValueError(
@@ -82,14 +84,15 @@ class Pipeline:
             step(frame, rng)
         return frame.plan()
 
-    def label(self, label: Any, plan: CropPlan) -> Any:
-        """The label of a clip cut by `plan`, a class or a row of K, after mirroring."""
+    def label(self, label: np.ndarray, plan: CropPlan) -> np.ndarray:
+        """The label of a clip cut by `plan`, () int64 or (K,) float32, after mirroring."""
         if not plan.flip:
             return label
         for step in self.geometric.values():
             if isinstance(step, Flip) and step.flip_label_map:
-                if np.ndim(label) == 0:
-                    return type(label)(step.flip_label_map.get(int(label), int(label)))
+                if label.ndim == 0:
+                    swapped_class = step.flip_label_map.get(int(label), int(label))
+                    return np.array(swapped_class, dtype=label.dtype)
                 swapped = label.copy()
                 swapped[list(step.flip_label_map)] = 0
                 for old, new in step.flip_label_map.items():
@@ -98,21 +101,23 @@ class Pipeline:
         return label
 
     def finish(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The steps on pixels, for (F, H, W, C) uint8."""
+        """Apply the steps on pixels to (F, H, W, C) uint8."""
         for name, step in self.pixels.items():
             size = frames.shape[1:3]
             if is_torchvision(step):
-                frames = apply_torchvision(step, frames, rng)
+                changed: object = apply_torchvision(step, frames, rng)
             else:
-                frames = step(frames, rng)
+                changed = step(frames, rng)
+            assert isinstance(changed, np.ndarray)
+            frames = changed
             if frames.dtype != np.uint8 or frames.ndim != 4:
                 raise ValueError(
-                    f"transform step '{name}' gave {frames.dtype} of shape {frames.shape}; "
+                    f"transform step '{name}' returned {frames.dtype} of shape {frames.shape}; "
                     "frames stay (F, H, W, C) uint8 and are normalised on the device"
                 )
             if self.cutting and frames.shape[1:3] != size:
                 raise ValueError(
                     f"transform step '{name}' changed the size of frames after '{self.cutting}' "
-                    "chose the places of several views; drop one of the two"
+                    "placed several views in them; drop one of the two"
                 )
         return frames

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,16 +15,16 @@ MAX_MAGNITUDE = 10
 class RandAugment:
     """A few random operations of one strength on a clip (Cubuk et al., NeurIPS 2020).
 
-    The operations and their ranges are those of PyTorchVideo, which published recipes for video
-    transformers use, with two differences on purpose: the threshold of solarize is on the frames'
-    own scale 0 to 255 (there almost every pixel is inverted), and what comes in from outside is
-    grey (there almost black). Works on the cropped clip.
+    The operations and their ranges are those of PyTorchVideo, which published recipes of video
+    transformers use, with two intended differences: the threshold of solarize is on the scale of
+    the frames, 0 to 255 (there almost every pixel is inverted), and pixels from outside the frame
+    are grey (there almost black). Works on the cropped clip.
 
-    magnitude: strength of the operations, 0 to 10; that of each is drawn around it with standard
-        deviation `magnitude_std`.
-    num_layers: different operations chosen for a clip.
-    prob: each of them is applied with this probability.
-    fill: grey value of the pixels that come from outside the frame.
+    magnitude: strength of the operations, 0 to 10; each draws its own from a normal distribution
+        around it with standard deviation `magnitude_std`.
+    num_layers: number of different operations chosen for a clip.
+    prob: probability with which each of them is applied.
+    fill: grey value of pixels from outside the frame.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RandAugment:
         self.fill = fill
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(F, H, W, 3) uint8 -> the same. ValueError for frames that are not RGB."""
+        """(F, H, W, 3) uint8 -> the same. Raises ValueError for frames that are not RGB."""
         import torch
 
         if frames.shape[-1] != 3:
@@ -88,7 +88,7 @@ def _photometric(name: str) -> Operation:
 
 
 def _plain(name: str) -> Operation:
-    """An operation that has no strength."""
+    """An operation without a strength."""
 
     def operation(video: "Tensor", level: float, sign: float, fill: int) -> "Tensor":
         return _functional(name)(video)
@@ -96,13 +96,13 @@ def _plain(name: str) -> Operation:
     return operation
 
 
-def _functional(name: str) -> Any:
+def _functional(name: str) -> Callable[..., "Tensor"]:
     from torchvision.transforms.v2 import functional
 
     return getattr(functional, name)
 
 
-def _affine(video: "Tensor", fill: int, **changes: Any) -> "Tensor":
+def _affine(video: "Tensor", fill: int, **changes: float | list[float]) -> "Tensor":
     from torchvision.transforms.v2 import InterpolationMode
 
     identity = {"angle": 0.0, "translate": [0.0, 0.0], "scale": 1.0, "shear": [0.0, 0.0]}
@@ -115,7 +115,7 @@ def _rotate(video: "Tensor", level: float, sign: float, fill: int) -> "Tensor":
 
 
 def _shear_x(video: "Tensor", level: float, sign: float, fill: int) -> "Tensor":
-    """Rows move sideways with their distance from the top."""
+    """Rows move sideways in proportion to their distance from the top."""
     angle = math.degrees(math.atan(0.3 * level * sign))
     return _affine(video, fill, shear=[angle, 0.0], center=[0.0, 0.0])
 
@@ -139,7 +139,7 @@ def _posterize(video: "Tensor", level: float, sign: float, fill: int) -> "Tensor
 
 
 def _solarize(video: "Tensor", level: float, sign: float, fill: int) -> "Tensor":
-    """Inverts what is brighter than a threshold, which falls with the strength."""
+    """Inverts pixels above a threshold, which falls with the strength."""
     return _functional("solarize")(video, 255 * (1 - level))
 
 

@@ -126,3 +126,10 @@ def test_a_worker_that_was_killed_is_an_error_that_says_so():
     data = loader(EvaluationBatches(10, 1), num_workers=1, dataset=Keys(dies_at=(0, 4)))
     with pytest.raises(RuntimeError, match=r"DataLoader worker .*(killed|exited)"):
         list(data)
+
+
+def test_torch_installs_no_handler_that_raises_in_the_middle_of_the_program():
+    """The switch in make_loader is private to torch: this tells when it no longer has an effect."""
+    list(loader(EvaluationBatches(2, 2), num_workers=1))
+    handler = signal.getsignal(signal.SIGCHLD)
+    assert not getattr(handler, "__module__", "").startswith("torch")

@@ -25,7 +25,11 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_the_package_and_the_configuration_and_nothing_else(wheel):
     expected = {
         path.relative_to(ROOT).as_posix(): path.read_bytes()
-        for path in [*(ROOT / "vidrec").rglob("*.py"), ROOT / "vidrec" / "models" / "zoo.json"]
+        for path in [
+            *(ROOT / "vidrec").rglob("*.py"),
+            ROOT / "vidrec" / "py.typed",
+            ROOT / "vidrec" / "weights" / "zoo.json",
+        ]
     } | {
         f"vidrec/{path.relative_to(ROOT).as_posix()}": path.read_bytes()
         for path in (ROOT / "conf").rglob("*")
@@ -65,7 +69,7 @@ def test_an_installed_package_reads_its_own_configuration(wheel, tmp_path):
     wheel.extractall(tmp_path)
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "train.yaml").touch()
-    find = "from vidrec.config.schema import conf_dir; print(conf_dir())"
+    find = "from vidrec.config.compose import conf_dir; print(conf_dir())"
     output = subprocess.run(
         [sys.executable, "-c", find], cwd=tmp_path, capture_output=True, text=True, check=True
     ).stdout

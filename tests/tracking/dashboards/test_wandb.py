@@ -54,7 +54,10 @@ def test_an_offline_run_holds_config_rows_and_media_and_resumes_under_its_id(tmp
     assert first["run"].display_name == "tsn_shapes"
     assert first["run"].run_id == second["run"].run_id == run_id(folder)
     assert first["config"]["model"] == {"depth": 18}
-    assert first["metrics"] == {"step": "", "*": "step"}  # curves are drawn over our step
+    # Curves are drawn over our step; some versions repeat that for every name.
+    assert first["metrics"].pop("step") == ""
+    assert "*" in first["metrics"]
+    assert set(first["metrics"].values()) == {"step"}
     assert first["rows"][0] == {"epoch": 1, "step": 20, "train/loss": 0.5}
     assert first["rows"][1]["val/top1"] == 1
     pictures, video = first["rows"][2:]

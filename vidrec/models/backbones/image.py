@@ -56,6 +56,7 @@ def _timm(name: str, in_channels: int, options: dict[str, Any], checkpointing: b
         net: Any = timm.create_model(name, global_pool="", **options)
     except AssertionError:  # a few networks do not run without their pooling
         net = timm.create_model(name, **options)
+        net.reset_classifier(0)  # older versions of timm keep a layer of no outputs
     if checkpointing:
         net.set_grad_checkpointing(True)
     net.out_channels = getattr(net, "head_hidden_size", net.num_features)

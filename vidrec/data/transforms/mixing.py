@@ -6,20 +6,14 @@ uninterrupted one.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, TypedDict, TypeVar, cast
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 
-class LabelledVideos(TypedDict):
-    """What a mix reads and writes of a batch."""
-
-    video: Tensor  # (N, V, T, H, W, C)
-    label: Tensor  # (N,) int64 or (N, K) float32
-
-
-Batch = TypeVar("Batch", bound=LabelledVideos)
+# A `ClipBatch` of training, as the loop knows batches.
+Batch = dict[str, Tensor]
 
 
 class Mix(Protocol):
@@ -46,7 +40,7 @@ class Mixup:
         weight = _weight(self.alpha)
         partner = _partners(video)
         mixed = torch.mul(video, weight).add_(video.index_select(0, partner), alpha=1 - weight)
-        return cast(Batch, {**batch, "video": mixed, "label": _mixed(label, partner, weight)})
+        return batch | {"video": mixed, "label": _mixed(label, partner, weight)}
 
 
 class Cutmix:
@@ -72,7 +66,7 @@ class Cutmix:
         box = mixed[..., top:bottom, left:right, :]
         box.copy_(video[..., top:bottom, left:right, :].index_select(0, partner))
         weight = 1 - (bottom - top) * (right - left) / (height * width)
-        return cast(Batch, {**batch, "video": mixed, "label": _mixed(label, partner, weight)})
+        return batch | {"video": mixed, "label": _mixed(label, partner, weight)}
 
 
 class OneOf:
@@ -107,7 +101,7 @@ class OneOf:
             if drawn < 0:
                 return mix(batch)
         num_classes = next(iter(self.choices.values())).num_classes
-        return cast(Batch, {**batch, "label": soft_labels(batch["label"], num_classes)})
+        return batch | {"label": soft_labels(batch["label"], num_classes)}
 
 
 def soft_labels(label: Tensor, num_classes: int) -> Tensor:

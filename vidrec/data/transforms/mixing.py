@@ -11,7 +11,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-
 # A `ClipBatch` of training, as the loop knows batches.
 Batch = dict[str, Tensor]
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from tests.paths import ROOT
+from tests.waiting import LIMIT, until
 
 PR_CAPBSET_DROP = 24
 STEPS = 8  # of the whole run, in two epochs
@@ -43,15 +44,22 @@ class Training:
         return self._output.read_text()
 
     def wait(self) -> int:
-        return self.process.wait(timeout=120)
+        return self.process.wait(LIMIT)
 
     def wait_for(self, text: str) -> None:
         """Return as soon as the process has said `text`."""
-        import time
 
-        while text not in self.output:
-            assert self.process.poll() is None, f"it ended without saying {text!r}:\n{self.output}"
-            time.sleep(0.005)
+        def has_said() -> bool:
+            running = self.process.poll() is None
+            found = text in self.output
+            assert found or running, f"it ended without saying {text!r}:\n{self.output}"
+            return found
+
+        until(has_said)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Signal the process and all that it started, as terminals and schedulers do."""
+        os.killpg(self.process.pid, number)
 
     def said(self) -> str:
         """The last line."""

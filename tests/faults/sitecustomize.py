@@ -1,10 +1,14 @@
 """Python runs this before a training process that a test starts; VIDREC_FAULT says what happens.
 
 `kill:NAME:N` ends the process with SIGKILL inside the N-th call of os.NAME for a checkpoint;
-`nan:N` makes the loss of training step N not a number; `full:NAME` leaves no room in file NAME.
+`nan:N` makes the loss of training step N not a number; `full:NAME` leaves no room in file NAME;
+`hold:N` stays inside training step N until the process was asked to stop, or the test makes a file
+`go` in the working directory: what a test does meanwhile does not race with the training.
 """
 
 import os
+import signal
+import time
 
 FAULT = os.environ.get("VIDREC_FAULT", "")
 
@@ -24,7 +28,8 @@ def kill_in(name: str, number: int) -> None:
     setattr(os, name, call)
 
 
-def nan_at(number: int) -> None:
+def at_step(number, change):
+    """Pass the loss of training step `number` through `change`."""
     import torch
 
     real, steps = torch.nn.functional.cross_entropy, [0]
@@ -32,9 +37,16 @@ def nan_at(number: int) -> None:
     def cross_entropy(*arguments, **options):
         loss = real(*arguments, **options)
         steps[0] += torch.is_grad_enabled()
-        return loss * float("nan") if steps[0] == number else loss
+        return change(loss) if torch.is_grad_enabled() and steps[0] == number else loss
 
     torch.nn.functional.cross_entropy = cross_entropy
+
+
+def hold(loss):
+    interrupt = signal.getsignal(signal.SIGTERM).__self__  # the handler of the training loop
+    while not (interrupt.number or os.path.exists("go")):
+        time.sleep(0.01)
+    return loss
 
 
 def fill(name: str) -> None:
@@ -54,6 +66,8 @@ def fill(name: str) -> None:
 if FAULT.startswith("kill:"):
     kill_in(FAULT.split(":")[1], int(FAULT.split(":")[2]))
 elif FAULT.startswith("nan:"):
-    nan_at(int(FAULT.split(":")[1]))
+    at_step(int(FAULT.split(":")[1]), lambda loss: loss * float("nan"))
+elif FAULT.startswith("hold:"):
+    at_step(int(FAULT.split(":")[1]), hold)
 elif FAULT.startswith("full:"):
     fill(FAULT.split(":")[1])

@@ -15,10 +15,10 @@ OFTEN = "runtime.save_every_minutes=0.01"
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_at_a_random_step_loses_nothing_but_time(train, same, seed):
     rng = random.Random(seed)
-    killed = train(OFTEN)
+    killed = train(OFTEN, fault="hold:8")
     killed.wait_for(f"[{rng.randrange(1, 8)}/8]")
-    time.sleep(rng.uniform(0, 0.05))
-    os.killpg(killed.process.pid, signal.SIGKILL)
+    time.sleep(rng.uniform(0, 0.05))  # to any place of the steps after it
+    killed.kill()
     assert killed.wait() == -signal.SIGKILL
     again = train(OFTEN)
     assert again.wait() == 0, again.output
@@ -39,9 +39,9 @@ def test_killed_inside_the_writing_of_a_checkpoint(train, same, call, number):
 
 @pytest.mark.parametrize("damage", ["cut", "empty"])
 def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(train, same, damage):
-    killed = train()
+    killed = train(fault="hold:8")
     killed.wait_for("[7/8]")
-    os.killpg(killed.process.pid, signal.SIGKILL)
+    killed.kill()
     killed.wait()
     last: Path = killed.folder / "last.pt"
     os.truncate(last, last.stat().st_size // 2 if damage == "cut" else 0)
@@ -55,9 +55,9 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(train, same, dam
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_it_saves_and_the_same_command_continues(train, same, number):
-    stopped = train()
+    stopped = train(fault="hold:4")
     stopped.wait_for("[3/8]")
-    os.killpg(stopped.process.pid, number)
+    stopped.kill(number)
     assert stopped.wait() == 128 + number
     assert f"stopped by {number.name} in epoch 1" in stopped.said()
     assert stopped.said().endswith("the state is saved, the same command continues from here")
@@ -68,18 +68,19 @@ def test_asked_to_stop_it_saves_and_the_same_command_continues(train, same, numb
 
 
 def test_ctrl_c_before_the_first_step_ends_at_once(train):
-    stopped = train()
+    stopped = train(fault="hold:8")
     stopped.wait_for("everything goes to")
-    os.killpg(stopped.process.pid, signal.SIGINT)
+    stopped.kill(signal.SIGINT)
     assert stopped.wait() in (130, -signal.SIGINT)
 
 
-def test_a_killed_loader_worker_ends_the_run_with_a_sentence(train, same):
-    broken = train("runtime.num_workers=2")
+def test_a_killed_loader_worker_ends_the_run_with_a_sentence(train, same, tmp_path):
+    broken = train("runtime.num_workers=2", fault="hold:3")
     broken.wait_for("[2/8]")
     pid = broken.process.pid
     workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     os.kill(int(workers[0]), signal.SIGKILL)
+    (tmp_path / "go").touch()
     assert broken.wait() == 1
     assert "Traceback" not in broken.output
     assert broken.said().startswith("error: DataLoader worker (pid")

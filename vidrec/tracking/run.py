@@ -98,10 +98,8 @@ class Run:
         validated: whether a validation that belongs after `step` is over; else its row goes too.
         """
         if self._open:
-            rows = self._metrics.rewind(step, validated)
-            # Where all rows of `step` stay, none of them has to be shown again.
-            again = [] if validated else [row for row in rows if row["step"] == step]
-            self._show(lambda dashboard: dashboard.rewind(step, again))
+            kept = self._metrics.rewind(step, validated)
+            self._show(lambda dashboard: dashboard.rewind(step, kept, validated))
 
     def info(self, text: str) -> None:
         if self._open:

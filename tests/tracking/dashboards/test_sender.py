@@ -1,10 +1,10 @@
 """A dashboard that fails, hangs or is slow costs the training nothing but a warning."""
 
 import threading
-import time
 
 import pytest
 
+from tests.waiting import LIMIT
 from vidrec.tracking.dashboards import sender
 from vidrec.tracking.dashboards.sender import Sender
 
@@ -20,7 +20,7 @@ class Board:
 
     def _hear(self, name, *what):
         if self.wait:
-            self.wait.wait(60)
+            assert self.wait.wait(LIMIT)
         if name == self.broken:
             raise ConnectionError(f"{name} failed\nwith many lines")
         self.heard.append((name, *what))
@@ -65,12 +65,10 @@ def test_a_dashboard_that_hangs_delays_no_row_and_the_end_only_for_a_while(monke
     released, warnings = threading.Event(), []
     board = Board(wait=released)
     send = Sender("wandb", board, warnings.append)
-    begin = time.monotonic()
     for step in range(1000):
         log(send, step)
-    assert time.monotonic() - begin < 1  # the board would take for ever
     send.finish(0)
-    assert time.monotonic() - begin < 5
+    assert board.heard == []  # it still hangs
     assert warnings == [
         "wandb does not keep up, it misses rows of metrics.jsonl",
         "wandb has not taken everything in 0 s, leaving it",

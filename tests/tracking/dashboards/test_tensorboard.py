@@ -44,7 +44,7 @@ def test_scalars_media_configuration_and_hyperparameters(tmp_path):
     write_video(tmp_path / "a.mp4", np.arange(0, 240, 60, np.uint8)[:, None, None, None]
                 * np.ones((1, 32, 48, 3), np.uint8), frame_rate=8)  # fmt: skip
     board = start(tmp_path / "run")
-    board.rewind(0, [])
+    board.rewind(0, [], True)
     board.log({"epoch": 1, "step": 20, "train/loss": 0.5, "broken": None})
     board.log({"epoch": 1, "step": 20, "val/top1": 0.25})
     board.pictures("confusion", [tmp_path / "a.png"], [])
@@ -74,12 +74,12 @@ def test_scalars_media_configuration_and_hyperparameters(tmp_path):
 
 def test_a_resumed_run_takes_the_place_of_the_steps_that_it_repeats(tmp_path):
     board = start(tmp_path)
-    board.rewind(0, [])
+    board.rewind(0, [], True)
     for step in (10, 20, 30):
         board.log({"epoch": 1, "step": step, "train/loss": float(step)})
     board.finish(1)
     again = start(tmp_path)
-    again.rewind(10, [])
+    again.rewind(10, [{"epoch": 1, "step": 10, "train/loss": 10.0}], True)
     for step in (20, 30, 40):
         again.log({"epoch": 1, "step": step, "train/loss": float(-step)})
     again.finish(0)
@@ -94,7 +94,7 @@ def test_a_run_resumed_before_its_validation_keeps_the_row_of_the_last_step(tmp_
     board.log({"epoch": 1, "step": 10, "val/top1": 0.5})
     board.finish(1)
     again = start(tmp_path)
-    again.rewind(10, [row])
+    again.rewind(10, [row], False)
     again.log({"epoch": 1, "step": 10, "val/top1": 0.5})
     again.finish(0)
     events = read(tmp_path)

@@ -2,11 +2,12 @@
 
 import json
 import struct
-import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import until
 
 BLOCK = 32768
 
@@ -33,17 +34,17 @@ def records(path: Path) -> Iterator[bytes]:
             payload = b""
 
 
-def read(folder: Path, *, wait: bool = True) -> list[dict[str, Any]]:
-    """What each offline run under `folder` recorded, oldest first.
+def read(folder: Path) -> list[dict[str, Any]]:
+    """What each offline run under `folder` has recorded so far, oldest first."""
+    return [read_one(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
 
-    wait: for all of them to have an exit code, which wandb writes a moment after `finish`.
+
+def read_finished(folder: Path, killed: int = 0) -> list[dict[str, Any]]:
+    """The same, as soon as all runs but the first `killed` have ended: wandb writes the exit code a
+    moment after `finish`.
     """
-    for _ in range(100 if wait else 1):
-        found = [read_one(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
-        if all(run["exit"] is not None for run in found):
-            break
-        time.sleep(0.1)
-    return found
+    until(lambda: all(run["exit"] is not None for run in read(folder)[killed:]))
+    return read(folder)
 
 
 def read_one(path: Path) -> dict[str, Any]:

@@ -20,8 +20,12 @@ class Dashboard(Protocol):
     def log(self, row: Mapping[str, Any]) -> None:
         """A row of numbers; it has `epoch` and `step`."""
 
-    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]]) -> None:
-        """The run goes on after `step`; kept: the rows of `step` that will not come again."""
+    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]], validated: bool) -> None:
+        """The run continues after `step`.
+
+        kept: all rows up to there. validated: whether rows of `step` such as `val/top1` are among
+        them; else those come again.
+        """
 
     def pictures(self, name: str, paths: Sequence[Path], captions: Sequence[str]) -> None:
         """Picture files side by side under `name`; captions: one each, or none."""

@@ -41,11 +41,12 @@ class TensorBoard:
         self._writer: Any = None
         self._has_hyperparameters = False
 
-    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]]) -> None:
+    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]], validated: bool) -> None:
         self.step = step
-        # What TensorBoard forgets are whole steps, so that rows of `step` that stay come again.
-        self._open(purge_step=step if kept else step + 1)
-        for row in kept:
+        # TensorBoard forgets whole steps only: the rows of `step` that stay are written again.
+        again = [] if validated else [row for row in kept if row["step"] == step]
+        self._open(purge_step=step if again else step + 1)
+        for row in again:
             self.log(row)
 
     def log(self, row: Mapping[str, Any]) -> None:

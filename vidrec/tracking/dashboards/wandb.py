@@ -107,7 +107,9 @@ def start(
 
 
 def _init(wandb: Any, mode: str, folder: Path, conf: WandbConf, config: dict[str, Any]) -> Any:
-    options: dict[str, Any] = {"console": "off", "silent": True, "init_timeout": INIT_SECONDS}
+    options: dict[str, Any] = {"console": "off", "silent": True}
+    if mode == "online":
+        options["init_timeout"] = INIT_SECONDS
     newer = {"finish_timeout": FINISH_SECONDS, "x_transaction_log_flush_interval": FLUSH_SECONDS}
     known = type(wandb.Settings()).model_fields  # fewer in older versions
     options |= {name: value for name, value in newer.items() if name in known}
@@ -132,10 +134,14 @@ def _init(wandb: Any, mode: str, folder: Path, conf: WandbConf, config: dict[str
 
 
 class WandbDashboard:
-    """wandb cannot take rows back, so that a run which repeats steps does not send them again."""
+    """Sends each row at most once, however often the run is killed: wandb cannot take rows back.
+
+    What was sent is noted before it is sent. A kill in between, or of wandb's own process before
+    it wrote its file, loses a row in wandb instead of repeating it.
+    """
 
     def __init__(self, run: Any, folder: Path) -> None:
-        """run: of wandb; folder: the run's, which remembers what was sent."""
+        """run: of wandb. folder: the run directory, where the last step sent is noted."""
         self.run = run
         self._sent_file = folder / SENT
         try:
@@ -149,12 +155,14 @@ class WandbDashboard:
         kind = "val" if any(name.startswith("val/") for name in row) else "train"
         if row["step"] <= self._sent.get(kind, -1):
             return
-        self.run.log(dict(row))
         self._sent[kind] = row["step"]
-        with atomic_write(self._sent_file, "w", sync=False) as stream:
+        with atomic_write(self._sent_file, "w") as stream:
             json.dump(self._sent, stream)
+        self.run.log({name: value for name, value in row.items() if value is not None})
 
-    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]]) -> None: ...
+    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]], validated: bool) -> None:
+        for row in kept:  # the last ones may not have been sent before the kill
+            self.log(row)
 
     def pictures(self, name: str, paths: Sequence[Path], captions: Sequence[str]) -> None:
         import wandb

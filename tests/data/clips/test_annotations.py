@@ -256,11 +256,11 @@ def test_something_something_files_as_they_are_published(write):
         ({"label": 1}, "expected one of path, video"),
         ({"path": "a", "video": "b", "label": 1}, "expected one of path"),
         ({"path": "", "label": 1}, "expected one of path"),
-        ({"path": "a"}, "there is no label"),
+        ({"path": "a"}, "there is no `label`"),
         ({"path": "a", "label": [1]}, "multi_label is False"),
-        ({"path": "a", "label": 1.5}, "1.5 is not a number; give `classes`"),
+        ({"path": "a", "label": 1.5}, "1.5 is not a number; pass `classes`"),
         ({"path": "a", "label": True}, "True is not a number"),
-        ({"path": "a", "label": "jump"}, "'jump' is not a number; give `classes`"),
+        ({"path": "a", "label": "jump"}, "'jump' is not a number; pass `classes`"),
         ({"path": "a", "label": 4}, "label 4 is not below num_classes=4"),
         ({"path": "a", "label": 1, "num_frames": "9"}, "'9' is not a number of frames"),
         ({"path": "a", "label": 1, "offset": -1}, "-1 is not a number of frames"),
@@ -276,7 +276,7 @@ def test_a_wrong_json_object_is_named(write, entry, message):
 def test_a_name_that_the_label_map_lacks_is_named_with_the_nearest(write):
     names = write("jump\nrun\n", "names.txt")
     path = write(json.dumps([{"path": "a", "label": "jumps"}]))
-    with pytest.raises(ValueError, match="'jumps' is not in the label map, which has 'jump'"):
+    with pytest.raises(ValueError, match="'jumps' is not in the label map; the nearest are 'jump'"):
         read_json(path, classes=names)
 
 
@@ -311,7 +311,7 @@ def test_label_maps_in_their_published_forms(write, name, content, expected):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("map.txt", "0 a\n0 b\n", "number 0 stands for more than one class"),
+        ("map.txt", "0 a\n0 b\n", "number 0 is given to more than one class"),
         ("map.txt", "\n", "has no samples"),
         ("map.json", '{"a": "x"}', "class 'a' has the label 'x'"),
         ("map.json", "{}", "has no names"),
@@ -349,17 +349,17 @@ def test_folders_are_classes_in_sorted_order(folders):
         ("run/b.mp4", 1),
         ("sit/day 1/c.avi", 2),
     ]
-    with pytest.raises(ValueError, match=r"Walk has 1 files, but none ends in \.mp4"):
+    with pytest.raises(ValueError, match=r"Walk has 1 files, but none with the extension \.mp4"):
         scan_folders(str(folders / "train"), extensions=[".mp4"])
 
 
 def test_validation_folders_take_the_labels_of_the_training_folders(folders):
     train, val = str(folders / "train"), str(folders / "val")
     assert list(read_class_folders(val, train, num_classes=3)) == [Record("run/e.mp4", 1, None, 0)]
-    with pytest.raises(ValueError, match="train has 3 folders, one a class; num_classes=4"):
+    with pytest.raises(ValueError, match="train has 3 folders, one per class, but num_classes=4"):
         read_class_folders(val, train, num_classes=4)
     (folders / "val" / "Sit").mkdir()
-    with pytest.raises(ValueError, match=r"Sit is a folder of no known class; .*'sit'"):
+    with pytest.raises(ValueError, match=r"Sit is not the folder of a known class; .*'sit'"):
         read_class_folders(val, train)
 
 
@@ -369,7 +369,7 @@ def test_folders_without_videos_are_refused(tmp_path):
     with pytest.raises(ValueError, match="has no folders"):
         scan_folders(str(tmp_path))
     (tmp_path / "run").mkdir()
-    with pytest.raises(ValueError, match="hold no videos"):
+    with pytest.raises(ValueError, match="contain no videos"):
         scan_folders(str(tmp_path))
 
 

@@ -1,9 +1,9 @@
 """List files, JSON files and folders -> `Records`, a packed table of samples. Opens no video.
 
-Labels count from 0. List files are UTF-8; blank lines and lines that begin with `#` are left out
-(write `./#name` for a path that begins so). Lines are read from the right: a path may hold the
-delimiter, but must not end in a number set off by it. A line that cannot be read raises a
-ValueError that names the file, the line and what belongs there.
+Labels count from 0. List files are UTF-8; blank lines and lines that begin with `#` are ignored
+(write `./#name` for a path that begins with it). Lines are parsed from the right: a path may
+contain the delimiter, but must not end in a number that is separated by it. A line that cannot be
+parsed raises a ValueError with the file, the line and the expected form.
 """
 
 import json
@@ -11,7 +11,6 @@ import os
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from vidrec.data.clips.records import Records
 from vidrec.data.video.listing import VIDEO_EXTENSIONS
@@ -33,15 +32,15 @@ def read_video_list(
     num_classes: int | None = None,
     folders: Sequence[str] | None = None,
 ) -> Records:
-    """Lines of `path label`, or `path label label ...` where `multi_label`.
+    """Lines of `path label`, or of `path label label ...` if `multi_label`.
 
     path: the list, or several to read one after another.
-    folders: one for each of several lists, which its paths lie in.
+    folders: one for each of several lists, which its paths are relative to.
     """
     paths = [path] if isinstance(path, str) else list(path)
     folders = [""] * len(paths) if folders is None else list(folders)
     if len(folders) != len(paths):
-        raise ValueError(f"{len(paths)} lists, but {len(folders)} folders: give each list its own")
+        raise ValueError(f"{len(paths)} lists, but {len(folders)} folders: pass one for each list")
     prefixes = [f"{folder}/" if folder else "" for folder in folders]
     lists = dict(zip(paths, prefixes, strict=True))
     return _read_lists(lists, delimiter, [], multi_label, num_classes)
@@ -55,7 +54,7 @@ def read_frame_list(
     multi_label: bool = False,
     num_classes: int | None = None,
 ) -> Records:
-    """Lines of `folder num_frames label`, `folder offset num_frames label` where `with_offset`."""
+    """Lines of `folder num_frames label`, or `folder offset num_frames label` if `with_offset`."""
     counts = ["offset", "num_frames"] if with_offset else ["num_frames"]
     return _read_lists({path: ""}, delimiter, counts, multi_label, num_classes)
 
@@ -68,12 +67,15 @@ def read_json(
     num_classes: int | None = None,
     template: str = "{}.webm",
 ) -> Records:
-    """A JSON list of objects, or an object that holds it as `data_list`.
+    """A JSON list of objects, or an object with such a list as `data_list`.
 
-    path: `path`, `video`, `filename` or `frame_dir`; else `template` filled with `id`, as in
-        Something-Something. Frames: `num_frames` or `total_frames`, and `offset`; all optional.
-    classes: label map that turns class names into labels. The name is `template` without brackets
-        (Something-Something), else `label`, which may be a number too, or a list if `multi_label`.
+    An object names its video in `path`, `video`, `filename` or `frame_dir`, else by `template`
+    filled with `id`, as in Something-Something. `num_frames` (or `total_frames`) and `offset` are
+    optional.
+
+    classes: label map from class names to labels. The name of an object is `template` without
+        brackets (Something-Something), else `label`, which may also be a number, or a list if
+        `multi_label`.
     """
     content = read_json_file(path)
     entries = content.get("data_list") if isinstance(content, dict) else content
@@ -94,17 +96,17 @@ def read_json(
 def scan_folders(
     root: str, extensions: Sequence[str] = VIDEO_EXTENSIONS, classes: Sequence[str] | None = None
 ) -> tuple[Records, list[str]]:
-    """The videos of one folder a class, at any depth, with paths relative to `root`.
+    """The videos of one folder per class, at any depth, with paths relative to `root`.
 
-    classes: their names in order of label; None takes the names of the folders, sorted.
-    Returns the records and the names. A class may lack a folder, but no folder may lack its class.
+    classes: names in order of label; None takes the sorted names of the folders.
+    Returns the records and the names. A class may have no folder; each folder must have a class.
     """
     found = _folder_names(root)
     names = found if classes is None else list(classes)
     unknown = sorted(set(found) - set(names))
     if unknown:
         raise ValueError(
-            f"{os.path.join(root, unknown[0])} is a folder of no known class; the classes are "
+            f"{os.path.join(root, unknown[0])} is not the folder of a known class; the classes are "
             + ", ".join(repr(name) for name in nearest(unknown[0], names))
             + (f" and {len(names) - 3} others" if len(names) > 3 else "")
         )
@@ -121,35 +123,37 @@ def scan_folders(
         videos = [file for file in files if file.lower().endswith(endings)]
         if files and not videos:
             raise ValueError(
-                f"{os.path.join(root, name)} has {len(files)} files, but none ends in "
+                f"{os.path.join(root, name)} has {len(files)} files, but none with the extension "
                 f"{', '.join(endings)}; the first is {files[0]!r}"
             )
         paths += videos
         labels += [label] * len(videos)
     if not paths:
-        raise ValueError(f"the folders of {root} hold no videos (files in {', '.join(endings)})")
+        raise ValueError(f"the folders of {root} contain no videos ({', '.join(endings)})")
     return Records.pack(paths, labels), names
 
 
 def read_class_folders(
     path: str, classes: str | None = None, *, num_classes: int | None = None
 ) -> Records:
-    """`scan_folders` as a dataset asks for it.
+    """The records of `scan_folders`.
 
-    classes: a folder whose folders' names, sorted, are the classes; None: `path` itself.
+    classes: a folder whose sorted subfolders are the classes; None: `path` itself.
     """
     names = _folder_names(classes or path)
     if num_classes is not None and len(names) != num_classes:
         raise ValueError(
-            f"{classes or path} has {len(names)} folders, one a class; num_classes={num_classes}"
+            f"{classes or path} has {len(names)} folders, one per class, but "
+            f"num_classes={num_classes}"
         )
     return scan_folders(path, classes=names)[0]
 
 
 def read_ucf101_list(path: str, classes: str) -> Records:
-    """A list of the official UCF101 splits: `Class/video.avi`, for training with a label from 1.
+    """A list of the official UCF101 splits: `Class/video.avi`, in training lists with a label.
 
-    classes: the official classInd.txt. The folder in a path decides; a label must agree with it.
+    classes: the official classInd.txt. The folder in a path is the class; a label, which counts
+        from 1, must agree with it.
     """
     numbers = {name: i for i, name in enumerate(read_label_map(classes))}
     paths: list[str] = []
@@ -171,9 +175,10 @@ def read_ucf101_list(path: str, classes: str) -> Records:
 def read_label_map(path: str) -> list[str]:
     """The names of the classes in order of label.
 
-    One name a line; or a number and a name (`1 name`, `1: name` or `1,name`), where numbers 1 to K
-    without gaps are counted from 0 and others index the list, which is empty ("") in between. JSON:
-    a list of names or an object from names to labels. A header (`id,name`; `name`) is left out.
+    One name per line, or a number and a name (`1 name`, `1: name` or `1,name`): numbers 1 to K
+    without gaps become labels 0 to K - 1, others are the labels, with "" for those in between.
+    JSON: a list of names, or an object from names to labels. A header (`id,name`; `name`) is
+    skipped.
     """
     if path.endswith(".json"):
         content = read_json_file(path)
@@ -205,38 +210,44 @@ def _read_lists(
 ) -> Records:
     """Rows of a path, the numbers named in `counts`, and labels; parsed from the right.
 
-    lists: the files in order, each with what its paths are to begin with.
+    lists: the files in order, each with the prefix of its paths.
     """
     if not delimiter:
         raise ValueError(
-            f"delimiter={delimiter!r} for {', '.join(lists)} is empty; give ' ', ',', '\\t' ..."
+            f"delimiter={delimiter!r} for {', '.join(lists)} is empty; pass ' ', ',', '\\t' ..."
         )
-    separator = None if delimiter == " " else delimiter  # None: any run of white space
+    separator = None if delimiter == " " else delimiter  # None: any run of whitespace
     columns = {name: array("q") for name in counts}
-    labels: Any = [] if multi_label else array("q")
+    labels: list[tuple[int, ...]] = []
+    label = array("q")
 
     def names() -> Iterator[str]:
         rows = ((path, *row) for path in lists for row in numbered_lines(path))
         for path, number, line in rows:
             try:
                 name, numbers = _split(line, separator, len(counts) + 1, multi_label)
-                labels.append(_checked(numbers[len(counts) :], multi_label, num_classes))
+                own = _checked(numbers[len(counts) :], num_classes)
             except ValueError as error:
                 words = ["path", *counts, "label"] + (["[label ...]"] if multi_label else [])
                 raise ValueError(
                     f"{path}:{number}: {line!r}: {error}; expected {delimiter.join(words)!r} "
                     f"(delimiter={delimiter!r})"
                 ) from None
+            if multi_label:
+                labels.append(own)
+            else:
+                label.append(own[0])
             for column, value in zip(columns.values(), numbers, strict=False):
                 column.append(value)
             yield lists[path] + name
 
-    # The columns fill while `pack` reads the names: no list of all the strings is ever held.
-    return Records.pack(names(), labels, columns.get("num_frames"), columns.get("offset"))
+    # The columns fill up while `pack` reads the names: all strings never exist at once.
+    packed = labels if multi_label else label
+    return Records.pack(names(), packed, columns.get("num_frames"), columns.get("offset"))
 
 
 def _split(line: str, separator: str | None, num_numbers: int, more: bool) -> tuple[str, list[int]]:
-    """The path of a line and the numbers after it: `num_numbers`, or with `more` all there are."""
+    """The path of a line and the numbers after it: `num_numbers`, or with `more` at least those."""
     numbers: list[int] = []
     rest = line
     while True:
@@ -257,8 +268,8 @@ def _split(line: str, separator: str | None, num_numbers: int, more: bool) -> tu
     return rest.strip(), numbers[::-1]
 
 
-def _checked(labels: list[int], multi_label: bool, num_classes: int | None) -> Any:
-    """The labels of a row, if there can be such: a tuple for multi-label, else the only one."""
+def _checked(labels: list[int], num_classes: int | None) -> tuple[int, ...]:
+    """The labels of a row. Raises ValueError if one is out of range."""
     for label in labels:
         if label < 0:
             raise ValueError(f"label {label} is negative, labels count from 0")
@@ -266,7 +277,7 @@ def _checked(labels: list[int], multi_label: bool, num_classes: int | None) -> A
             raise ValueError(
                 f"label {label} is not below num_classes={num_classes}, labels count from 0"
             )
-    return tuple(labels) if multi_label else labels[0]
+    return tuple(labels)
 
 
 def _is_number(text: str) -> bool:
@@ -275,25 +286,25 @@ def _is_number(text: str) -> bool:
 
 
 def _json_row(
-    entry: Any,
+    entry: object,
     numbers: Mapping[str, int],
     multi_label: bool,
     num_classes: int | None,
     template: str,
-) -> tuple[str, Any, int | None, int]:
-    """path, label, num_frames, offset of one object."""
+) -> tuple[str, int | tuple[int, ...], int | None, int]:
+    """path, label or labels, num_frames and offset of one object."""
     if not isinstance(entry, dict):
         raise ValueError("expected an object")
     paths = [entry[key] for key in _PATH_KEYS if key in entry]
     if not paths and "id" in entry:
         paths = [template.format(entry["id"])]
     if len(paths) != 1 or not isinstance(paths[0], str) or not paths[0]:
-        raise ValueError(f"expected one of {', '.join(_PATH_KEYS)} or id, with a text")
+        raise ValueError(f"expected one of {', '.join(_PATH_KEYS)} or id, as a string")
     label = entry.get("label")
     if "template" in entry:
         label = entry["template"].replace("[", "").replace("]", "")
     if label is None:
-        raise ValueError("there is no label")
+        raise ValueError("there is no `label`")
     if isinstance(label, list) != multi_label:
         raise ValueError(f"label {label!r}, but multi_label is {multi_label}")
     labels = [_json_label(one, numbers) for one in (label if multi_label else [label])]
@@ -302,10 +313,11 @@ def _json_row(
     for count in (offset, 0 if num_frames is None else num_frames):
         if type(count) is not int or count < 0:
             raise ValueError(f"{count!r} is not a number of frames")
-    return paths[0], _checked(labels, multi_label, num_classes), num_frames, offset
+    checked = _checked(labels, num_classes)
+    return paths[0], checked if multi_label else checked[0], num_frames, offset
 
 
-def _json_label(label: Any, numbers: Mapping[str, int]) -> int:
+def _json_label(label: object, numbers: Mapping[str, int]) -> int:
     if type(label) is int:
         return label
     if isinstance(label, str) and label in numbers:
@@ -313,9 +325,9 @@ def _json_label(label: Any, numbers: Mapping[str, int]) -> int:
     if isinstance(label, str) and not numbers and _is_number(label):
         return int(label)
     if not numbers:
-        raise ValueError(f"label {label!r} is not a number; give `classes`, the label map")
+        raise ValueError(f"label {label!r} is not a number; pass `classes`, the label map")
     near = ", ".join(repr(name) for name in nearest(str(label), list(numbers)))
-    raise ValueError(f"label {label!r} is not in the label map, which has {near}")
+    raise ValueError(f"label {label!r} is not in the label map; the nearest are {near}")
 
 
 def _in_order(path: str, pairs: list[tuple[int, str]]) -> list[str]:
@@ -324,7 +336,7 @@ def _in_order(path: str, pairs: list[tuple[int, str]]) -> list[str]:
     if len(by_number) < len(pairs):
         numbers = [number for number, _ in pairs]
         twice = next(number for i, number in enumerate(numbers) if number in numbers[:i])
-        raise ValueError(f"{path}: number {twice} stands for more than one class")
+        raise ValueError(f"{path}: number {twice} is given to more than one class")
     if sorted(by_number) == list(range(1, len(pairs) + 1)):
         return [by_number[number] for number in sorted(by_number)]
     return [by_number.get(number, "") for number in range(max(by_number) + 1)]

@@ -1,9 +1,9 @@
-"""Which frames of a video make a sample. Opens no video.
+"""Which frames of a video form a sample. Opens no video.
 
-Every sampler is called with the number of frames, the frame rate (None where there is no clock) and
-a random generator, and returns (clips, frames) int64 frame numbers counted from 0. In test mode the
-generator is not used, so that a video always gives the same frames; `temporal_jitter` alone draws
-in test mode too.
+Every sampler is called with the number of frames, the frame rate (None if the source has no clock)
+and a random generator, and returns (clips, frames) int64 frame numbers counted from 0. In test mode
+the generator is not used, so that a video always gives the same frames; only `temporal_jitter`
+draws in test mode too.
 """
 
 import math
@@ -39,21 +39,21 @@ class SampleFrames:
     of one frame are taken from the middle of the segments (2D networks); longer ones start at equal
     distances from the first possible frame to the last (3D networks), a single one in the middle.
 
-    clip_len: frames of a clip. frame_interval: distance between them, frames.
+    clip_len: frames of a clip. frame_interval: distance between them, in frames.
     temporal_jitter: move every frame by a random 0 to `frame_interval` - 1.
     twice_sample: in test mode twice as many clips (TSM, Lin et al., 2019). For one-frame clips the
-        second half starts the segments. For longer clips the distance stays that of `num_clips`, so
-        that the later ones pass the end, as in MMAction2 1.2.0; of a single clip, which it cannot
-        double, the two copies are the first and the last possible.
+        second half are the first frames of the segments. For longer clips the distance stays that
+        of `num_clips`, so that the later ones pass the end, as in MMAction2 1.2.0; a single clip,
+        which it cannot double, becomes the first and the last possible one.
     out_of_bound: frames past the end: `loop` continues from the first frame, `repeat_last` repeats
-        the last frame of the clip that exists (frame 0 where none does).
+        the last frame of the clip that exists (frame 0 if none does).
     keep_tail_frames: in training let the segments have fractional lengths, so that they reach the
         end of the video.
     target_fps: frames per second that `frame_interval` counts in, as in PySlowFast; videos without
-        a clock are taken to have it.
+        a clock are assumed to have it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         clip_len: int,
         frame_interval: int = 1,
@@ -122,7 +122,7 @@ class SampleFrames:
         if segment > 0:
             return np.arange(num_clips) * segment + rng.integers(segment, size=num_clips)
         # Fewer possible starts than clips: draw with repetition, or, in the shortest videos, spread
-        # what there is.
+        # the clips over them.
         if num_frames > max(num_clips, span):
             return np.sort(rng.integers(int(num_starts), size=num_clips))
         if segment == 0:
@@ -149,13 +149,13 @@ class SampleFrames:
 class DenseSampleFrames:
     """Clips at equal distances within one range (non-local networks, Wang et al., 2018, section 4).
 
-    In training the range lies at random. In test mode `num_sample_positions` ranges are taken, from
-    the first possible one to the last, each with `num_clips` clips.
+    In training the range starts at random. In test mode there are `num_sample_positions` ranges,
+    from the first possible one to the last, each with `num_clips` clips.
 
-    sample_range: length of a range, frames. The other arguments are those of `SampleFrames`.
+    sample_range: length of a range, in frames. The other arguments are those of `SampleFrames`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         clip_len: int,
         frame_interval: int = 1,
@@ -203,8 +203,8 @@ class DenseSampleFrames:
 class UniformSample:
     """One frame from each of `clip_len` equal parts of the video.
 
-    In training a random one, drawn for every clip anew. In test mode the clips of a video lie side
-    by side: clip k of n takes the frame at (k + 1) / (n + 1) of each part.
+    In training a random one, sampled anew for every clip. In test mode clip k of n (from 0) takes
+    the frame at (k + 1) / (n + 1) of each part.
     """
 
     frame_interval = None
@@ -235,11 +235,11 @@ class UniformSample:
 class UniformSampleFrames:
     """One random frame from each of equal parts of the video (PoseC3D, Duan et al., 2022, 3.2).
 
-    In videos shorter than two clips the clip is spread by leaving random frames out; in those
-    shorter than one it continues from the first frame.
+    In videos shorter than two clips random frames are left out; in videos shorter than one clip it
+    continues from the first frame.
 
-    seed: of the draws in test mode, which are those of MMAction2 1.2.0 and the same for every
-        video.
+    seed: of the random frames in test mode, which are those of MMAction2 1.2.0 and the same for
+        every video.
     """
 
     frame_interval = None
@@ -261,7 +261,7 @@ class UniformSampleFrames:
     def __call__(self, num_frames: int, fps: float | None, rng: np.random.Generator) -> np.ndarray:
         """(num_clips, clip_len) frame numbers."""
         _check_counts(num_frames=num_frames)
-        # The published numbers hang on the stream of numpy's older generator.
+        # The published frames depend on the stream of numpy's legacy generator.
         old = np.random.RandomState(self.seed) if self.test_mode else None
         integers = old.randint if old else rng.integers
         choice = old.choice if old else rng.choice
@@ -289,9 +289,9 @@ class UniformSampleFrames:
 class UntrimmedSampleFrames:
     """Clips around the middle of every `clip_interval` frames, for extracting features.
 
-    Frames before the first and past the last are those two. A video too short to have a middle of
-    such an interval (`num_frames` <= `clip_interval` // 2), on which MMAction2 1.2.0 fails, gives
-    one clip around its own middle.
+    Frame numbers outside the video are clipped to it. A video too short for the middle of an
+    interval (`num_frames` <= `clip_interval` // 2), on which MMAction2 1.2.0 fails, gives one clip
+    around its own middle.
     """
 
     def __init__(self, clip_len: int = 1, clip_interval: int = 16, frame_interval: int = 1) -> None:
@@ -319,7 +319,7 @@ class UntrimmedSampleFrames:
 def _check_counts(**counts: int) -> None:
     for name, value in counts.items():
         if not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name}={value}, but it must be a whole number of at least 1")
+            raise ValueError(f"{name}={value} must be a whole number of at least 1")
 
 
 def _check_out_of_bound(out_of_bound: str) -> None:

@@ -82,7 +82,7 @@ def test_a_label_map_with_the_id_0_needs_no_background(tmp_path):
 @pytest.mark.parametrize(
     ("text", "suffix", "message"),
     [
-        ("video,x1\n", ".csv", r"first line names the columns and has no timestamp, y1, x2"),
+        ("video,x1\n", ".csv", r"the header lacks timestamp, y1, x2"),
         (
             "video,timestamp,x1,y1,x2,y2,action\nv,3,0,0,1,1,jmup\n",
             ".csv",
@@ -101,7 +101,7 @@ def test_a_label_map_with_the_id_0_needs_no_background(tmp_path):
         (f"{HEADER}\nv,nan,0,0,1,1,run\n", ".csv", r"line 2: timestamp 'nan'"),
         (f"{HEADER}\nv,1,0,0,1,1,4\n", ".csv", r"line 2: the action '4' is not in"),
         (f"{HEADER}\n\nv,1,0,0,1\n", ".csv", r"line 3: 'v,1,0,0,1' has 5 fields.* has 7"),
-        (f"{HEADER}\n,1,0,0,1,1,run\n", ".csv", r"line 2: there is no name of a video"),
+        (f"{HEADER}\n,1,0,0,1,1,run\n", ".csv", r"line 2: the name of the video is missing"),
         (
             f"{HEADER},width,height\nv,1,0,0,9,9,run,640,\n",
             ".csv",
@@ -145,8 +145,8 @@ def test_proposals_exclusions_and_their_options_are_passed_on(tmp_path):
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ("run\njump\nrun\n", "does not hold different names"),
-        ("\n", "does not hold different names"),
+        ("run\njump\nrun\n", "must contain distinct class names"),
+        ("\n", "must contain distinct class names"),
         ("run\njump\n", "the action 'fall' is not in"),
     ],
 )

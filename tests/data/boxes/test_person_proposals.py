@@ -49,7 +49,7 @@ def test_a_pickle_that_would_run_something_is_refused(tmp_path, monkeypatch):
     trace = tmp_path / "was_here"
     monkeypatch.setenv("PYTEST_EVIL", str(trace))
     (tmp_path / "p.pkl").write_bytes(pickle.dumps({"video,0902": Evil()}))
-    with pytest.raises(ValueError, match=r"p\.pkl holds \w+\.mkdir, which is not data"):
+    with pytest.raises(ValueError, match=r"p\.pkl contains \w+\.mkdir, which is not data"):
         read_proposals(str(tmp_path / "p.pkl"))
     assert not trace.exists()
 
@@ -66,7 +66,7 @@ def test_an_npz_whose_ends_do_not_fit_is_told(tmp_path, ends):
     """Two keys and two boxes want the ends 0, i, 2."""
     path = str(tmp_path / "p.npz")
     np.savez(path, keys=np.array(["v,0001", "v,0002"]), boxes=np.zeros((2, 5)), ends=ends)
-    with pytest.raises(ValueError, match="2 keys, 2 boxes and their ends do not fit"):
+    with pytest.raises(ValueError, match="2 keys, 2 boxes and ends do not match"):
         read_proposals(path)
 
 
@@ -95,7 +95,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     [
         ("p.txt", b"", r"p\.txt does not end with one of \.pkl"),
         ("p.json", b"{", r"p\.json:1: not JSON"),
-        ("p.json", b"[1]", r"holds a list, not a dictionary"),
+        ("p.json", b"[1]", r"contains a list, not a dictionary"),
         ("p.json", b'{"v,0902": [[1, 2, 3]]}', r"key 'v,0902': boxes of shape \(1, 3\)"),
         ("p.json", b'{"v,0902": ["a"]}', r"key 'v,0902': boxes of shape"),
         ("p.csv", b"v,0902,1,2\n", r"line 1: 'v,0902,1,2' is not video,timestamp"),

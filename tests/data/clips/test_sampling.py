@@ -213,7 +213,7 @@ SAMPLERS = [
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)
 def test_a_video_without_frames_is_refused(sampler):
     for num_frames in (0, -3):
-        with pytest.raises(ValueError, match=f"num_frames={num_frames}, .* at least 1"):
+        with pytest.raises(ValueError, match=f"num_frames={num_frames} must be .* at least 1"):
             sampler(num_frames, 30.0, np.random.default_rng(0))
 
 

@@ -1,8 +1,8 @@
 """Annotations of boxes with actions -> `BoxRecords`. Opens no video.
 
-AVA's own files are read (Gu et al., CVPR 2018): a csv with a line for each box and action,
-`video,timestamp,x1,y1,x2,y2,action,person`, a label map (pbtxt), a csv of key frames that do not
-count, and person boxes of a detector.
+Reads the files of AVA (Gu et al., CVPR 2018): a csv with a line for each box and action,
+`video,timestamp,x1,y1,x2,y2,action,person`, a label map (pbtxt), a csv of excluded key frames, and
+the person boxes of a detector.
 """
 
 import logging
@@ -22,22 +22,22 @@ from vidrec.files.text_files import csv_rows, read_text
 
 log = logging.getLogger(__name__)
 
-TOLERANCE = 0.05  # by which boxes may lie outside the frame; they are clipped
-MAX_EMPTY = 0.01  # share of boxes without area above which a file means something else
+TOLERANCE = 0.05  # by which boxes may extend beyond the frame; they are clipped
+MAX_EMPTY = 0.01  # share of boxes without area above which a file has another format
 WHOLE_FRAME = np.array([[0, 0, 1, 1, 1]], np.float32)
 
 
 class BoxTable(NamedTuple):
-    """A line for each box and action; n lines. The columns of an annotation file."""
+    """The columns of an annotation file: n lines, one for each box and action."""
 
     videos: np.ndarray  # (n,) str
     timestamps: np.ndarray  # (n,) float64
-    boxes: np.ndarray  # (n, 4) float32, shares of the frame
-    actions: np.ndarray  # (n,) int64: ids of the file, -1 for a key frame that has no box
-    lines: np.ndarray  # (n,) int64: number of the line in its file, from 1
+    boxes: np.ndarray  # (n, 4) float32, normalised to [0, 1]
+    actions: np.ndarray  # (n,) int64: ids in the file, -1 for a key frame without a box
+    lines: np.ndarray  # (n,) int64: line numbers in the file, from 1
 
 
-def read_ava(
+def read_ava(  # noqa: PLR0913 - the signature is the configuration
     ann_file: str,
     label_file: str | None = None,
     exclude_file: str | None = None,
@@ -53,15 +53,15 @@ def read_ava(
 ) -> BoxRecords:
     """The key frames of an AVA csv with their proposals.
 
-    label_file: names of the classes that are evaluated; all ids of the csv are learned from.
-    exclude_file: csv of `video,timestamp` that do not count.
-    num_classes: columns of a label, with the background.
-    background: column 0 means no action, so that ids count from 1; else ids count from 0.
-    custom_classes: ids to learn and evaluate; the others are left out, columns are in this order.
-    person_det_score_thr: proposals with a lower score are left out, but not the best of a frame.
-    num_max_proposals: of those of a key frame that are left, the first in the file.
-    timestamp_start, timestamp_end: clock of the part of the videos that is annotated.
-    unannotated: also visit key frames that have proposals and no box (in evaluation).
+    label_file: names of the evaluated classes; the model learns all ids of the csv.
+    exclude_file: csv of `video,timestamp` that are excluded from training and evaluation.
+    num_classes: columns of a label, including the background.
+    background: column 0 means no action, so that ids count from 1; otherwise they count from 0.
+    custom_classes: ids to learn and evaluate; others are dropped, columns are in this order.
+    person_det_score_thr: minimum score of a proposal; the best one of a key frame is always kept.
+    num_max_proposals: of the remaining ones of a key frame, the first in the file are kept.
+    timestamp_start, timestamp_end: range of the annotated timestamps.
+    unannotated: also visit key frames that have proposals but no box (in evaluation).
     """
     classes = read_label_map(label_file) if label_file is not None else None
     columns = _columns(num_classes, background, custom_classes, classes, label_file)
@@ -73,8 +73,8 @@ def read_ava(
     boxed = table.actions >= 0
     if classes is not None and boxed.any() and not np.isin(table.actions, list(classes)).any():
         raise ValueError(
-            f"none of the actions of {ann_file} has an id of {label_file}, whose first is "
-            f"{min(classes)}: is it the label map of other annotations?"
+            f"no action of {ann_file} has an id of {label_file}, whose first is "
+            f"{min(classes)}: does the label map belong to other annotations?"
         )
     return pack(
         table,
@@ -91,14 +91,14 @@ def read_ava(
 
 
 def read_csv(path: str) -> BoxTable:
-    """The lines of an AVA csv. ValueError names a line that is none."""
+    """The lines of an AVA csv. Raises ValueError with the first line that is not one."""
     videos: list[str] = []
     timestamps, corners = array("d"), array("f")
     actions, lines = array("q"), array("q")
     for line, row in csv_rows(path):
         try:
             timestamp = float(row[1])
-            # AVA's lists of what is to be predicted have key frames without a box.
+            # AVA's lists of key frames to predict have no boxes.
             empty = not any(row[2:])
             box = (0.0,) * 4 if empty else tuple(map(float, row[2:6]))
             action = -1 if empty else int(row[6])
@@ -127,15 +127,15 @@ def read_csv(path: str) -> BoxTable:
 
 
 def check_boxes(boxes: np.ndarray, where: Callable[[int], str]) -> None:
-    """ValueError where boxes (n, 4) are not shares of the frame; `where(row)` says whose.
+    """Raise ValueError if boxes (n, 4) are not normalised to [0, 1]; `where(row)` locates one.
 
-    A few empty ones, as the published files of some datasets have, are only warned about.
+    A few empty ones, as in the published files of some datasets, only cause a warning.
     """
     if bad := np.flatnonzero(~np.isfinite(boxes).all(axis=1)).tolist():
         raise ValueError(f"{where(bad[0])}: the box {_text(boxes[bad[0]])} is not four numbers")
     outside = ((boxes < -TOLERANCE) | (boxes > 1 + TOLERANCE)).any(axis=1)
     if bad := np.flatnonzero(outside).tolist():
-        hint = "boxes are x1, y1, x2, y2 as shares of the frame, in [0, 1]"
+        hint = "boxes are x1, y1, x2, y2, normalised to [0, 1]"
         if boxes.max() > 2:
             hint = "boxes in pixels? divide x by the width of the video and y by its height"
         raise ValueError(
@@ -160,7 +160,7 @@ def _text(box: np.ndarray) -> str:
 
 
 def read_label_map(path: str) -> dict[int, str]:
-    """id -> name of a label map in AVA's text form (`item {name: "..." id: 1}`)."""
+    """id -> name of a label map in AVA's text format (`item {name: "..." id: 1}`)."""
     items = re.findall(r"\{([^{}]*)\}", read_text(path))
     classes: dict[int, str] = {}
     for item in items:
@@ -168,18 +168,18 @@ def read_label_map(path: str) -> dict[int, str]:
         number = re.search(r"\b(?:label_)?id\s*:\s*(\d+)", item)
         if name is None or number is None:
             raise ValueError(
-                f'{path}: an item is not {{name: "..." id: 1}} but {" ".join(item.split())!r}'
+                f'{path}: expected {{name: "..." id: 1}}, found {" ".join(item.split())!r}'
             )
         if int(number[1]) in classes:
-            raise ValueError(f"{path}: the id {number[1]} stands there twice")
+            raise ValueError(f"{path} has the id {number[1]} twice")
         classes[int(number[1])] = name[1]
     if not classes:
-        raise ValueError(f'{path} has no class; a label map is made of item {{name: "..." id: 1}}')
+        raise ValueError(f'{path} has no classes; expected item {{name: "..." id: 1}}')
     return classes
 
 
 def read_excluded(path: str) -> frozenset[tuple[str, float]]:
-    """(video, timestamp) of a csv of key frames that do not count."""
+    """(video, timestamp) of a csv of excluded key frames."""
     excluded = set()
     for line, row in csv_rows(path):
         moment = parse_key(",".join(row[:2]))
@@ -196,7 +196,7 @@ def _columns(
     classes: Mapping[int, str] | None,
     label_file: str | None,
 ) -> dict[int, int]:
-    """id of the files -> column of a label."""
+    """id in the files -> column of a label."""
     first = int(background)
     if custom_classes is None:
         if classes is not None and max(classes) >= num_classes:
@@ -209,13 +209,11 @@ def _columns(
     if unknown:
         raise ValueError(f"custom_classes={list(custom_classes)}: {label_file} has no id {unknown}")
     if len(set(custom_classes)) < len(custom_classes) or min(custom_classes, default=-1) < first:
-        raise ValueError(
-            f"custom_classes={list(custom_classes)} are not different ids from {first} on"
-        )
+        raise ValueError(f"custom_classes={list(custom_classes)} are not distinct ids >= {first}")
     if len(custom_classes) + first != num_classes:
         raise ValueError(
             f"custom_classes={list(custom_classes)} are {len(custom_classes)} classes"
-            f"{', with the background one more' if background else ''}: "
+            f"{', one more with the background' if background else ''}: "
             f"use num_classes={len(custom_classes) + first} instead of {num_classes}"
         )
     return {number: column for column, number in enumerate(custom_classes, start=first)}
@@ -229,7 +227,7 @@ def _check_ids(
         row = int(np.flatnonzero(~known)[0])
         raise ValueError(
             f"{path}, line {table.lines[row]}: the action {table.actions[row]} is not in "
-            f"{int(background)} ... {num_classes - 1} (num_classes={num_classes}"
+            f"[{int(background)}, {num_classes - 1}] (num_classes={num_classes}"
             f"{', column 0 is the background' if background else ''})"
         )
 
@@ -244,7 +242,7 @@ def _check_range(table: BoxTable, start: float, end: float, path: str) -> None:
         )
 
 
-def pack(
+def pack(  # noqa: PLR0913 - both readers pass their configuration on
     table: BoxTable,
     *,
     columns: Mapping[int, int],
@@ -259,7 +257,7 @@ def pack(
 ) -> BoxRecords:
     """Lines of the annotations `ann_file`, with the proposals of a file -> records.
 
-    A key frame without proposals gets the whole frame as its one.
+    A key frame without proposals gets the whole frame as its only one.
     """
     excluded = read_excluded(exclude_file) if exclude_file is not None else frozenset()
     proposals = read_proposals(proposal_file) if proposal_file is not None else {}
@@ -270,8 +268,7 @@ def pack(
     keep &= ~out
     pairs = [pair for pair, kept in zip(pairs, keep.tolist(), strict=True) if kept]
     boxes, actions = table.boxes[keep].clip(0, 1), table.actions[keep]
-    annotated = {pair for pair, action in zip(pairs, actions.tolist(), strict=True) if action >= 0}
-    frames = set(annotated)
+    frames = {pair for pair, action in zip(pairs, actions.tolist(), strict=True) if action >= 0}
     if unannotated:
         known = {parsed for name in proposals if (parsed := parse_key(name)) is not None}
         frames |= (known | set(pairs)) - excluded
@@ -281,34 +278,47 @@ def pack(
     row_of = {pair: row for row, pair in enumerate(ordered)}
     with_box = np.flatnonzero(actions >= 0)
     rows = np.array([row_of[pairs[i]] for i in with_box.tolist()], dtype=np.int64)
-    boxes, actions = boxes[with_box], actions[with_box]
-    # Lines of one key frame with the same box are one person's actions.
-    values = np.column_stack([rows.astype(np.float64), boxes.astype(np.float64)])
-    _, first, which = np.unique(values, axis=0, return_index=True, return_inverse=True)
-    order = np.lexsort((first, rows[first]))  # as they first stand in the file
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    which, first = rank[which.reshape(-1)], first[order]
-    label = np.array([columns[i] for i in actions.tolist()], dtype=np.int64)
-    pairs_of_labels = np.unique(np.column_stack([which, label]), axis=0)
-    videos = sorted({video for video, _ in ordered})
-    number = {video: i for i, video in enumerate(videos)}
+    label = np.array([columns[i] for i in actions[with_box].tolist()], dtype=np.int64)
+    true_boxes, labels = _merge_actions(rows, boxes[with_box], label, len(ordered))
     persons, scores = _pack_proposals(
         ordered, proposals, score_threshold, num_max_proposals, ann_file, proposal_file
     )
+    videos = sorted({video for video, _ in ordered})
+    number = {video: i for i, video in enumerate(videos)}
     return BoxRecords(
-        tuple(videos),
-        np.array([number[video] for video, _ in ordered], dtype=np.int64),
-        np.array([timestamp for _, timestamp in ordered], dtype=np.float64),
-        Ragged.group(boxes[first], rows[first], len(ordered)),
-        Ragged.group(pairs_of_labels[:, 1], pairs_of_labels[:, 0], len(first)),
-        persons,
-        scores,
-        num_classes,
-        classes,
-        columns,
-        excluded,
-        Counter(left_out[left_out >= 0].tolist()),
+        videos=tuple(videos),
+        video=np.array([number[video] for video, _ in ordered], dtype=np.int64),
+        timestamps=np.array([timestamp for _, timestamp in ordered], dtype=np.float64),
+        boxes=true_boxes,
+        labels=labels,
+        proposals=persons,
+        scores=scores,
+        num_classes=num_classes,
+        classes=dict(classes),
+        columns=dict(columns),
+        excluded=excluded,
+        excluded_actions=Counter(left_out[left_out >= 0].tolist()),
+    )
+
+
+def _merge_actions(
+    rows: np.ndarray, boxes: np.ndarray, label: np.ndarray, num_rows: int
+) -> tuple[Ragged, Ragged]:
+    """Boxes of each key frame, and columns of each box.
+
+    rows, label: (n,) key frame and column of each line; boxes: (n, 4). Lines of one key frame with
+    the same box are one person's actions.
+    """
+    values = np.column_stack([rows.astype(np.float64), boxes.astype(np.float64)])
+    _, first, which = np.unique(values, axis=0, return_index=True, return_inverse=True)
+    order = np.lexsort((first, rows[first]))  # in the order of the file
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    which, first = rank[which.reshape(-1)], first[order]
+    pairs = np.unique(np.column_stack([which, label]), axis=0)
+    return (
+        Ragged.group(boxes[first], rows[first], num_rows),
+        Ragged.group(pairs[:, 1], pairs[:, 0], len(first)),
     )
 
 
@@ -320,7 +330,7 @@ def _pack_proposals(
     ann_file: str,
     proposal_file: str | None,
 ) -> tuple[Ragged, Ragged]:
-    """Boxes (p, 4) and scores (p,) of each key frame's proposals that are kept."""
+    """Boxes (p, 4) and scores (p,) of the proposals that are kept, for each key frame."""
     names = [key(*frame) for frame in frames]
     found = [proposals.get(name) for name in names]
     num_missing = sum(part is None or len(part) == 0 for part in found)
@@ -334,7 +344,7 @@ def _pack_proposals(
         )
     if proposal_file is not None and num_missing:
         log.warning(
-            "%s has no proposal for %s of %s key frames, e.g. %s: there the whole frame is taken",
+            "%s has no proposal for %s of %s key frames, e.g. %s: they get the whole frame as one",
             proposal_file,
             f"{num_missing:,}",
             f"{len(frames):,}",
@@ -351,7 +361,7 @@ def _pack_proposals(
     check_boxes(boxes, where)
     if bad := np.flatnonzero(~np.isfinite(scores)).tolist():
         raise ValueError(f"{where(bad[0])}: the score {scores[bad[0]]} is not a number")
-    # The best one stays, however unsure the detector is.
+    # The best one is kept whatever its score.
     best = np.maximum.reduceat(scores, starts)
     kept = scores >= np.minimum(np.float32(score_threshold), best)[row]
     place = np.cumsum(kept) - np.concatenate([[0], np.cumsum(kept)])[starts][row]

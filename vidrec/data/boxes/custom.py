@@ -1,4 +1,4 @@
-"""Boxes with actions of one's own, in a csv or JSON -> `BoxRecords`. Opens no video."""
+"""Custom annotations of boxes with actions, in a csv or JSON -> `BoxRecords`. Opens no video."""
 
 import difflib
 import math
@@ -19,7 +19,7 @@ from vidrec.data.boxes.records import BoxRecords
 from vidrec.files.text_files import csv_rows, read_json_file, read_text
 
 
-def read_boxes(
+def read_boxes(  # noqa: PLR0913 - the signature is the configuration
     ann_file: str,
     classes: str,
     proposal_file: str | None = None,
@@ -30,17 +30,18 @@ def read_boxes(
     num_max_proposals: int = 1000,
     unannotated: bool = False,
 ) -> BoxRecords:
-    """The key frames of one's own boxes, in a csv or JSON.
+    """The key frames of custom annotations.
 
     csv: a header with `video,timestamp,x1,y1,x2,y2,action` in any order, and a line for each box
-        and action; with `width,height` too the boxes are in pixels. Further columns are left alone.
+        and action; boxes are in pixels if there are columns `width,height`. Other columns are
+        ignored.
     JSON: a list of key frames `{"video": ..., "timestamp": ..., "boxes": [{"box": [x1, y1, x2,
-        y2], "actions": [...]}]}`; with "width" and "height" the boxes are in pixels.
-    timestamp: seconds, or numbers of frames. action: a name or an id.
-    classes: names of the actions, a text file of one a line (ids from 1, from 0 without a
-        background) or a label map of AVA's form.
+        y2], "actions": [...]}]}`; boxes are in pixels if there are "width" and "height".
+    timestamp: seconds, or frame numbers. action: a name or an id.
+    classes: names of the actions, a text file with one per line (ids count from 1, or from 0
+        without a background) or a label map in AVA's format.
 
-    The rest as `read_ava` has it.
+    The other arguments are those of `read_ava`.
     """
     names = read_classes(classes, first=int(background))
     columns = {number: number for number in names}
@@ -71,12 +72,12 @@ def read_boxes(
 
 
 def read_classes(path: str, first: int) -> dict[int, str]:
-    """id -> name, of a label map or of a text file of one name a line, counted from `first`."""
+    """id -> name of a label map, or of a text file with one name per line, counted from `first`."""
     if Path(path).suffix.lower() == ".pbtxt":
         return read_label_map(path)
     names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if len(set(names)) != len(names) or not names:
-        raise ValueError(f"{path} does not hold different names of classes, one a line")
+        raise ValueError(f"{path} must contain distinct class names, one per line")
     return dict(enumerate(names, start=first))
 
 
@@ -88,14 +89,14 @@ def _read_own_csv(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
     missing = [name for name in needed if name not in place]
     if missing:
         raise ValueError(
-            f"{path}: the first line names the columns and has no {', '.join(missing)}; it is "
-            f"{','.join(needed)}, with width,height for boxes in pixels"
+            f"{path}: the header lacks {', '.join(missing)}; expected "
+            f"{','.join(needed)}, and width,height for boxes in pixels"
         )
     rows = []
     for line, row in lines:
         if len(row) < len(header):
             raise ValueError(
-                f"{path}, line {line}: {','.join(row)!r} has {len(row)} fields, the first line "
+                f"{path}, line {line}: {','.join(row)!r} has {len(row)} fields, the header "
                 f"has {len(header)}"
             )
         value = {name: row[i].strip() for name, i in place.items()}
@@ -134,7 +135,7 @@ def _read_own_json(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
 
 
 def _own_table(
-    rows: Sequence[tuple[str, Any, Any, Any, Any, tuple[Any, Any]]],
+    rows: Sequence[tuple[str, Any, Any, Any, object, tuple[Any, Any]]],
     ids: Mapping[str, int],
     classes: str,
 ) -> BoxTable:
@@ -145,7 +146,7 @@ def _own_table(
         try:
             corners = np.array([float(value) for value in box])
             timestamps[i] = float(timestamp)
-            # Boxes are in pixels where a size is given: half of one is a mistake.
+            # With a size boxes are in pixels; a width without a height is a mistake.
             size = [float(width), float(height)] if width or height else [1.0, 1.0]
             if corners.shape != (4,) or min(size) <= 0 or not math.isfinite(timestamps[i]):
                 raise ValueError
@@ -155,7 +156,7 @@ def _own_table(
                 f"{where}: timestamp {timestamp!r}, box {box!r}{pixels} are not numbers"
             ) from None
         if not str(video or "").strip():
-            raise ValueError(f"{where}: there is no name of a video")
+            raise ValueError(f"{where}: the name of the video is missing")
         corners /= size * 2
         boxes[i] = corners
         actions[i] = _id_of(action, ids, where, classes)
@@ -169,8 +170,8 @@ def _own_table(
     )
 
 
-def _id_of(action: Any, ids: Mapping[str, int], where: str, classes: str) -> int:
-    """An action by its name or its id."""
+def _id_of(action: object, ids: Mapping[str, int], where: str, classes: str) -> int:
+    """The id of an action given by name or id."""
     name = str(action).strip()
     if name in ids:
         return ids[name]

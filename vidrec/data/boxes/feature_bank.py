@@ -1,4 +1,4 @@
-"""Long-term features of boxes: what happens in the minute around a key frame.
+"""Long-term features of boxes: the minute around a key frame.
 
 Wu et al., Long-Term Feature Banks for Detailed Video Understanding, CVPR 2019, section 3.2.
 """
@@ -14,11 +14,11 @@ from vidrec.files.atomic_write import atomic_write
 
 
 class FeatureBank:
-    """Features of boxes by second, in a file that `vidrec bank` wrote. Workers share its memory.
+    """Features of boxes by second, from a file of `vidrec bank`. Workers share its memory.
 
     path: FILE.npy, (M, C) float16; beside it FILE.json, `{video: {second: [first row, end]}}`.
-    window_size: seconds around a key frame. max_num_sampled_feat: features of each second, drawn
-        where there are more.
+    window_size: seconds around a key frame. max_num_sampled_feat: features per second, sampled if
+        there are more.
     """
 
     def __init__(self, path: str, window_size: int = 60, max_num_sampled_feat: int = 5) -> None:
@@ -40,7 +40,7 @@ class FeatureBank:
         self.max_num_sampled_feat = max_num_sampled_feat
 
     def features(self, video: str, timestamp: float, rng: np.random.Generator) -> np.ndarray:
-        """(window_size * max_num_sampled_feat, C) float32; zeros where the bank has nothing."""
+        """(window_size * max_num_sampled_feat, C) float32; zeros if the bank has fewer."""
         found = np.zeros(
             (self.window_size, self.max_num_sampled_feat, self.rows.shape[1]), np.float32
         )
@@ -56,12 +56,12 @@ class FeatureBank:
 
 
 def index_of(path: str) -> str:
-    """Where the seconds of a bank are listed."""
+    """The file that lists the seconds of a bank."""
     return os.path.splitext(path)[0] + ".json"
 
 
 def write_bank(path: str, features: Mapping[str, Mapping[int, np.ndarray]]) -> None:
-    """Write video -> second -> (n, C), in half precision; the list of seconds comes last."""
+    """Write video -> second -> (n, C) in half precision; the list of seconds is written last."""
     index: dict[str, dict[str, list[int]]] = {}
     parts, end = [], 0
     for video, seconds in features.items():

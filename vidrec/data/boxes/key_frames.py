@@ -1,8 +1,8 @@
 """Which frames show the moments around a key frame, in folders of frames, movies and short videos.
 
-Annotations have a clock: AVA's counts seconds, others count frames (`fps=1`). Sampling gives
-moments on that clock; a reader opens the video and says which of its frames show them. Moments
-before the first and after the last frame show the first and the last.
+Annotations have a clock: AVA counts seconds, others count frames (`fps=1`). Sampling returns
+moments on that clock; a reader opens the video and finds the frames shown at them. Moments outside
+the video show its first or its last frame.
 """
 
 import os
@@ -19,11 +19,11 @@ from vidrec.data.video.timestamps import TimestampDecoder
 
 
 class KeyFrameSampling:
-    """A clip around the key frame, which is its frame number `clip_len // 2`.
+    """A clip around the key frame, which is frame `clip_len // 2` of it.
 
-    clip_len: frames of the clip. frame_interval: from one to the next, in frames of `fps` a second.
-    fps: frames of one unit of the annotations' clock: 1 where it counts frames.
-    jitter: move each frame within half an interval (in training).
+    clip_len: frames of the clip. frame_interval: distance between them, in frames at `fps`.
+    fps: frames per unit of the annotations' clock, 1 if it counts frames.
+    jitter: move each frame by up to half an interval (in training).
     """
 
     num_views = 1
@@ -34,7 +34,7 @@ class KeyFrameSampling:
         if clip_len < 1 or frame_interval < 1 or fps <= 0:
             raise ValueError(
                 f"KeyFrameSampling: clip_len={clip_len}, frame_interval={frame_interval} and "
-                f"fps={fps} must be above 0"
+                f"fps={fps} must be positive"
             )
         self.clip_len = clip_len
         self.frame_interval = frame_interval
@@ -42,7 +42,7 @@ class KeyFrameSampling:
         self.jitter = jitter
 
     def __call__(self, timestamp: float, rng: np.random.Generator) -> np.ndarray:
-        """(clip_len,) float64: moments on the clock of the annotations."""
+        """(clip_len,) float64 moments on the clock of the annotations."""
         offsets = (np.arange(self.clip_len) - self.clip_len // 2) * self.frame_interval
         if self.jitter:
             low, high = -self.frame_interval // 2, (self.frame_interval + 1) // 2
@@ -54,14 +54,14 @@ class MomentReader(Protocol):
     """Opens the video of a key frame."""
 
     def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
-        """The video, and which of its frames show `moments`."""
+        """The video, and the frames that it shows at `moments`."""
 
 
 class FrameFolders:
-    """Videos unpacked into folders of images at a fixed rate, as AVA is published for training.
+    """Videos extracted into folders of images at a fixed rate, as is usual for AVA.
 
-    timestamp_start: clock of the first frame; None: of a name VIDEO_START_END, START.
-    fps: frames of one unit of the clock. The rest as `FrameReader` has it.
+    timestamp_start: time of the first frame; None: START of a name VIDEO_START_END.
+    fps: frames per unit of the clock. The other arguments are those of `FrameReader`.
     """
 
     def __init__(
@@ -83,16 +83,16 @@ class FrameFolders:
         num_frames = self._num_frames[path]
         begin = begin_of(record.video, self.timestamp_start)
         indices = frame_indices(moments, begin, self.fps, num_frames)
-        # Opening decodes the first frame: let it be one that is wanted.
+        # Opening decodes the first frame: make it one that is needed.
         first = int(indices.min())
         source = ImageFolderDecoder(self.reader, path, num_frames - first, first)
         return source, (indices - first).tolist()
 
 
 class NumberedFrames:
-    """Video files whose key frames are annotated by the number of the frame.
+    """Video files whose key frames are annotated by frame number.
 
-    timestamp_start: number of the first frame. fps: frames of one unit of the clock.
+    timestamp_start: number of the first frame. fps: frames per unit of the clock.
     """
 
     def __init__(
@@ -109,10 +109,10 @@ class NumberedFrames:
 
 
 class Movies:
-    """Video files that are read by the time: whole movies, or cuts of them.
+    """Video files that are read by time: whole movies, or excerpts of them.
 
-    begin: clock of the annotations at which the files begin: 0 for whole movies, 900 for AVA's cuts
-        of the annotated quarter of an hour; None: of a name VIDEO_START_END, START (AVA-Kinetics).
+    begin: time at which the files begin: 0 for whole movies, 900 for AVA's excerpts of the
+        annotated 15 minutes; None: START of a name VIDEO_START_END (AVA-Kinetics).
     accurate: scale with an antialiased filter, for evaluation.
     """
 
@@ -127,7 +127,7 @@ class Movies:
 
 
 def frame_indices(moments: np.ndarray, begin: float, fps: float, num_frames: int) -> np.ndarray:
-    """The frames of a video that begins at `begin` and has `fps` frames a unit: (F,) int64.
+    """The frames at `moments` of a video that begins at `begin`, `fps` per unit: (F,) int64.
 
     >>> frame_indices(np.array([902.0, 1800.0]), begin=900, fps=30, num_frames=27000).tolist()
     [60, 26999]
@@ -136,7 +136,7 @@ def frame_indices(moments: np.ndarray, begin: float, fps: float, num_frames: int
 
 
 def begin_of(video: str, begin: float | None) -> float:
-    """The clock at which a video begins: `begin`, or START of VIDEO_START_END where that is None.
+    """The time at which a video begins: `begin`, or START of VIDEO_START_END if it is None.
 
     >>> begin_of("-0F3tGhAmFg_000012_000022", None)
     12.0
@@ -149,9 +149,9 @@ def begin_of(video: str, begin: float | None) -> float:
 
 
 def find_videos(videos: tuple[str, ...], prefix: str) -> list[str]:
-    """Paths of videos by name: folders of frames or files, whose names may lack the ending.
+    """Paths of videos by name: folders of frames, or files whose names may lack the extension.
 
-    A video that is not there gets the path where it should be. Each folder is listed once.
+    A missing video gets the path where it should be. Each folder is listed once.
     """
     listings: dict[str, dict[str, str]] = {}
     paths = []
@@ -166,11 +166,11 @@ def find_videos(videos: tuple[str, ...], prefix: str) -> list[str]:
 
 
 def check_videos(paths: list[str], prefix: str, must: bool) -> None:
-    """VideoError where videos are missing: any with `must`, else all of them."""
+    """Raise VideoError if all videos are missing, or, with `must`, any of them."""
     missing = [path for path in paths if not os.path.exists(path)]
     if missing and (must or len(missing) == len(paths)):
         raise VideoError(
             f"{len(missing):,} of {len(paths):,} videos are missing under {prefix}, e.g. "
-            f"{missing[0]}: set data.train.prefix and data.val.prefix to where they are"
-            + ("" if len(missing) == len(paths) else ", or train without: data.on_bad_video=skip")
+            f"{missing[0]}: set data.train.prefix and data.val.prefix to their folder"
+            + ("" if len(missing) == len(paths) else ", or skip them: data.on_bad_video=skip")
         )

@@ -1,12 +1,14 @@
-"""Person boxes of a detector by key frame: pickle, csv, JSON or npz, by the end of the file's name.
+"""Person boxes of a detector by key frame, in a pickle, csv, JSON or npz file.
 
-- pickle: `{"VIDEO,0902": (P, 5)}`, as the published proposal files of AVA; nothing in it is run.
-- csv: lines `video,timestamp,x1,y1,x2,y2,score`; the score may be left out.
+The extension gives the format:
+
+- pickle: `{"VIDEO,0902": (P, 5)}`, as the published proposal files of AVA; no code in it is run.
+- csv: lines `video,timestamp,x1,y1,x2,y2,score`; the score is optional.
 - JSON: `{"VIDEO,0902": [[x1, y1, x2, y2, score], ...]}`.
-- npz: `keys` (n,) text, `boxes` (P, 5), `ends` (n + 1,): boxes of the i-th key are those from
-  ends[i] to ends[i + 1].
+- npz: `keys` (n,) text, `boxes` (P, 5), `ends` (n + 1,): key i has the boxes ends[i] to
+  ends[i + 1].
 
-Boxes are shares of the frame.
+Boxes are normalised to [0, 1].
 """
 
 import csv
@@ -15,7 +17,6 @@ import math
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -27,7 +28,7 @@ from vidrec.files.atomic_write import atomic_write
 from vidrec.files.text_files import check_file, csv_rows, read_json_file
 
 SUFFIXES = (".pkl", ".pickle", ".csv", ".json", ".npz")
-BROKEN_PICKLE = (  # what reading bytes that are none may raise
+BROKEN_PICKLE = (  # what unpickling arbitrary bytes may raise
     pickle.UnpicklingError,
     ArithmeticError,
     AttributeError,
@@ -39,9 +40,9 @@ BROKEN_PICKLE = (  # what reading bytes that are none may raise
 
 
 def read_proposals(path: str) -> dict[str, np.ndarray]:
-    """`VIDEO,0902` -> (P, 5) float32: x1, y1, x2, y2 and a score, 1 where the file has none.
+    """`VIDEO,0902` -> (P, 5) float32: x1, y1, x2, y2 and a score, 1 if the file has none.
 
-    Raises ValueError for a file that is none, naming the key or the line.
+    Raises ValueError with the key or the line if the file is not a proposal file.
     """
     suffix = format_of(path)
     check_file(path)
@@ -57,20 +58,20 @@ def read_proposals(path: str) -> dict[str, np.ndarray]:
                 content = safe_pickle.load(file)
             except safe_pickle.UnsafePickle as error:
                 raise ValueError(
-                    f"{path} holds {error}, which is not data, and is not read; a proposal file is "
-                    "a dictionary of arrays"
+                    f"{path} contains {error}, which is not data, and is refused; a proposal file "
+                    "is a dictionary of arrays"
                 ) from None
             except BROKEN_PICKLE as error:
                 raise ValueError(f"{path} is not a pickle: {error}") from None
     if not isinstance(content, Mapping):
         raise ValueError(
-            f"{path} holds a {type(content).__name__}, not a dictionary {{'VIDEO,0902': boxes}}"
+            f"{path} contains a {type(content).__name__}, not a dictionary {{'VIDEO,0902': boxes}}"
         )
     return _by_key(path, content.items())
 
 
 def write_proposals(path: str, proposals: Mapping[str, np.ndarray]) -> None:
-    """Write `VIDEO,0902` -> (P, 5) in the format that the file's name ends with, all or nothing."""
+    """Write `VIDEO,0902` -> (P, 5) atomically, in the format of the file's extension."""
     suffix = format_of(path)
     arrays = _by_key(path, proposals.items())
     with atomic_write(path, "w" if suffix in (".csv", ".json") else "wb") as stream:
@@ -95,15 +96,15 @@ def write_proposals(path: str, proposals: Mapping[str, np.ndarray]) -> None:
 
 
 def format_of(path: str) -> str:
-    """How the name of a proposal file ends; ValueError where that says no format."""
+    """The extension of a proposal file. Raises ValueError if it is not a known format."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"the proposal file {path} does not end with one of {', '.join(SUFFIXES)}")
     return suffix
 
 
-def _by_key(path: str, items: Iterable[tuple[Any, Any]]) -> dict[str, np.ndarray]:
-    """The boxes by keys whose times have as many digits as those of `key`."""
+def _by_key(path: str, items: Iterable[tuple[object, object]]) -> dict[str, np.ndarray]:
+    """The boxes by key, written as `key` does."""
     found: dict[str, np.ndarray] = {}
     for name, boxes in items:
         moment = parse_key(str(name))
@@ -114,9 +115,9 @@ def _by_key(path: str, items: Iterable[tuple[Any, Any]]) -> dict[str, np.ndarray
     return found
 
 
-def _boxes(path: str, name: str, boxes: Any) -> np.ndarray:
+def _boxes(path: str, name: str, boxes: object) -> np.ndarray:
     try:
-        array = np.asarray(boxes, dtype=np.float32)
+        array: np.ndarray = np.asarray(boxes, dtype=np.float32)
     except (TypeError, ValueError):
         array = np.zeros(1, np.float32)
     if array.size == 0:
@@ -157,5 +158,5 @@ def _read_npz(path: str) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} does not have the arrays keys, boxes and ends: {error}") from None
     fits = len(ends) == len(keys) + 1 and (ends[0], ends[-1]) == (0, len(boxes))
     if not fits or (np.diff(ends) < 0).any():
-        raise ValueError(f"{path}: {len(keys)} keys, {len(boxes)} boxes and their ends do not fit")
+        raise ValueError(f"{path}: {len(keys)} keys, {len(boxes)} boxes and ends do not match")
     return _by_key(path, zip(keys, Ragged(boxes, ends), strict=True))

@@ -120,7 +120,7 @@ def test_segments_of_zero_length_are_counted(tmp_path, caplog):
 def test_empty_subset_says_which_there_are(tmp_path):
     with pytest.raises(ValueError, match=r"no videos of subset test: .* training, validation"):
         read_segments(written(tmp_path, OFFICIAL), subset="test")
-    with pytest.raises(ValueError, match="no videos of subset test: it names none"):
+    with pytest.raises(ValueError, match="no videos of subset test: it has none"):
         read_segments(written(tmp_path, PUBLISHED), subset="test")
     with pytest.raises(ValueError, match="has no videos"):
         read_segments(written(tmp_path, {}))

@@ -122,7 +122,7 @@ def test_errors_name_the_file(tmp_path, sequence):
         FeatureFolder(str(tmp_path))
     write(tmp_path, "a", sequence[0], "npy")
     folder = FeatureFolder(str(tmp_path))
-    with pytest.raises(ValueError, match=r"a\.npy holds"):
+    with pytest.raises(ValueError, match=r"a\.npy contains"):
         folder.read("a")
     with pytest.raises(ValueError, match=r"shape \(5,\)"):
         folder.shape("a")

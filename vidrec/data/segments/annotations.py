@@ -1,8 +1,8 @@
 """Annotations of videos with labelled segments -> `SegmentRecords`, a packed table. Opens no video.
 
-Two forms of JSON are read: the published one, `{video: {duration_second, duration_frame,
-feature_frame, annotations}}`, and ActivityNet's own, `{"database": {video: {duration, subset,
-annotations}}}`, which may also come without the outer level.
+Two JSON formats are read: that of the published BMN and BSN code, `{video: {duration_second,
+duration_frame, feature_frame, annotations}}`, and ActivityNet's own, `{"database": {video:
+{duration, subset, annotations}}}`, also without the outer level.
 """
 
 import csv
@@ -26,16 +26,16 @@ def read_segments(
     feature_interval: int = 16,
     tolerance: float = 1.0,
 ) -> SegmentRecords:
-    """The videos of an annotation file, or of several.
+    """The videos of one or several annotation files.
 
-    subset: take the videos of these subsets only (training, validation, testing). video_info: a CSV
-        with the columns `video` and `subset`, for annotations that do not name subsets themselves.
-    feature_interval: frames of one feature of the original sequence; the published results end
-        with the last whole one. Used where the number of frames is known.
-    tolerance: seconds that a segment may lie outside of its video; such are cut off where they
-        become labels, and kept as they are for scoring.
+    subset: take only the videos of these subsets (training, validation, testing). video_info: a csv
+        with columns `video` and `subset`, for annotations without subsets.
+    feature_interval: frames per feature of the original sequence; the published results end with
+        the last whole one. Used if the number of frames is known.
+    tolerance: seconds by which a segment may extend beyond its video; it is clipped to become a
+        label, and left as it is for scoring.
 
-    Raises ValueError that names file, video and value for what cannot be right.
+    Raises ValueError with the file, the video and the value that cannot be right.
     """
     paths = [path] if isinstance(path, str) else list(path)
     wanted = None if subset is None else {subset} if isinstance(subset, str) else set(subset)
@@ -52,7 +52,7 @@ def read_segments(
         where = ", ".join(paths)
         if wanted is None:
             raise ValueError(f"{where} has no videos")
-        known = f"its subsets are {', '.join(sorted(present))}" if present else "it names none"
+        known = f"its subsets are {', '.join(sorted(present))}" if present else "it has none"
         raise ValueError(f"{where} has no videos of subset {', '.join(sorted(wanted))}: {known}")
     classes = sorted({a["label"] for _, video in videos.values() for a in video["annotations"]})
     number = {label: i for i, label in enumerate(classes)}
@@ -63,8 +63,8 @@ def read_segments(
         records.append(record)
     if num_empty:
         log.warning(
-            f"{', '.join(paths)}: {num_empty} segments of zero length; they label nothing, and "
-            "count when recall is measured, as they do for the official evaluation"
+            f"{', '.join(paths)}: {num_empty} segments of zero length; they give no labels, "
+            "but count when recall is measured, as in the official evaluation"
         )
     return SegmentRecords.pack(records, classes)
 
@@ -80,8 +80,8 @@ def _database(path: str) -> dict[str, dict[str, Any]]:
         for video in videos.values()
     ):
         raise ValueError(
-            f"{path} is not an annotation file: it must map videos to objects with `annotations`, "
-            "at the top or under `database`"
+            f"{path} is not an annotation file: expected objects with `annotations` by video, "
+            "at the top level or under `database`"
         )
     return videos
 
@@ -104,17 +104,17 @@ def _record(
 ) -> SegmentRecord:
     duration = video.get("duration_second", video.get("duration"))
     if not isinstance(duration, int | float) or not duration > 0:
-        raise ValueError(f"{where} has a duration of {duration!r} seconds; it must be above 0")
+        raise ValueError(f"{where} has a duration of {duration!r} seconds; it must be positive")
     frames, covered = video.get("duration_frame"), video.get("feature_frame")
     span = result_span = float(duration)
     if frames is not None:
         if frames <= 0 or (covered is not None and covered <= 0):
             raise ValueError(
                 f"{where} has duration_frame={frames} and feature_frame={covered}; both must be "
-                "above 0"
+                "positive"
             )
         span = duration if covered is None else float(covered) / frames * duration
-        # A video shorter than one interval is covered by what it has.
+        # A video shorter than one interval is covered by its own frames.
         whole = frames // feature_interval * feature_interval or frames
         result_span = float(whole) / frames * duration
     segments = np.array([a["segment"] for a in video["annotations"]], np.float64).reshape(-1, 2)
@@ -122,12 +122,12 @@ def _record(
         if end < start:
             raise ValueError(
                 f"{where} has the segment [{start:g}, {end:g}], which ends before it starts; "
-                "exchange the two"
+                "swap the two"
             )
         if start < -tolerance or end > duration + tolerance:
             raise ValueError(
                 f"{where} has the segment [{start:g}, {end:g}], but the video lasts {duration:g} "
-                f"seconds; more than tolerance={tolerance:g} outside of it is refused"
+                f"seconds; segments may extend beyond it by tolerance={tolerance:g}"
             )
     labels = np.array([number[a["label"]] for a in video["annotations"]], np.int64)
     return SegmentRecord(name, float(duration), span, result_span, segments, labels)

@@ -1,8 +1,8 @@
-"""What networks for localization are trained on: boundaries and a map of IoUs, from segments.
+"""Training targets of localization networks: boundaries and a map of IoUs, from segments.
 
-Segments are rows of start and end in [0, 1], 0 the beginning of the sequence and 1 its end. Sums
-and differences are computed in their type, float32 in training as in the published code: a label of
-one half decides by rounding whether it is positive.
+Segments are rows of start and end, normalised to [0, 1] over the sequence. Sums and differences are
+computed in their type, float32 in training as in the published code: for a label of one half,
+rounding decides whether it is positive.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from vidrec.ops.temporal_iou import anchor_iou, temporal_intersection
 
 
 def covered(anchors: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    """The largest share of each anchor that one of the segments covers.
+    """The largest fraction of each anchor that is covered by one of the segments.
 
     anchors: (T, 2) float64, start and end; segments: (G, 2). Returns (T,) of the segments' type; 0
     without segments.
@@ -30,15 +30,15 @@ def _around(points: np.ndarray, width: np.ndarray | float) -> np.ndarray:
 class BoundaryMatchingLabels:
     """`start`, `end` (T,) and `iou_map` (D, T) for BMN (section 3.4).
 
-    Boundaries are regions of three positions around each start and end. Row d of the map holds the
-    IoUs of the proposals that last d + 1 positions, those beyond the end of the sequence too.
+    Boundaries are regions of three positions around each start and end. Row d of the map contains
+    the IoUs of proposals that last d + 1 positions, including those that pass the end.
     """
 
     def __init__(self, temporal_dim: int) -> None:
         self.temporal_dim = temporal_dim
         gap = 1.0 / temporal_dim
         position = np.arange(temporal_dim)
-        # The anchor of a boundary reaches to the middle of both neighbours.
+        # The anchor of a boundary extends to the centre of both neighbours.
         self.anchors = np.stack([gap * (position - 0.5), gap * (position + 1.5)], axis=1)
         duration, first = np.indices((temporal_dim, temporal_dim)).reshape(2, -1)
         start = first * gap
@@ -60,7 +60,7 @@ class BoundaryMatchingLabels:
 class BoundaryLabels:
     """`action`, `start`, `end` (T,) for the temporal evaluation of BSN (section 3.4).
 
-    boundary_ratio: width of a start or an end, as a share of its segment; at least one position.
+    boundary_ratio: width of a start or an end as a fraction of its segment; at least one position.
     """
 
     def __init__(self, temporal_dim: int, boundary_ratio: float = 0.1) -> None:

@@ -1,4 +1,4 @@
-"""Proposals between the two networks of BSN: made from boundaries, with features of their own."""
+"""Proposals between the two networks of BSN: pairs of boundaries, with features of their own."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,15 +12,15 @@ from vidrec.ops.temporal_iou import anchor_iou, temporal_intersection
 
 
 class VideoProposals(NamedTuple):
-    """The proposals of a video, best first. Times in units of its sequence."""
+    """The proposals of a video, best first. Times are normalised to [0, 1] over its sequence."""
 
     proposals: np.ndarray  # (M, 5) float64: start, end, their scores and the product
-    iou: np.ndarray  # (M,) float64: with the segment that it covers best
-    ioa: np.ndarray  # (M,) float64: largest share of it that a segment covers
+    iou: np.ndarray  # (M,) float64: with the segment that it overlaps most
+    ioa: np.ndarray  # (M,) float64: largest fraction of it that a segment covers
     features: np.ndarray  # (M, C) float64
 
 
-def make_proposals(
+def make_proposals(  # noqa: PLR0913 - the settings of the command
     scores: np.ndarray,
     segments: np.ndarray,
     top_k: int = 1000,
@@ -31,11 +31,11 @@ def make_proposals(
     num_sample_action: int = 16,
     num_sample_interp: int = 3,
 ) -> VideoProposals:
-    """Pairs of a start and an end, and what the action scores are in and around each.
+    """Pairs of a start and an end, with the action scores inside and around each.
 
-    scores: (T, 3) of action, start and end; segments: (G, 2) the truth, in units of the sequence.
-    For the other arguments see `tem_candidates` and `action_features`. The published settings are
-    the defaults.
+    scores: (T, 3) of action, start and end; segments: (G, 2) ground truth, normalised to [0, 1].
+    For the other arguments see `tem_candidates` and `action_features`. The defaults are the
+    published settings.
     """
     proposals = candidate_proposals(scores[:, 1], scores[:, 2], peak_threshold)[:top_k]
     start, end = proposals[:, 0], proposals[:, 1]
@@ -71,7 +71,7 @@ def candidate_proposals(start: np.ndarray, end: np.ndarray, threshold: float) ->
     return proposals[np.argsort(-proposals[:, 4], kind="stable")]
 
 
-def action_features(
+def action_features(  # noqa: PLR0913 - the settings of `make_proposals`
     action: np.ndarray,
     start: np.ndarray,
     end: np.ndarray,
@@ -83,9 +83,9 @@ def action_features(
 ) -> np.ndarray:
     """Action probabilities sampled in every proposal, around its start and around its end.
 
-    action: (T,); start, end: (M,). Around a boundary is within `boundary_ratio` of the proposal's
-    length. Each sample is the mean over num_sample_interp + 1 points; beyond the sequence there is
-    no action. Returns (M, num_sample_action + num_sample_start + num_sample_end).
+    action: (T,); start, end: (M,). The surroundings of a boundary extend by `boundary_ratio` of the
+    proposal's length. Each sample is the mean over num_sample_interp + 1 points; outside the
+    sequence action is 0. Returns (M, num_sample_action + num_sample_start + num_sample_end).
     """
     scale = len(action)
     gap = 1.0 / scale
@@ -111,7 +111,7 @@ def action_features(
 
 
 def write_proposals(made: VideoProposals, path: Path) -> None:
-    """An .npz that is there whole or not at all."""
+    """Write an .npz atomically."""
     with atomic_write(path) as stream:
         np.savez(
             stream, **{name: values.astype(np.float32) for name, values in made._asdict().items()}

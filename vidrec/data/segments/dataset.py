@@ -1,11 +1,12 @@
 """Feature sequences of untrimmed videos with the labels of their segments."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from vidrec.data.segments.collate import FeatureSample
 from vidrec.data.segments.features import FeatureFolder
 from vidrec.data.segments.records import SegmentRecords
 
@@ -15,10 +16,10 @@ Labels = Callable[[np.ndarray], dict[str, np.ndarray]]
 class SlidingWindows:
     """Long videos as overlapping sequences of `temporal_dim` features (THUMOS14).
 
-    stride: features from one sequence to the next. snippet_seconds: how much of the video one
-        feature covers; None divides the video's duration by its features.
-    min_overlap: a segment belongs to a sequence that holds at least this share of it.
-    labelled_only: leave out the sequences that no segment belongs to, as in training.
+    stride: features from one sequence to the next. snippet_seconds: duration that one feature
+        covers; None divides the duration of the video by its number of features.
+    min_overlap: a segment belongs to a sequence that contains at least this fraction of it.
+    labelled_only: drop sequences without segments, as in training.
     """
 
     def __init__(
@@ -36,26 +37,26 @@ class SlidingWindows:
         self.labelled_only = labelled_only
 
     def starts(self, num_features: int, length: int) -> np.ndarray:
-        """First features of the sequences; the last one ends with the video."""
+        """First features of the sequences; the last sequence ends with the video."""
         last = max(num_features - length, 0)
         return np.unique(np.append(np.arange(0, last, self.stride), last))
 
 
 class ActivityNetDataset(Dataset):
-    """Samples of `FeatureBatch`, arrays with a leading axis of 1.
+    """Samples of a `FeatureBatch`.
 
-    records: the videos; features: their sequences; labels: what the model learns from.
+    records: the videos; features: their sequences; labels: the training targets, from segments
+        (G, 2) normalised to the sequence.
     temporal_dim, feat_dim: length and channels of a sample.
-    resize: bring sequences of other lengths to temporal_dim; each new feature is the mean over its
-        part of the old ones, interpolated.
+    resize: resample sequences of other lengths to temporal_dim; each new feature is the mean over
+        its part of the interpolated old ones.
     windows: cut long sequences instead.
-    skip_missing: leave videos without features out of the samples. What metrics compare with still
-        has them.
+    skip_missing: drop videos without features from the samples; metrics still count them.
 
-    Raises ValueError or FileNotFoundError where a sequence is missing or of another shape.
+    Raises ValueError or FileNotFoundError if a sequence is missing or has another shape.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         records: SegmentRecords,
         features: FeatureFolder,
@@ -84,7 +85,7 @@ class ActivityNetDataset(Dataset):
         file = self.features.file(name)
         if channels != self.feat_dim:
             swapped = (
-                "; its axes seem to be exchanged: data.channels_first says which comes first"
+                "; its axes seem to be swapped: change data.channels_first"
                 if length == self.feat_dim
                 else ""
             )
@@ -94,7 +95,7 @@ class ActivityNetDataset(Dataset):
         if length != self.temporal_dim and not self.resize and self.windows is None:
             raise ValueError(
                 f"{file} has {length} features, but data.temporal_dim={self.temporal_dim}: "
-                "data.resize=true brings sequences of any length to it"
+                "data.resize=true resamples sequences to this length"
             )
         if length == 0:
             raise ValueError(f"{file} is empty")
@@ -115,7 +116,7 @@ class ActivityNetDataset(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+    def __getitem__(self, key: int | tuple[int, int]) -> FeatureSample:
         """The sample of `(epoch, index)`; it is the same in every epoch."""
         index = key[1] if isinstance(key, tuple) else key
         row, first = int(self.rows[index]), int(self.firsts[index])
@@ -132,23 +133,23 @@ class ActivityNetDataset(Dataset):
             window = self._window(row, first, len(features))
             segments = self._inside(row, first, len(features))
         labels = self.labels(segments.astype(np.float32))
-        sample: dict[str, Any] = {
-            "feature": np.ascontiguousarray(sequence.T),
-            "index": np.int64(index),
-            "row": np.int64(row),
-            "window": np.array(window, np.float64),
-            **labels,
+        sample: FeatureSample = {
+            "feature": np.ascontiguousarray(sequence.T)[None],
+            "index": np.array([index], np.int64),
+            "row": np.array([row], np.int64),
+            "window": np.array([window], np.float64),
         }
-        return {name: value[None] for name, value in sample.items()}
+        targets = {name: value[None] for name, value in labels.items()}
+        return cast(FeatureSample, {**sample, **targets})
 
     def _window(self, row: int, first: int, num_features: int) -> tuple[float, float]:
-        """Beginning and span of a sequence in seconds."""
+        """Start and duration of a sequence in seconds."""
         assert self.windows is not None
         seconds = self.windows.snippet_seconds or float(self.records.times[row, 0]) / num_features
         return first * seconds, self.temporal_dim * seconds
 
     def _inside(self, row: int, first: int, num_features: int) -> np.ndarray:
-        """The segments of a video that belong to a sequence, in units of it, (G, 2)."""
+        """The segments of a video that belong to a sequence, normalised to it, (G, 2)."""
         assert self.windows is not None
         begin, span = self._window(row, first, num_features)
         segments = (self.records[row].segments - begin) / span
@@ -165,7 +166,7 @@ def _rows_with(records: SegmentRecords, features: FeatureFolder, skip_missing: b
         first = next(row for row in range(len(records)) if row not in present)
         raise FileNotFoundError(
             f"{missing} of {len(records)} annotated videos have no features in {features.path}, "
-            f"the first is {records.name(first)}; data.skip_missing=true leaves them out"
+            f"the first is {records.name(first)}; data.skip_missing=true skips them"
         )
     if not rows:
         raise FileNotFoundError(f"none of the annotated videos has features in {features.path}")

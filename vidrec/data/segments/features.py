@@ -1,8 +1,8 @@
-"""Folders of feature sequences, one file a video: csv, npy, npz or pt.
+"""Folders of feature sequences, one file per video: csv, npy, npz or pt.
 
-Reading numbers from text takes tens of times longer than reading them as they are: csv is converted
-once, into a folder beside the files. A copy is used where size and time of its source are those it
-was made from, or else where the source's hash is; its own content has a checksum.
+Parsing text takes tens of times longer than reading binary data: csv files are converted once, into
+a folder beside them. A copy is used if its source still has the size and time, or else the hash,
+from which it was made; its own content has a checksum.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -29,11 +29,12 @@ VERSION = 1
 class FeatureFolder:
     """The sequences of a folder by the names of their videos, (T, C) float32 each.
 
-    path: the folder; videos in subfolders are named with them. A video's file has its name, with or
-        without ActivityNet's `v_`. Of a file with several arrays `feature` is taken, or the first.
-    format: csv, npy, npz or pt; `auto` takes the first of npz, npy, pt and csv that is there.
-    channels_first: the files hold (C, T).
-    cache: where converted csv go; null: `.vidrec` in the folder.
+    path: the folder; names of videos in subfolders include the subfolder. A file is named like its
+        video, with or without ActivityNet's `v_`. In a file with several arrays `feature` is
+        read, or else the first.
+    format: csv, npy, npz or pt; `auto` takes the first of npz, npy, pt and csv that is present.
+    channels_first: the files contain (C, T).
+    cache: folder of converted csv files; null: `.vidrec` in the folder.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class FeatureFolder:
         self.path = Path(path)
         if not self.path.is_dir():
             raise FileNotFoundError(
-                f"{path} is no folder of features; point data.features at yours"
+                f"{path} is not a folder; set data.features to your folder of features"
             )
         found: dict[str, set[str]] = {name: set() for name in FORMATS}
         for folder, _, names in os.walk(self.path):
@@ -79,20 +80,20 @@ class FeatureFolder:
         return None
 
     def file(self, name: str) -> Path:
-        """The file of a video. FileNotFoundError where there is none."""
+        """The file of a video. Raises FileNotFoundError if there is none."""
         stem = self._stem(name)
         if stem is None:
             raise FileNotFoundError(f"{self.path} has no features of {name} (.{self.format})")
         return self.path / f"{stem}.{self.format}"
 
     def read(self, name: str) -> np.ndarray:
-        """(T, C) float32. ValueError names the file that holds something else."""
+        """(T, C) float32. Raises ValueError with the file if it contains something else."""
         file = self.file(name)
         features = self._converted(file) if self.format == "csv" else _load(file)
         return features.T if self.channels_first else features
 
     def shape(self, name: str) -> tuple[int, int]:
-        """(T, C), from the file's header where it has one."""
+        """(T, C), from the header of the file if it has one."""
         file = self.file(name)
         if self.format == "csv" and (copy := self._copy(file)).is_file():
             shape = tuple(_read_header(copy)["shape"])
@@ -107,11 +108,11 @@ class FeatureFolder:
         else:
             shape = self.read(name).shape[:: -1 if self.channels_first else 1]
         if len(shape) != 2:
-            raise ValueError(f"{file} holds an array of shape {shape}, not a sequence (T, C)")
+            raise ValueError(f"{file} contains an array of shape {shape}, not a sequence (T, C)")
         return shape[::-1] if self.channels_first else shape
 
     def prepare(self, names: Sequence[str]) -> None:
-        """Convert what is not converted yet; processes that start at the same time wait."""
+        """Convert files that are not converted yet; concurrent processes wait for each other."""
         if self.format != "csv":
             return
         files = [self.file(name) for name in names]
@@ -122,8 +123,8 @@ class FeatureFolder:
             lock = (self.cache / "lock").open("w")  # closed below
         except OSError as error:
             raise OSError(
-                f"the converted features cannot go to {self.cache} ({error.strerror}); "
-                "name another folder as data.cache"
+                f"converted features cannot be written to {self.cache} ({error.strerror}); "
+                "set data.cache to another folder"
             ) from None
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -153,38 +154,38 @@ class FeatureFolder:
 def _load(file: Path) -> np.ndarray:
     try:
         if file.suffix == ".npy":
-            content: Any = np.load(file, allow_pickle=False)
+            content: object = np.load(file, allow_pickle=False)
         elif file.suffix == ".npz":
             with np.load(file, allow_pickle=False) as archive:
                 content = archive[_sequence_in(archive.files)]
         else:
             import torch
 
-            content = torch.load(file, map_location="cpu", weights_only=True)
-            if isinstance(content, dict):
-                content = content[_sequence_in(list(content))]
-            content = content.numpy() if isinstance(content, torch.Tensor) else content
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
+            if isinstance(loaded, dict):
+                loaded = loaded[_sequence_in(list(loaded))]
+            content = loaded.numpy() if isinstance(loaded, torch.Tensor) else loaded
     except (ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise ValueError(f"{file} cannot be read: {error}") from None
     if not isinstance(content, np.ndarray) or content.ndim != 2:
         what = content.shape if isinstance(content, np.ndarray) else type(content).__name__
-        raise ValueError(f"{file} holds {what}, not one sequence (T, C)")
+        raise ValueError(f"{file} contains {what}, not one sequence (T, C)")
     return np.ascontiguousarray(content, dtype=np.float32)
 
 
 def _sequence_in(names: list[str]) -> str:
-    """The array to take of a file with several: `feature`, or else the first."""
+    """The array to read from a file with several: `feature`, or else the first."""
     return next((name for name in ("feature", "features") if name in names), names[0])
 
 
-def _npy_shape(stream: Any) -> tuple[int, ...]:
+def _npy_shape(stream: IO[bytes]) -> tuple[int, ...]:
     version = np.lib.format.read_magic(stream)
     read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
     return read[version[0]](stream)[0]
 
 
 def _parse(file: Path) -> np.ndarray:
-    """The numbers of a csv, without the header if there is one."""
+    """The numbers of a csv, without its header if there is one."""
     with file.open(encoding="utf-8") as stream:
         first = stream.readline().split(",")[0].strip()
     try:
@@ -204,7 +205,7 @@ def _hash(file: Path) -> str:
 
 
 def _convert(file: Path, copy: Path) -> None:
-    """Write a line of JSON and the numbers; the copy is there whole or not at all."""
+    """Write a line of JSON and the numbers, atomically."""
     features = np.ascontiguousarray(_parse(file), dtype="<f4")
     data = features.tobytes()
     status = file.stat()
@@ -216,7 +217,7 @@ def _convert(file: Path, copy: Path) -> None:
         "sha256": _hash(file),
         "crc32": zlib.crc32(data),
     }
-    with atomic_write(copy, sync=False) as stream:  # a damaged copy is made again
+    with atomic_write(copy, sync=False) as stream:  # a damaged copy is made anew
         stream.write(json.dumps(header).encode() + b"\n" + data)
 
 
@@ -226,7 +227,7 @@ def _read_header(copy: Path) -> dict[str, Any]:
 
 
 def _is_copy_of(copy: Path, file: Path) -> bool:
-    """Whether the copy was made from what the file holds now."""
+    """Whether the copy was made from the present content of the file."""
     try:
         header = _read_header(copy)
     except (OSError, ValueError):
@@ -244,5 +245,5 @@ def _read_copy(copy: Path) -> np.ndarray:
     line, _, data = content.partition(b"\n")
     header = json.loads(line)
     if zlib.crc32(data) != header["crc32"]:
-        raise ValueError(f"{copy} is damaged; delete it, and it is made again")
+        raise ValueError(f"{copy} is damaged; delete it to convert the csv again")
     return np.frombuffer(data, "<f4").reshape(header["shape"])

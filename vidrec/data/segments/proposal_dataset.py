@@ -2,19 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from vidrec.data.segments.collate import ProposalSample
 from vidrec.data.segments.records import SegmentRecords
 
 
 class ProposalDataset(Dataset):
-    """Samples of `ProposalBatch`, arrays with a leading axis of 1.
+    """Samples of a `ProposalBatch`.
 
-    records: the videos. folder: NAME.npz of each, as `vidrec proposals` writes them. top_k: best
-    proposals of a video; fewer are filled up with zeros.
+    records: the videos. folder: NAME.npz of each, as `vidrec proposals` writes them. top_k: number
+    of best proposals of a video; fewer are padded with zeros.
     """
 
     def __init__(self, records: SegmentRecords, folder: str, top_k: int) -> None:
@@ -26,14 +26,14 @@ class ProposalDataset(Dataset):
         if missing:
             raise FileNotFoundError(
                 f"{len(missing)} of {len(records)} videos have no proposals in {folder}, the first "
-                f"is {missing[0]}; make them with `vidrec proposals run=DIR out={folder}`, where "
+                f"is {missing[0]}; create them with `vidrec proposals run=DIR out={folder}`, where "
                 "DIR is a run of model=bsn_tem"
             )
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+    def __getitem__(self, key: int | tuple[int, int]) -> ProposalSample:
         """The sample of `(epoch, index)`; it is the same in every epoch."""
         index = key[1] if isinstance(key, tuple) else key
         record = self.records[index]
@@ -43,13 +43,12 @@ class ProposalDataset(Dataset):
             )
         count = len(proposals)
         rest = [(0, self.top_k - count)]
-        sample: dict[str, Any] = {
-            "proposal": np.pad(proposals[:, :4], [*rest, (0, 0)]),
-            "proposal_feature": np.pad(features, [*rest, (0, 0)]),
-            "iou": np.pad(iou, rest),
-            "num_proposals": np.int64(count),
-            "index": np.int64(index),
-            "row": np.int64(index),
-            "window": np.array([0.0, record.result_span]),
+        return {
+            "proposal": np.pad(proposals[:, :4], [*rest, (0, 0)])[None],
+            "proposal_feature": np.pad(features, [*rest, (0, 0)])[None],
+            "iou": np.pad(iou, rest)[None],
+            "num_proposals": np.array([count], np.int64),
+            "index": np.array([index], np.int64),
+            "row": np.array([index], np.int64),
+            "window": np.array([[0.0, record.result_span]]),
         }
-        return {name: value[None] for name, value in sample.items()}

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from tests.paths import ROOT
 
@@ -33,37 +34,45 @@ def run(script, *arguments, cwd):
 
 
 @pytest.mark.slow
-def test_train_then_evaluate_then_fuse(tmp_path):
-    done = run("train.py", *SMALL, "hydra.run.dir=runs/a", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    folder = tmp_path / "runs" / "a"
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+def test_a_run_leaves_finite_losses_pictures_and_checkpoints(tiny_run):
+    rows = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "val/top1" in row] == [4, 8]
     assert all(np.isfinite(row["train/loss"]) for row in rows if "train/loss" in row)
-    for name in ("best.pt", "last.pt", "train.log", "curves.png", "confusion.png"):
-        assert (folder / name).stat().st_size > 0, name
-        assert name in done.stdout
-    # The same command again has nothing left to do and changes nothing.
-    before = (folder / "last.pt").read_bytes()
-    again = run("train.py", *SMALL, "hydra.run.dir=runs/a", cwd=tmp_path)
+    log = (tiny_run / "train.log").read_text()
+    for name in ("best.pt", "last.pt", "curves.png", "confusion.png"):
+        assert (tiny_run / name).stat().st_size > 0, name
+        assert name in log
+
+
+@pytest.mark.slow
+def test_the_command_of_a_finished_run_changes_nothing(tiny_run):
+    before = (tiny_run / "last.pt").read_bytes()
+    overrides = OmegaConf.load(tiny_run / ".hydra" / "overrides.yaml")
+    again = run("train.py", *overrides, "hydra.run.dir=run", cwd=tiny_run.parent)
     assert again.returncode == 0, again.stderr
     assert "finished" in again.stdout
-    assert (folder / "last.pt").read_bytes() == before
-    # Evaluation on the validation list gives the number that training logged.
+    assert (tiny_run / "last.pt").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_evaluation_gives_the_score_that_training_logged(tiny_run, tmp_path):
+    rows = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
     best = max(row["val/top1"] for row in rows if "val/top1" in row)
-    done = run("evaluate.py", "run=runs/a", "split=val", "dump=p.npz", cwd=tmp_path)
+    data = f"data.root={tiny_run.parent / 'data' / 'shapes'}"
+    dump = tmp_path / "p.npz"
+    done = run("evaluate.py", f"run={tiny_run}", data, "split=val", f"dump={dump}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("top1"))
     assert float(line.split()[1]) == pytest.approx(best, abs=5e-5)
     assert "3 clips x 1 crop" in line
     assert "8 videos" in line
     # A dump scored without a net, and fused with itself, gives that number once more.
-    for files in ("[p.npz]", "[p.npz,p.npz]"):
-        scored = run("evaluate.py", "run=runs/a", f"score={files}", cwd=tmp_path)
+    for files in (f"[{dump}]", f"[{dump},{dump}]"):
+        scored = run("evaluate.py", f"run={tiny_run}", data, f"score={files}", cwd=tmp_path)
         assert scored.returncode == 0, scored.stderr
         assert scored.stdout.splitlines()[0].split()[:2] == line.split()[:2]
     # The test protocol: several clips, ten crops each.
-    done = run("evaluate.py", "run=runs/a", cwd=tmp_path)
+    done = run("evaluate.py", f"run={tiny_run}", data, cwd=tmp_path)
     assert "5 clips x 10 crops" in done.stdout, done.stderr
 
 

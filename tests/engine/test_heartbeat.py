@@ -36,17 +36,19 @@ def outputs(processes):
     return codes, errors
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_others_at_once():
     processes = ranks("time.sleep(60)")
     started = time.monotonic()
     processes[1].kill()
     codes, texts = outputs(processes)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 50  # they would sleep for 60 s
     assert codes == [4, -9, 4]
     assert "lost rank 1 on" in texts[0]
     assert "lost rank 0 on" in texts[2]  # which told the others by ending
 
 
+@pytest.mark.slow
 def test_a_silent_rank_counts_as_lost():
     processes = ranks("time.sleep(60)", silence=1.0, world=2)
     os.kill(processes[1].pid, signal.SIGSTOP)

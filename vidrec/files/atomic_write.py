@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever ends the process that writes them."""
+"""Files that are written completely or not at all, however the writing process ends."""
 
 import os
 import uuid
@@ -12,14 +12,14 @@ from typing import IO, Any, Literal
 def atomic_write(
     path: str | os.PathLike[str], mode: Literal["w", "wb"] = "wb", *, sync: bool = True
 ) -> Iterator[IO[Any]]:
-    """A stream into a new file that takes its name when the block ends without an exception.
+    """A stream into a temporary file that replaces `path` when the block ends without an exception.
 
-    Until then the name keeps what it had. Its folder is made. Of several processes that write it
-    the last one stays. sync: also survive a power failure, which costs some milliseconds.
+    Until then `path` keeps its content. Its folder is created. If several processes write it, the
+    last one wins. sync: also survive a power failure, which costs some milliseconds.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Another name for each writer: processes of other machines may share the folder.
+    # A name of its own for each writer: processes of other machines may share the folder.
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
     try:
         with part.open(mode, encoding=None if mode == "wb" else "utf-8") as stream:

@@ -1,4 +1,4 @@
-"""A folder of what an interrupted command has done already, beside the file that it writes."""
+"""The results so far of an interrupted command, in a folder beside the file that it writes."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ def partial_results_of(out: str) -> Path:
 
 
 def open_partial_results(out: str, settings: str) -> Path:
-    """Make that folder; what it holds of a command with other settings is dropped."""
+    """Create that folder; results of a command with other settings are deleted."""
     folder = partial_results_of(out)
     marker = folder / "settings"
     if folder.exists() and not (marker.exists() and marker.read_text() == settings):

@@ -1,11 +1,11 @@
-"""A restricted unpickler: tensors, numpy arrays and plain containers come out, nothing is executed.
+"""A restricted unpickler: it returns tensors, numpy arrays and plain containers, and runs no code.
 
-Published training checkpoints carry objects beside their tensors (logged histories, configurations,
-optimizers). What such a pickle names is answered from a closed table: functions that build tensors
-and containers are replaced by the ones below, classes of other packages by inert stand-ins that are
-never imported, and everything else is refused by name.
+Published training checkpoints contain objects beside their tensors (logged histories,
+configurations, optimizers). The names in such a pickle are looked up in a closed table: functions
+that build tensors and containers are replaced by those below, classes of other packages by inert
+stand-ins that are never imported, and everything else is refused by name.
 
-`torch.load` takes this module in place of `pickle`: hence the names `Unpickler` and `load`.
+`torch.load` accepts this module in place of `pickle`: hence the names `Unpickler` and `load`.
 """
 
 import io
@@ -26,7 +26,7 @@ class UnsafePickle(ValueError):
 
 
 class StandIn(dict):
-    """Stands for an object of a class that is not imported: keeps dict items, drops the rest."""
+    """Replaces an object of a class that is not imported: keeps dict items, drops the rest."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
     __eq__ = object.__eq__
@@ -48,7 +48,7 @@ class StandIn(dict):
 
 
 class _Admitted:
-    """A callable that a pickle may call but not alter; pickles can set attributes."""
+    """A callable that a pickle may call but not modify; pickles can set attributes."""
 
     __slots__ = ("_function",)
     _function: Callable[..., Any]
@@ -60,7 +60,7 @@ class _Admitted:
         return self._function(*args)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise UnsafePickle(f"a pickle that alters {self._function!r}")
+        raise UnsafePickle(f"a pickle that modifies {self._function!r}")
 
 
 class _Dtype:
@@ -81,7 +81,7 @@ class _Dtype:
 
 
 class _Array(np.ndarray):
-    """An array as numpy pickles it: made empty, then filled by the state unless of objects."""
+    """An array as numpy pickles it: created empty, then filled by the state, except of objects."""
 
     def __setstate__(self, state: tuple) -> None:  # type: ignore[override]
         _, shape, dtype, fortran, data = state
@@ -106,12 +106,12 @@ def _array_from_buffer(data: Any, dtype: _Dtype, shape: tuple, order: str) -> np
 
 
 def _tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> torch.Tensor:
-    # What follows (requires_grad, hooks, metadata) is of no use to weights.
+    # The other arguments (requires_grad, hooks, metadata) do not concern weights.
     return torch._utils._rebuild_tensor(storage, offset, size, stride)
 
 
 def _storage(data: bytes) -> Any:
-    # A tensor pickled without torch.save holds a whole torch file as its storage.
+    # The storage of a tensor pickled without torch.save is a whole torch file.
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
@@ -122,7 +122,7 @@ def _reconstructor(kind: Any, _base: Any, _state: Any) -> StandIn:
 
 
 def _getattr(owner: Any, name: str) -> type[StandIn]:
-    # How methods of classes are pickled, e.g. the statistics of a logged history.
+    # Methods of classes are pickled this way, e.g. the statistics of a logged history.
     if not (isinstance(owner, type) and issubclass(owner, StandIn)):
         raise UnsafePickle("builtins.getattr")
     return _stand_in(f"{owner.__module__}.{owner.__qualname__}.{name}")
@@ -168,7 +168,7 @@ _ADMITTED: dict[str, Any] = {
     },
 }
 
-# Data of the standard library and names of types: stand-ins, but no reason to refuse a file.
+# Data types of the standard library and names of types: replaced by stand-ins, not refused.
 _INERT = re.compile(
     r"builtins\.(object|int|float|str|bytes|bool|type)"
     r"|argparse\.Namespace|types\.SimpleNamespace|typing\.\w+|uuid\.UUID|datetime\.\w+"
@@ -186,15 +186,15 @@ _MOVED = IMPORT_MAPPING | {
 
 
 class Unpickler(pickle.Unpickler):
-    """Admits what is listed above; see the module."""
+    """Admits only the names listed above; see the module."""
 
     def find_class(self, module: str, name: str) -> Any:
         module, name = NAME_MAPPING.get((module, name), (_MOVED.get(module, module), name))
         path = f"{module}.{name}"
         if path in _ADMITTED:
             return _ADMITTED[path]
-        # Classes are written with a capital; a function, or what else the standard library has,
-        # would only be there to be called.
+        # Names of classes are capitalised; a function, or anything else of the standard library,
+        # would only be named to be called.
         is_class = name.rpartition(".")[2].lstrip("_")[:1].isupper()
         foreign = path.split(".")[0] not in sys.stdlib_module_names
         if _INERT.fullmatch(path) or (is_class and foreign):
@@ -203,7 +203,7 @@ class Unpickler(pickle.Unpickler):
 
 
 def load(file: IO[bytes], **options: Any) -> Any:
-    """One pickled object from an open file; raises UnsafePickle with the name that is refused."""
+    """One pickled object from an open file. Raises UnsafePickle with the name that is refused."""
     return Unpickler(file, **options).load()
 
 

@@ -1,4 +1,4 @@
-"""Text that people write: what is missing, broken or misspelt is named with its place."""
+"""Text files that people write: errors give the file, the line and what was expected."""
 
 import csv
 import difflib
@@ -10,10 +10,10 @@ from typing import Any
 
 
 def numbered_lines(path: str, comments: bool = True) -> Iterator[tuple[int, str]]:
-    """(number from 1, text) of the lines that say something; raises where there are none."""
+    """(number from 1, text) of the lines that are not blank. Raises ValueError if all are."""
     check_file(path)
     number = found = 0
-    # Line by line, so that a broken character is found where it is.
+    # Decoded line by line, to locate an invalid character.
     with open(path, "rb") as file:
         for number, raw in enumerate(file, start=1):
             try:
@@ -28,7 +28,7 @@ def numbered_lines(path: str, comments: bool = True) -> Iterator[tuple[int, str]
 
 
 def csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:
-    """(number of the line from 1, fields) of the lines of a csv that are not empty."""
+    """(line number from 1, fields) of the lines of a csv that are not empty."""
     check_file(path)
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file)
@@ -50,7 +50,7 @@ def read_text(path: str) -> str:
 
 
 def read_json_file(path: str) -> Any:
-    """What a JSON file holds."""
+    """The content of a JSON file."""
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
@@ -58,7 +58,7 @@ def read_json_file(path: str) -> Any:
 
 
 def check_file(path: str) -> None:
-    """FileNotFoundError where `path` is no file; it says what is there instead."""
+    """Raise FileNotFoundError if `path` is not a file, with the nearest names."""
     if os.path.isfile(path):
         return
     if os.path.isdir(path):
@@ -71,7 +71,7 @@ def what_is_there(path: str) -> str:
     folder = Path(path).absolute().parent
     if not folder.is_dir():
         folder = next(parent for parent in folder.parents if parent.is_dir())
-        return f"of its folders only {folder} does"
+        return f"only its parent {folder} does"
     near = nearest(Path(path).name, sorted(os.listdir(folder)))
     return f"{folder} has {', '.join(near)}" if near else f"{folder} is empty"
 

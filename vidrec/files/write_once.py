@@ -1,4 +1,4 @@
-"""Folders of example data that are written once, whole, however many processes ask for them."""
+"""Folders of example data that are written once, however many processes ask for them."""
 
 import fcntl
 import shutil
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def write_once(root: str, version: str, write: Callable[[Path], None]) -> None:
-    """Let `write` fill the folder `root`, unless what it holds is of this `version` already.
+    """Let `write` fill the folder `root`, unless it already has this `version`.
 
-    It is written beside `root` and renamed, so that nobody ever sees a part of it; processes that
-    start at the same time wait for the first. Raises ValueError for a folder of other files.
+    The data are written beside `root` and renamed, so that no process sees a part of them;
+    concurrent processes wait for the first. Raises ValueError if the folder has other files.
     """
     folder = Path(root)
     if _is_current(folder, version):
@@ -22,8 +22,8 @@ def write_once(root: str, version: str, write: Callable[[Path], None]) -> None:
             return
         if folder.exists() and not (folder / "version").is_file() and any(folder.iterdir()):
             raise ValueError(
-                f"{folder} holds files that are not the example data; "
-                "move it away or set data.root to another folder"
+                f"{folder} contains files that are not the example data; "
+                "move them or set data.root to another folder"
             )
         part, old = (folder.parent / f".{folder.name}.{word}" for word in ("part", "old"))
         for leftover in (part, old):

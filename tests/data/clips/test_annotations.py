@@ -214,7 +214,7 @@ def test_a_missing_file_is_named_with_its_neighbours(write, tmp_path):
         FileNotFoundError, match=r"trian_list\.txt does not exist; .* train_list.txt"
     ):
         read_video_list(str(tmp_path / "trian_list.txt"))
-    with pytest.raises(FileNotFoundError, match=f"of its folders only {tmp_path} does"):
+    with pytest.raises(FileNotFoundError, match=f"only its parent {tmp_path} does"):
         read_json(str(tmp_path / "no" / "where" / "a.json"))
     with pytest.raises(FileNotFoundError, match="is a folder"):
         read_label_map(str(tmp_path))

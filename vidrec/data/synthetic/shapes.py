@@ -1,7 +1,8 @@
-"""Small example datasets in the real formats: H.264 files, lists of `path label`, class names.
+"""Small example datasets in real formats: H.264 files, lists of `path label`, class names.
 
-`shapes`: what is seen decides. `motions`: only the order of the frames decides; every class shows
-the same frames. What is drawn follows from (dataset, split, index), the same on every machine.
+`shapes`: appearance gives the class. `motions`: only the order of the frames gives it; every class
+shows the same frames. Each video is a function of (dataset, split, index), the same on every
+machine.
 """
 
 import colorsys
@@ -15,12 +16,12 @@ from vidrec.data.video.writer import write_video
 from vidrec.files.write_once import write_once
 from vidrec.progress import track
 
-# Raised when what is drawn changes: older copies on disk are then written again.
+# Increased when the drawings change, so that older copies on disk are written again.
 VERSION = "3"
 FRAME_RATE = 12
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "star", "stripes", "moon")
-# Up and down, not left and right: a mirrored clip keeps its class, in training and in test views.
+# Up and down, not left and right: a mirrored clip keeps its class.
 MOTIONS = ("slow_up", "slow_down", "fast_up", "fast_down")
 _STRIDES = {"slow_up": -1, "slow_down": 1, "fast_up": -2, "fast_down": 2}
 
@@ -31,10 +32,10 @@ def write_shapes(root: str, num_train: int = 320, num_val: int = 80) -> None:
 
 
 def write_motions(root: str, num_train: int = 480, num_val: int = 160) -> None:
-    """A disc that goes round the picture's height, up or down, once or twice in a clip.
+    """A disc that moves up or down and wraps around, once or twice in a clip.
 
-    Every class visits the same positions, each exactly once (25 is prime to the strides 1 and 2):
-    the frames of a clip, taken as a set, say nothing about its class.
+    Every class visits the same positions, each exactly once (25 is coprime to the strides 1 and 2):
+    the frames of a clip as a set do not reveal its class.
     """
     _write_dataset(root, "motions", MOTIONS, {"train": num_train, "val": num_val}, draw_motion)
 
@@ -46,7 +47,7 @@ def draw_shape(name: str, rng: np.random.Generator, num_frames: int = 24) -> np.
     hue = SHAPES.index(name) / len(SHAPES) + rng.uniform(-0.02, 0.02)
     colour = np.array(colorsys.hsv_to_rgb(hue % 1, rng.uniform(0.7, 1), rng.uniform(0.8, 1))) * 255
     radius = rng.uniform(16, 21)
-    # Near enough to the centre for corner crops of two thirds of the frame to show it.
+    # Close enough to the centre to be seen in corner crops of two thirds of the frame.
     start, end = rng.uniform(24, size - 24, size=(2, 2))
     angle, turn = rng.uniform(0, 2 * np.pi), rng.uniform(-1, 1)
     frames = []
@@ -58,7 +59,7 @@ def draw_shape(name: str, rng: np.random.Generator, num_frames: int = 24) -> np.
 
 
 def draw_motion(name: str, rng: np.random.Generator, num_frames: int = 25) -> np.ndarray:
-    """(num_frames, 64, 64, 3) uint8. The picture's top and bottom edges are joined."""
+    """(num_frames, 64, 64, 3) uint8. The top edge continues at the bottom edge."""
     size = 64
     background = texture(rng, size)
     colour = rng.uniform(160, 255, 3)
@@ -92,14 +93,14 @@ def texture(rng: np.random.Generator, size: int, colourful: float = 1.0) -> np.n
 def coordinates(
     size: int, x: float, y: float, angle: float, radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The picture's pixels in the turned coordinates of a shape of radius 1 at (x, y)."""
+    """The pixels in the rotated coordinates of a shape of radius 1 at (x, y)."""
     rows, columns = np.mgrid[:size, :size]
     dx, dy = (columns - x) / radius, (rows - y) / radius
     return dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
 
 
 def cover(name: str, u: np.ndarray, v: np.ndarray, radius: float) -> np.ndarray:
-    """How much of each pixel a shape covers, from its signed distance (negative inside)."""
+    """Coverage of each pixel by a shape, from its signed distance (negative inside)."""
     r = np.hypot(u, v)
     match name:
         case "circle":
@@ -126,7 +127,7 @@ def cover(name: str, u: np.ndarray, v: np.ndarray, radius: float) -> np.ndarray:
         case "moon":
             distance = np.maximum(r - 1, 0.8 - np.hypot(u - 0.55, v))
         case _:
-            raise ValueError(f"there is no shape '{name}'; there are {', '.join(SHAPES)}")
+            raise ValueError(f"unknown shape '{name}'; choose from {', '.join(SHAPES)}")
     return np.clip(0.5 - distance * radius, 0, 1)
 
 
@@ -142,7 +143,7 @@ def _write_dataset(
     sizes: dict[str, int],
     draw: Callable[[str, np.random.Generator], np.ndarray],
 ) -> None:
-    """Write the dataset into `root` unless a complete one of this version and size is there."""
+    """Write the dataset into `root` unless it already has one of this version and size."""
 
     def write(folder: Path) -> None:
         (folder / "videos").mkdir()

@@ -1,19 +1,18 @@
-"""A small example of temporal localization in ActivityNet's own formats.
+"""A small example of temporal localization in the formats of ActivityNet.
 
-Sequences of noise in which segments are planted: all features of a segment point in the direction
-of its class. What is drawn follows from (split, index), the same on every machine.
+Sequences of noise with planted segments: all features of a segment are shifted in the direction of
+its class. Each sequence is a function of (split, index), the same on every machine.
 """
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vidrec.files.write_once import write_once
 
-# Raised when what is drawn changes: older copies on disk are then written again.
+# Increased when the sequences change, so that older copies on disk are written again.
 VERSION = "1"
 CLASSES = ("circle", "square", "triangle", "cross")
 SECONDS_PER_FEATURE = 1.5
@@ -23,12 +22,12 @@ FRAME_RATE = 30
 def write_shapes_anet(
     root: str, num_train: int = 160, num_val: int = 60, length: int = 40, channels: int = 32
 ) -> None:
-    """Write `train.json`, `val.json` and `csv/v_NAME.csv` into `root`, unless they are there.
+    """Write `train.json`, `val.json` and `csv/v_NAME.csv` into `root`, unless they exist.
 
     length, channels: of the sequences.
     """
     if length < 28:
-        raise ValueError(f"length={length} leaves no room for three segments; give at least 28")
+        raise ValueError(f"length={length} leaves no room for three segments; use at least 28")
 
     def write(folder: Path) -> None:
         print(f"writing the example sequences to {root} (once)", file=sys.stderr)
@@ -53,12 +52,12 @@ def draw_sequence(
 ) -> tuple[np.ndarray, list[tuple[int, int, str]]]:
     """Features (length, channels) and the segments (start, end, class) in them.
 
-    One to three segments with gaps between them, none at the very end: no proposal of BMN is.
+    One to three segments with gaps between them, none at the very end, where BMN has no proposals.
     """
     num_segments = int(rng.integers(1, 4))
     cuts = 4 * np.sort(rng.choice(np.arange(1, length // 4), 2 * num_segments, replace=False))
     cuts += rng.integers(0, 2, len(cuts))  # no gap and no segment of less than three features
-    # Directions that no seed decides: the same in both splits.
+    # A fixed seed: the directions are the same in both splits.
     directions = np.random.default_rng(0).normal(size=(len(CLASSES), channels))
     features = rng.normal(size=(length, channels))
     segments = []
@@ -69,7 +68,7 @@ def draw_sequence(
     return features, segments
 
 
-def _annotation(segments: list[tuple[int, int, str]], length: int) -> dict[str, Any]:
+def _annotation(segments: list[tuple[int, int, str]], length: int) -> dict[str, object]:
     seconds = length * SECONDS_PER_FEATURE
     frames = round(seconds * FRAME_RATE)
     annotations = [

@@ -1,8 +1,8 @@
-"""A small example of spatio-temporal detection in AVA's own formats.
+"""A small example of spatio-temporal detection in the formats of AVA.
 
-Shapes side by side, each with a movement of its own and perhaps a flicker. At the key frame every
-movement passes through the same place, so that neither the box nor the key frame alone says what
-happens: the frames around it do, inside of the box. What is drawn follows from (split, index).
+Shapes side by side, each with its own movement and perhaps a flicker. At the key frame every
+movement passes through the same position, so that neither the box nor the key frame alone reveals
+the action, only the surrounding frames inside the box. Each movie is a function of (split, index).
 """
 
 import sys
@@ -23,13 +23,13 @@ from vidrec.data.video.writer import write_video
 from vidrec.files.write_once import write_once
 from vidrec.progress import track
 
-# Raised when what is drawn changes: older copies on disk are then written again.
+# Increased when the drawings change, so that older copies on disk are written again.
 VERSION = "2"
-# Movements that a mirrored clip keeps.
+# Movements that mirroring does not change.
 MOVEMENTS = ("still", "rise", "fall", "sway")
 ACTIONS = (*MOVEMENTS, "flicker")
 WIDTH, HEIGHT, FRAME_RATE = 128, 96, 15
-BEGIN = 900  # clock of AVA's annotated part; the movies here are cuts of it
+BEGIN = 900  # start of the annotated part of AVA; the movies here are excerpts of it
 PERIOD = 2  # seconds from one key frame to the next: each has new movements
 TRAVEL = 30.0  # pixels a second, up and down
 
@@ -37,9 +37,9 @@ TRAVEL = 30.0  # pixels a second, up and down
 def write_shapes_ava(
     root: str, num_train: int = 60, num_val: int = 25, key_frames: int = 4
 ) -> None:
-    """Write videos/, train.csv, val.csv, excluded.csv, actions.pbtxt and the persons found.
+    """Write videos/, train.csv, val.csv, excluded.csv, actions.pbtxt and person proposals.
 
-    num_train, num_val: movies. key_frames: of each, two seconds apart.
+    num_train, num_val: movies. key_frames: of each movie, two seconds apart.
     """
 
     def write(folder: Path) -> None:
@@ -67,7 +67,7 @@ def write_shapes_ava(
                     lines[split] += [
                         f"{name},{clock:04d},{corners},{action},{person}\n" for action in own
                     ]
-            if i == 0:  # its last key frame is there, but does not count
+            if i == 0:  # its last key frame is annotated, but excluded
                 excluded.append(f"{name},{clock:04d}\n")
         for split in sizes:
             (folder / f"{split}.csv").write_text("".join(lines[split]))
@@ -82,8 +82,8 @@ def draw_movie(
 ) -> tuple[np.ndarray, list[np.ndarray], list[list[list[int]]]]:
     """One movie of two or three shapes.
 
-    Returns frames (F, HEIGHT, WIDTH, 3) uint8; for each key frame the boxes (G, 4) as shares of the
-    frame, and the actions of each box, ids from 1.
+    Returns frames (F, HEIGHT, WIDTH, 3) uint8; for each key frame the boxes (G, 4), normalised to
+    [0, 1], and the actions of each box, ids from 1.
     """
     size = max(WIDTH, HEIGHT)
     background = np.round(texture(rng, size, colourful=0.5)[:HEIGHT]).astype(np.uint8)
@@ -138,7 +138,7 @@ def _displacement(movement: str, seconds: float) -> tuple[float, float]:
 
 
 def detect(rng: np.random.Generator, boxes: np.ndarray) -> np.ndarray:
-    """What a detector of persons might find, (P, 5): boxes a little off, and one that is wrong."""
+    """What a person detector might find, (P, 5): slightly displaced boxes, and a wrong one."""
     edges = (boxes[:, 2:] - boxes[:, :2])[:, [0, 1, 0, 1]]
     found = boxes + rng.uniform(-0.04, 0.04, boxes.shape) * edges
     corner = rng.uniform(0, 0.7, 2)

@@ -1,4 +1,4 @@
-"""What every decoder gives: an opened video whose frames are read by number."""
+"""The interface of every decoder: an opened video whose frames are read by number."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -10,17 +10,17 @@ from vidrec.data.video.geometry import CropPlan
 
 
 class VideoError(RuntimeError):
-    """A file that cannot be read right; the message names it and says why."""
+    """A file that cannot be read correctly; the message gives the file and the reason."""
 
 
 class Decoder(ABC):
     """An opened video; a context manager that closes it.
 
     name: the file, for messages.
-    num_frames: frames that can be read, counted from 0.
-    fps: mean frame rate, None where the source has no clock.
+    num_frames: number of frames, which are numbered from 0.
+    fps: mean frame rate, None if the source has no clock.
     width, height: pixels as displayed, after any rotation.
-    num_channels: of the frames that are read.
+    num_channels: channels of the frames that are read.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Decoder(ABC):
     ) -> np.ndarray:
         """Frames `indices` (any order, repeats allowed) cropped and scaled by `plan`.
 
-        Returns (F, h, w, C) uint8, C-contiguous; `out` where it is given.
+        Returns (F, h, w, C) uint8, C-contiguous; written to `out` if it is given.
         """
         shape = (len(indices), *plan.size, self.num_channels)
         if out is None:
@@ -46,7 +46,7 @@ class Decoder(ABC):
         return out
 
     def read_many(self, indices: Sequence[int], plans: Sequence[CropPlan]) -> list[np.ndarray]:
-        """Decode once and cut every plan: one (F, h, w, C) array for each."""
+        """Decode once and cut every plan: one (F, h, w, C) array per plan."""
         outs = [
             np.empty((len(indices), *plan.size, self.num_channels), dtype=np.uint8)
             for plan in plans
@@ -74,18 +74,18 @@ class Decoder(ABC):
         if missing:
             raise VideoError(
                 f"{self.name}: frame {min(missing)} of {self.num_frames} cannot be decoded"
-                f" ({len(missing)} of the {len(rows)} frames asked for are missing)"
+                f" ({len(missing)} of {len(rows)} requested frames are missing)"
             )
 
     @abstractmethod
     def _frames(self, wanted: list[int]) -> Iterator[tuple[int, Any]]:
-        """(index, decoded frame) of each frame in `wanted`, sorted; the last of several counts."""
+        """(index, decoded frame) of each frame in `wanted`, sorted; of several the last counts."""
 
     @abstractmethod
     def _cutter(self, plan: CropPlan) -> Callable[[Any, np.ndarray], None]:
-        """What writes the plan's part of a decoded frame into an (h, w, C) array."""
+        """A function that writes the plan's part of a decoded frame into an (h, w, C) array."""
 
-    def close(self) -> None:  # noqa: B027, not every source holds anything
+    def close(self) -> None:  # noqa: B027 - not every source holds a file open
         """Release the file."""
 
     def __enter__(self) -> Self:

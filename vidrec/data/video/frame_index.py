@@ -1,14 +1,14 @@
-"""What a pass over the packets of a video file tells before anything is decoded."""
+"""The frames of a video file, listed by a pass over its packets before anything is decoded."""
 
 import io
 import itertools
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self, cast
 
 import av
 import numpy as np
@@ -19,22 +19,22 @@ from av.video.stream import VideoStream
 from vidrec.data.video.decoder import VideoError
 from vidrec.data.video.resample import quarter_turns
 
-# Formats whose time stamps are guessed by the demuxer: frames are counted as they come out.
+# Formats whose time stamps the demuxer guesses: their frames are counted in order of decoding.
 _GUESSED_TIMES = {"mpegts", "h264", "hevc", "m4v", "mpegvideo"}
-# In AVI only codecs without reordered frames keep the time stamps of their packets.
+# In AVI the time stamps of packets are those of frames only for codecs without reordering.
 _PLAIN_IN_AVI = {"mpeg4", "msmpeg4v3", "msmpeg4v2", "mjpeg", "rawvideo"}
 _MPEG4_FRAME = re.compile(b"\x00\x00\x01\xb6(.)", re.DOTALL)  # start code, kind in two bits
 _MPEG4_B = 2
-# Packets of smaller files are kept from the pass over them for decoding.
+# The packets of smaller files are kept after this pass for decoding.
 _KEPT_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
 class FrameIndex:
-    """The frames of a video stream, as a pass over the packets finds them.
+    """The frames of a video stream.
 
-    pts: (num_frames,) int64, time stamps in order of display; None: count frames as they come out.
-    keyframes: (K,) int64, sorted time stamps of the packets that decoding can start at.
+    pts: (num_frames,) int64, time stamps in order of display; None: count the decoded frames.
+    keyframes: (K,) int64, sorted time stamps of the packets at which decoding can start.
     width, height: pixels as displayed.
     """
 
@@ -50,7 +50,7 @@ class FrameIndex:
 class OpenVideo:
     """An opened file and its video stream; a context manager.
 
-    packets: all of them, where the file is small and was just listed.
+    packets: all of them, if the file is small and was just listed.
     """
 
     file: str | bytes
@@ -59,9 +59,9 @@ class OpenVideo:
     packets: list[av.Packet] | None = None
 
     def demux(self) -> Iterator[av.Packet]:
-        """The packets from where the container stands, and an empty one at the end."""
-        # PyAV leaks what it allocated for a loop that is left early without closing it.
-        packets: Any = self.container.demux(self.stream)
+        """The packets from the current position of the container, and an empty one at the end."""
+        # PyAV leaks memory if a loop over packets is left early without closing the generator.
+        packets = cast(Generator[av.Packet, None, None], self.container.demux(self.stream))
         with closing(packets):
             yield from packets
 
@@ -73,22 +73,22 @@ class OpenVideo:
 
 
 def file_version(path: str) -> tuple[int, int]:
-    """What changes when the file does; errors that opening would word less plainly."""
+    """Modification time and size. Raises VideoError if the file is missing, empty or no file."""
     try:
         status = os.stat(path)
     except FileNotFoundError:
         raise VideoError(f"{path}: the file does not exist") from None
     except (OSError, ValueError) as error:
-        raise VideoError(f"{path}: the file cannot be reached: {error}") from error
+        raise VideoError(f"{path}: the file is not accessible: {error}") from error
     if not stat.S_ISREG(status.st_mode):
-        raise VideoError(f"{path}: this is a folder or a device, not a video file")
+        raise VideoError(f"{path}: a folder or a device, not a video file")
     if status.st_size == 0:
         raise VideoError(f"{path}: the file is empty (0 bytes)")
     return status.st_mtime_ns, status.st_size
 
 
 def open_video(file: str | bytes, name: str, probe: bool = False) -> OpenVideo:
-    """Open a path or the bytes of a file. Unless it probes, nothing is decoded: 0.2, not 1-9 ms."""
+    """Open a path or the bytes of a file. Probing decodes frames: 1-9 ms instead of 0.2."""
     try:
         container = av.open(
             io.BytesIO(file) if isinstance(file, bytes) else file,
@@ -99,27 +99,29 @@ def open_video(file: str | bytes, name: str, probe: bool = False) -> OpenVideo:
     except (FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
         raise VideoError(f"{name}: not a readable video: {reason}") from error
-    # A cover picture is a video stream to FFmpeg.
+    # FFmpeg presents a cover picture as a video stream.
     pictures = av.stream.Disposition.attached_pic
     streams = [s for s in container.streams.video if not s.disposition & pictures]
     if not streams:
         container.close()
-        raise VideoError(f"{name}: there is no video stream in the file")
+        raise VideoError(f"{name}: the file has no video stream")
     stream = streams[0]
     if stream.codec_context is None:
         container.close()
         raise VideoError(f"{name}: there is no decoder for the video stream")
-    # Threads of the decoder cost 6 to 58 % more CPU; the workers of the loader are the parallelism.
+    # Decoder threads cost 6 to 58 % more CPU; the workers of the loader are the parallelism.
     stream.codec_context.thread_count = 1
     stream.codec_context.thread_type = "NONE"
     if not probe:
-        # Where frames are left out, a broken one would pass as another that nothing refers to.
+        # When frames are skipped, a broken one would look like one that nothing refers to.
         stream.codec_context.options = {"err_detect": "explode"}
     return OpenVideo(file, container, stream)
 
 
-def list_frames(video: OpenVideo, name: str) -> FrameIndex:
-    """Pass over all packets, then decode one frame, which alone tells the size as displayed."""
+def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real file
+    video: OpenVideo, name: str
+) -> FrameIndex:
+    """Pass over all packets, then decode one frame: only that gives the displayed size."""
     container, stream = video.container, video.stream
     counted = container.format.name in _GUESSED_TIMES
     is_avi = container.format.name == "avi"
@@ -140,7 +142,7 @@ def list_frames(video: OpenVideo, name: str) -> FrameIndex:
             num_packets += 1
             num_bytes += size
             if mpeg4_in_avi:
-                # Packed: a packet holds two frames, and a later one stands in for the second.
+                # Packed: a packet contains two frames, and a later one is a placeholder.
                 kinds = _MPEG4_FRAME.findall(bytes(packet))
                 counted |= len(kinds) > 1 or (len(kinds) == 1 and kinds[0][0] >> 6 == _MPEG4_B)
                 if not kinds:
@@ -151,7 +153,7 @@ def list_frames(video: OpenVideo, name: str) -> FrameIndex:
                     first_key = packet
                 if time is not None:
                     keyframes.append(time)
-            # Before the first keyframe nothing can be decoded; an edit list cuts frames off.
+            # Nothing before the first keyframe can be decoded; an edit list discards frames.
             if first_key is not None and not packet.is_discard:
                 times.append(time)
     except FFmpegError as error:
@@ -159,9 +161,9 @@ def list_frames(video: OpenVideo, name: str) -> FrameIndex:
         raise VideoError(f"{name}: damaged after {num_packets} packets: {reason}") from error
     if container.format.name.startswith("mov") and num_packets < len(stream.index_entries):
         announced = len(stream.index_entries)
-        raise VideoError(f"{name}: truncated: {num_packets} of {announced} frames are there")
+        raise VideoError(f"{name}: truncated: only {num_packets} of {announced} frames are present")
     if first_key is None or not times:
-        raise VideoError(f"{name}: the video stream holds no frames")
+        raise VideoError(f"{name}: the video stream has no frames")
     pts = np.array([time for time in times if time is not None], dtype=np.int64)
     pts = np.unique(pts)
     if not counted and len(pts) == len(times) and num_bytes <= _KEPT_BYTES:
@@ -182,7 +184,7 @@ def _displayed_size(video: OpenVideo, first_key: av.Packet, name: str) -> tuple[
     """Width and height of the first frame, upright."""
     frame = _first_frame(video.stream, [first_key])
     if frame is None:
-        # Not every stream can be decoded from its first keyframe's packet alone.
+        # Not every stream can be decoded from the packet of its first keyframe alone.
         with open_video(video.file, name, probe=True) as plain:
             frame = _first_frame(plain.stream, plain.demux())
     if frame is None:
@@ -193,7 +195,7 @@ def _displayed_size(video: OpenVideo, first_key: av.Packet, name: str) -> tuple[
 
 
 def _first_frame(stream: VideoStream, packets: Iterable[av.Packet]) -> av.VideoFrame | None:
-    """The first frame that comes out of `packets`, then of the decoder as it is emptied."""
+    """The first frame decoded from `packets`, or when the decoder is flushed."""
     for packet in itertools.chain(packets, [None]):
         try:
             frames = stream.codec_context.decode(packet)

@@ -1,4 +1,4 @@
-"""The crop, scale and mirror that a decoder applies to a clip, and how steps add up to it."""
+"""The crop, scale and mirroring that a decoder applies to a clip, composed of single steps."""
 
 from dataclasses import dataclass, field
 
@@ -7,13 +7,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class CropPlan:
-    """What the decoder does with every frame of a clip.
+    """The transform that the decoder applies to every frame of a clip.
 
     box: left, top, width, height in pixels of the displayed source frame.
-    size: height and width that the box is scaled to.
+    size: height and width to which the box is scaled.
     flip: mirror left to right after scaling.
-    crops: views cut later, on the device: left, top, width, height in pixels of the scaled and
-        mirrored frame, and 1 for a view that is mirrored once more.
+    crops: views that are cut later on the device: left, top, width, height in pixels of the scaled
+        and mirrored frame, and 1 for a view that is mirrored again.
     flip_vertical: mirror top to bottom after scaling.
     """
 
@@ -26,7 +26,7 @@ class CropPlan:
     def move(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes (n, 4), x1, y1, x2, y2 in pixels of the source -> of the scaled, mirrored frame.
 
-        Not clipped: what lies outside of the crop stays outside.
+        They are not clipped.
         """
         left, top, width, height = self.box
         new_height, new_width = self.size
@@ -41,11 +41,11 @@ class CropPlan:
 
 @dataclass
 class FrameGeometry:
-    """The picture as the steps so far would have made it.
+    """The frame after the steps so far.
 
-    width, height: its size now. left, top: its place in the source, in source pixels. x, y: the
-    source pixels that one of its pixels covers. Mirroring is kept apart: boxes are in the
-    coordinates of the picture as mirrored so far.
+    width, height: current size. left, top: position in the source, in source pixels. x, y: source
+    pixels per pixel. Mirroring is recorded separately: crops are given in the coordinates of the
+    frame as mirrored so far.
     """
 
     width: int
@@ -64,7 +64,7 @@ class FrameGeometry:
         self.width, self.height = width, height
 
     def crop(self, left: int, top: int, width: int, height: int) -> None:
-        """Keep a box of the current picture."""
+        """Keep a box of the current frame."""
         if self.flip:
             left = self.width - left - width
         if self.flip_vertical:

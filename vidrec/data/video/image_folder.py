@@ -1,4 +1,4 @@
-"""Reading chosen frames of a video that was unpacked into a folder of JPEG or PNG files."""
+"""Reading chosen frames of a video that was extracted into a folder of JPEG or PNG files."""
 
 import os
 import re
@@ -18,10 +18,10 @@ _CODECS = {b"\xff\xd8": "mjpeg", b"\x89PNG": "png"}  # by the first bytes of a f
 class FrameReader:
     """Opens folders of frames.
 
-    template: file name of a frame with its number; for flow with `x` or `y` before that.
-    modality: `RGB`, or `Flow` for two grey images a frame: the displacement in x and in y.
-    start_index: number of a video's first file.
-    accurate: honour the boxes of resize-then-crop exactly, for evaluation.
+    template: file name of a frame, with its number; for flow preceded by `x` or `y`.
+    modality: `RGB`, or `Flow` for two grey images per frame: the displacement in x and in y.
+    start_index: number of the first file of a video.
+    accurate: cut the boxes of resize-then-crop exactly, for evaluation.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class FrameReader:
         except (IndexError, KeyError, ValueError):
             names = set()
         if len(names) != 2:
-            raise ValueError(f"template={template!r} does not fit {modality}: write {example!r}")
+            raise ValueError(f"template={template!r} does not fit {modality}; use e.g. {example!r}")
 
     def file_name(self, number: int, image: int) -> str:
         """The name of file `number`; for flow `image` 0 is x and 1 is y."""
@@ -55,7 +55,7 @@ class FrameReader:
     def open(
         self, path: str, num_frames: int | None = None, offset: int = 0
     ) -> "ImageFolderDecoder":
-        """`num_frames` frames (None: all) of the folder `path`, the first `offset` left out."""
+        """`num_frames` frames (None: all) of the folder `path`, after the first `offset` ones."""
         return ImageFolderDecoder(self, path, num_frames, offset)
 
 
@@ -73,9 +73,9 @@ class ImageFolderDecoder(Decoder):
             raise VideoError(f"{path}: the folder of frames does not exist")
         self.num_frames = self._count() if num_frames is None else num_frames
         if self.num_frames < 1:
-            raise VideoError(f"{path}: the list gives it {self.num_frames} frames")
+            raise VideoError(f"{path}: the annotations give it {self.num_frames} frames")
         self._decoders: dict[str, av.VideoCodecContext] = {}
-        self._first = self._decode(0)  # the size is in it; it is kept for reading
+        self._first = self._decode(0)  # gives the size, and is kept for reading
         self.width, self.height = self._first[0].width, self._first[0].height
 
     def _path(self, index: int, image: int) -> str:
@@ -83,7 +83,7 @@ class ImageFolderDecoder(Decoder):
         return os.path.join(self.name, name)
 
     def _count(self) -> int:
-        """Number of frames from the first on; a gap, or x without y, is an error."""
+        """Number of frames after `offset`; a gap, or x without y, is an error."""
         names = os.listdir(self.name)
         last = self._first_number
         for name in names:
@@ -112,7 +112,7 @@ class ImageFolderDecoder(Decoder):
             flow = np.stack([_grey(image) for image in images], axis=-1)
             box = fit_box(plan.box, (self.width, self.height), (flow.shape[1], flow.shape[0]))
             place(cut(flow, box, plan.size, self._reader.accurate), plan, out)
-            # Mirrored displacements point the other way: -x is stored as 255 - x.
+            # Mirrored displacements change sign: -x is stored as 255 - x.
             if plan.flip:
                 np.subtract(255, out[..., 0], out=out[..., 0])
             if plan.flip_vertical:
@@ -121,10 +121,10 @@ class ImageFolderDecoder(Decoder):
         return cut_flow
 
     def _decode(self, index: int) -> list[av.VideoFrame]:
-        """The image of a frame, or its x and y."""
+        """The image of a frame, or its x and y images."""
         images = [self._decode_image(self._path(index, i)) for i in range(self._reader.num_images)]
         if len({(image.width, image.height) for image in images}) > 1:
-            raise VideoError(f"{self._path(index, 1)}: its size is not that of the x image")
+            raise VideoError(f"{self._path(index, 1)}: the size differs from that of the x image")
         return images
 
     def _decode_image(self, path: str) -> av.VideoFrame:
@@ -146,7 +146,7 @@ class ImageFolderDecoder(Decoder):
             decoder.options = {"err_detect": "explode"}
             self._decoders[codec] = decoder
         packet = av.Packet(data)
-        packet.is_keyframe = True  # else a PNG image is a difference to the one before
+        packet.is_keyframe = True  # otherwise a PNG counts as a difference to the previous one
         try:
             frames = self._decoders[codec].decode(packet)
         except FFmpegError as error:

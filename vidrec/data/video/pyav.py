@@ -1,8 +1,8 @@
 """Reading chosen frames of a video file with PyAV: exactly, and decoding as little as possible.
 
 Frames are found by their time stamps, which a pass over the packets lists without decoding. Frame
-counts and durations in headers are not believed. Files whose time stamps do not name their frames
-are decoded from the start and counted.
+counts and durations in headers are not trusted. Files whose time stamps do not identify their
+frames are decoded from the start and counted.
 """
 
 from collections import OrderedDict
@@ -23,9 +23,9 @@ from vidrec.data.video.frame_index import (
 from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.resample import Cutter
 
-# Decoders that leave out frames nothing refers to (NONREF) without changing a bit of the others.
+# Decoders that can skip unreferenced frames (NONREF) without changing a bit of the others.
 _SKIPS_EXACTLY = {"h264", "hevc"}
-# Decoding on past this many unwanted frames costs less than a seek to a keyframe.
+# Decoding this many unwanted frames costs less than a seek to a keyframe.
 _SEEK_GAIN = 2
 _MAX_REORDER = 16  # frames that H.264 and HEVC may hold back
 
@@ -33,8 +33,8 @@ _MAX_REORDER = 16  # frames that H.264 and HEVC may hold back
 class VideoReader:
     """Opens video files, or the bytes of one.
 
-    accurate: scale with an antialiased filter and exact boxes, for evaluation; else the fast way.
-    table_frames: frames whose time stamps are remembered, 8 bytes each, over all files.
+    accurate: scale with an antialiased filter and exact boxes, for evaluation; else faster.
+    table_frames: number of time stamps that are cached over all files, 8 bytes each.
     """
 
     def __init__(self, accurate: bool = False, table_frames: int = 1 << 20) -> None:
@@ -46,7 +46,7 @@ class VideoReader:
     def open(
         self, path: str | bytes, num_frames: int | None = None, offset: int = 0
     ) -> "VideoDecoder":
-        """The video at `path`, or in the bytes `path`; its frames are counted, not believed."""
+        """The video at `path`, or in the bytes `path`; the file itself gives its frames."""
         if isinstance(path, bytes):
             return VideoDecoder(path, "video in memory", self.accurate, None)
         version = file_version(path)
@@ -117,17 +117,17 @@ class VideoDecoder(Decoder):
                 return
             except (_Damaged, FFmpegError):
                 self.close()
-        # What a plain decoder makes of the file decides, with the stream probed by decoding.
+        # Otherwise the frames are those of a plain decoder, with the stream probed by decoding.
         with open_video(self._file, self.name, probe=True) as video:
             yield from _decode_in_order(video, self.table, wanted, self.name)
 
 
 class _Damaged(Exception):
-    """The quick way did not deliver every frame unharmed."""
+    """Seeking did not give every frame undamaged."""
 
 
 def _runs(table: FrameIndex, wanted: list[int]) -> Iterator[tuple[int, list[int]]]:
-    """`wanted` cut where jumping to a keyframe saves decoding: (time of the keyframe, frames)."""
+    """`wanted` split where a seek to a keyframe saves decoding: (time of the keyframe, frames)."""
     assert table.pts is not None
     times = table.pts[wanted]
     before = np.maximum(np.searchsorted(table.keyframes, times, side="right") - 1, 0)
@@ -141,12 +141,12 @@ def _runs(table: FrameIndex, wanted: list[int]) -> Iterator[tuple[int, list[int]
         start = stop
 
 
-def _seek_and_decode(
+def _seek_and_decode(  # noqa: C901 - the exact order of its steps is what is tested
     video: OpenVideo, table: FrameIndex, wanted: list[int]
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """From a keyframe to the frames that follow it, leaving out frames that nothing refers to.
+    """Decode from a keyframe to the wanted frames after it, skipping unreferenced frames.
 
-    Raises `_Damaged` when a frame is missing or decoding met an error anywhere on the way.
+    Raises `_Damaged` if a frame is missing or decoding fails anywhere on the way.
     """
     assert table.pts is not None
     context = video.stream.codec_context
@@ -161,14 +161,14 @@ def _seek_and_decode(
                 raise _Damaged
             time = packet.pts
             if skips_leading and time is not None and time < key:
-                continue  # shown before the keyframe, it refers to frames before that
+                continue  # displayed before the keyframe: refers to frames before it
             needed = time in rows
             unsent -= needed
             if skips:
                 context.skip_frame = "DEFAULT" if needed or time is None else "NONREF"
             frames = _decode(context, packet)
             if not unsent and packet.size:
-                # All is in: empty the decoder, do not feed it until it lets the last frame go.
+                # All packets are sent: flush, instead of feeding it until the last frame is out.
                 frames += _decode(context, None)
             for frame in frames:
                 if frame.pts in missing:
@@ -181,7 +181,7 @@ def _seek_and_decode(
 
 
 def _packets_from(video: OpenVideo, key: int) -> Iterator[av.Packet]:
-    """The packets from the keyframe of time `key` on, an empty one last; resets the decoder."""
+    """The packets from the keyframe at time `key`, an empty one last; resets the decoder."""
     if video.packets is None:
         video.container.seek(key, stream=video.stream, backward=True)
         yield from video.demux()
@@ -201,17 +201,17 @@ def _decode(context: av.VideoCodecContext, packet: av.Packet | None) -> list[av.
     return frames
 
 
-def _decode_in_order(
+def _decode_in_order(  # noqa: C901 - damage is decided frame by frame, in one loop
     video: OpenVideo, table: FrameIndex, wanted: list[int], name: str
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """The wanted frames among all that a plain decoder gives from the start.
+    """The wanted frames among all that a plain decoder returns from the start.
 
-    Raises `VideoError` when one of them is damaged or follows damage in its group of pictures.
+    Raises `VideoError` if one of them is damaged or follows damage in its group of pictures.
     """
     left = set(wanted)
-    groups: dict[int, int] = {}  # of the frames delivered: the number of keyframes up to them
-    damage: list[tuple[int, int]] = []  # group, first frame harmed
-    # A frame is flagged when it comes out, after frames before it that refer to it.
+    groups: dict[int, int] = {}  # frame that was returned -> number of keyframes up to it
+    damage: list[tuple[int, int]] = []  # group, first damaged frame
+    # A frame is flagged when it is returned, after earlier frames that refer to it.
     num_after = 0 if table.pts is None else _MAX_REORDER
     place = num_keyframes = 0
     for packet, frame in _outputs(video):
@@ -225,7 +225,7 @@ def _decode_in_order(
             index = int(np.searchsorted(table.pts, time))
             group = int(np.searchsorted(table.keyframes, time, side="right"))
             if frame is not None and (index == table.num_frames or table.pts[index] != time):
-                continue  # cut off by an edit list
+                continue  # discarded by an edit list
         if frame is None or frame.is_corrupt:
             damage.append((group, index if table.pts is None else index - _MAX_REORDER))
         if frame is None:
@@ -245,7 +245,7 @@ def _decode_in_order(
 
 
 def _outputs(video: OpenVideo) -> Iterator[tuple[av.Packet, av.VideoFrame | None]]:
-    """(packet sent, frame that came out); the frame is None where the packet is damaged."""
+    """(packet sent, frame returned); the frame is None if the packet is damaged."""
     for packet in video.demux():
         if packet.is_corrupt:
             yield packet, None

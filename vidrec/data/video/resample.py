@@ -1,4 +1,4 @@
-"""From a decoded frame to the pixels a plan asks for: crop, scale, turn upright, mirror."""
+"""From a decoded frame to the pixels of a plan: crop, scale, rotate upright, mirror."""
 
 import av
 import numpy as np
@@ -10,26 +10,26 @@ from vidrec.data.video.geometry import CropPlan
 
 Box = tuple[float, float, float, float]  # left, top, width, height
 
-# Formats whose planes are cropped before they are scaled, and the format that is scaled to.
+# Formats whose planes are cropped before scaling -> the format they are scaled to.
 _SCALED_FORMAT = {"yuv420p": "yuv422p", "yuvj420p": "yuvj422p"}
 
 
 class Cutter:
     """Cuts one plan out of the frames of one video; used by one thread at a time.
 
-    `width` and `height` are what the plan was made for; the box follows a frame of another size.
+    `width` and `height` are those of the plan; the box is scaled for frames of another size.
 
     Fast: the planes are cropped on the chroma grid (a box may move by up to one pixel) and scaled
-    to 4:2:2 before they become RGB. swscale has vector code for both steps, but not for scaling
-    straight to RGB, which takes twice as long and comes out further from an exact result.
-    Accurate: the whole frame becomes RGB first, then `cut`.
+    to 4:2:2 before conversion to RGB. swscale has vector code for both steps, but not for scaling
+    directly to RGB, which takes twice as long and is further from an exact result.
+    Accurate: the whole frame is converted to RGB, then `cut`.
     """
 
     def __init__(self, plan: CropPlan, width: int, height: int, accurate: bool) -> None:
         self.plan = plan
         self.source_size = width, height
         self.accurate = accurate
-        # A reformatter keeps its tables as long as sizes and formats stay: one for each step.
+        # A reformatter keeps its tables while sizes and formats stay the same: one per step.
         self._scale = VideoReformatter()
         self._convert = VideoReformatter()
         self._kind: tuple[int, int, str, int] | None = None  # of the last frame
@@ -58,7 +58,7 @@ class Cutter:
         place(np.rot90(pixels, turns) if turns else pixels, self.plan, out)
 
     def _prepare(self, width: int, height: int, pixel_format: str, turns: int) -> None:
-        """The box and size in such a frame as it is stored, and the part of the planes to scale."""
+        """Set box and size in the stored frame, and the part of the planes to scale."""
         shown = (width, height) if turns % 2 == 0 else (height, width)
         box = fit_box(self.plan.box, self.source_size, shown)
         self._box = _stored_box(box, turns, width, height)
@@ -99,15 +99,15 @@ class _PlanesPart:
 
 
 def quarter_turns(frame: av.VideoFrame) -> int:
-    """How many quarters counter-clockwise set the frame upright."""
+    """Counter-clockwise quarter turns that rotate the frame upright."""
     return round(frame.rotation / 90) % 4
 
 
 def cut(image: np.ndarray, box: Box, size: tuple[int, int], accurate: bool = True) -> np.ndarray:
     """The part `box` of `image` (H, W, C) uint8, scaled by an antialiased bilinear filter.
 
-    A box of whole pixels after scaling but not before comes from resize-then-crop: if `accurate`,
-    the whole image is scaled and then cut. Other boxes are rounded to whole pixels.
+    A box that has whole pixels after scaling but not before comes from resize-then-crop: if
+    `accurate`, the whole image is scaled and then cut. Other boxes are rounded to whole pixels.
     """
     height, width = size
     if accurate and not _whole(box):
@@ -126,7 +126,7 @@ def place(pixels: np.ndarray, plan: CropPlan, out: np.ndarray) -> None:
     """Copy `pixels` (h, w, C) into `out`, mirrored as the plan says."""
     if plan.flip_vertical:
         pixels = pixels[::-1]
-    if plan.flip:  # numpy needs ten times as long for reversed pixels
+    if plan.flip:  # numpy takes ten times as long for reversed pixels
         source = torch.from_numpy(np.ascontiguousarray(pixels))
         torch.from_numpy(out).copy_(source.flip(1))
     else:
@@ -134,7 +134,7 @@ def place(pixels: np.ndarray, plan: CropPlan, out: np.ndarray) -> None:
 
 
 def fit_box(box: Box, planned: tuple[int, int], actual: tuple[int, int]) -> Box:
-    """A box planned for one (width, height) in a frame of another."""
+    """A box planned for one (width, height), in a frame of another."""
     if planned == actual:
         return box
     x, y = actual[0] / planned[0], actual[1] / planned[1]
@@ -150,7 +150,7 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _stored_box(box: Box, turns: int, width: int, height: int) -> Box:
-    """A box of the displayed frame, in the stored one of `width` x `height`, `turns` back."""
+    """A box of the displayed frame in the stored one of `width` x `height`, rotated back."""
     left, top, w, h = box
     match turns:
         case 1:
@@ -167,7 +167,7 @@ def _whole(values: tuple[float, ...]) -> bool:
 
 
 def _on_grid(start: float, length: float, limit: int, step: int = 1) -> tuple[int, int]:
-    """First and past-the-last pixel of an edge of a box, on multiples of `step` inside `limit`."""
+    """First and past-the-last pixel of an edge of a box, multiples of `step` up to `limit`."""
     cells = limit // step
     first = min(max(round(start / step), 0), cells - 1)
     last = min(max(round((start + length) / step), first + 1), cells)

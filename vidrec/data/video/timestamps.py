@@ -1,4 +1,4 @@
-"""Reading moments of a movie by the time, without a pass over its two hours of packets."""
+"""Reading moments of a movie by time, without a pass over its two hours of packets."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -14,17 +14,17 @@ from vidrec.data.video.frame_index import OpenVideo, file_version, open_video
 from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.resample import Cutter, quarter_turns
 
-# Decoders that leave out frames nothing refers to (NONREF) without changing a bit of the others.
+# Decoders that can skip unreferenced frames (NONREF) without changing a bit of the others.
 _SKIPS_EXACTLY = {"h264", "hevc"}
-_SKIP_BEFORE = 2.0  # seconds before the first moment, up to which such frames are left out
-_RETRY = (0.0, 20.0, 120.0)  # seconds to jump earlier, where an index led past the moment
+_SKIP_BEFORE = 2.0  # seconds before the first moment up to which such frames are skipped
+_RETRY = (0.0, 20.0, 120.0)  # seconds to seek earlier if an index led past the moment
 
 
 def seconds_to_pts(seconds: float, time_base: Fraction, start: float = 0.0) -> int:
-    """The time stamp of a moment of a stream; the frame on display has the last one up to it.
+    """The time stamp of a moment of a stream; the displayed frame has the last one up to it.
 
     start: second of the stream's clock at which the file begins. Muxers round the times of frames
-    to the base: half a tick (if that is short, half a millisecond) before a tick is the tick.
+    to the base: a moment up to half a tick (or 0.6 ms if that is less) before a tick is the tick.
 
     >>> seconds_to_pts(902, Fraction(1, 30000))
     27060000
@@ -36,10 +36,10 @@ def seconds_to_pts(seconds: float, time_base: Fraction, start: float = 0.0) -> i
 
 
 class TimestampDecoder(Decoder):
-    """The frames on display at some moments, decoded when opened; frame i is that of the i-th.
+    """The frames displayed at some moments, decoded when opened; frame i is that of moment i.
 
-    seconds: (F,) ascending, from the beginning of the file. Those before the first frame and after
-    the last show the first and the last.
+    seconds: (F,) ascending, from the beginning of the file. Moments outside the video show its
+    first or last frame.
     """
 
     fps = None
@@ -70,10 +70,10 @@ class TimestampDecoder(Decoder):
 
 
 def _frames_at(video: OpenVideo, seconds: list[float], name: str) -> list[av.VideoFrame]:
-    """The frame on display at each of `seconds`, which ascend."""
+    """The frame displayed at each of `seconds`, which ascend."""
     base = video.stream.time_base
     if base is None:
-        raise VideoError(f"{name}: the video stream has no clock; extract its frames instead")
+        raise VideoError(f"{name}: the video stream has no clock; extract its frames into a folder")
     start = (video.container.start_time or 0) / av.time_base
     targets = [seconds_to_pts(second, base, start) for second in seconds]
     first = seconds_to_pts(0, base, start)
@@ -82,10 +82,10 @@ def _frames_at(video: OpenVideo, seconds: list[float], name: str) -> list[av.Vid
         if begin <= first:
             break
         video.container.seek(begin, stream=video.stream, backward=True)
-        # An index may lead past the moment: then the jump is tried again from further before.
+        # An index may lead past the moment: then seek again, further before it.
         if frames := _decode(video, targets, name, from_start=False):
             return frames
-    # Not a jump to the beginning: in some formats it ends at the second keyframe.
+    # Not a seek to the beginning: in some formats it ends at the second keyframe.
     with open_video(video.file, name) as again:
         if frames := _decode(again, targets, name, from_start=True):
             return frames
@@ -95,9 +95,9 @@ def _frames_at(video: OpenVideo, seconds: list[float], name: str) -> list[av.Vid
 def _decode(
     video: OpenVideo, targets: list[int], name: str, from_start: bool
 ) -> list[av.VideoFrame]:
-    """The frames on display at `targets`, decoding from where the container stands.
+    """The frames displayed at `targets`, decoding from the current position of the container.
 
-    Empty where nothing comes, or, unless `from_start`, where that is after the first target.
+    Empty if there are none, or, unless `from_start`, if the first is after the first target.
     """
     context = video.stream.codec_context
     assert video.stream.time_base is not None
@@ -110,7 +110,9 @@ def _decode(
             context.skip_frame = "NONREF" if skip else "DEFAULT"
         for frame in context.decode(packet):
             if frame.pts is None:
-                raise VideoError(f"{name}: its frames have no time; extract its frames instead")
+                raise VideoError(
+                    f"{name}: the frames have no time stamps; extract them into a folder"
+                )
             if shown is None and frame.pts > targets[0] and not from_start:
                 return []
             while len(found) < len(targets) and frame.pts > targets[len(found)]:
@@ -125,7 +127,7 @@ def _decode(
 
 
 def length_of(path: str) -> float:
-    """Seconds that a file lasts, as its header says, or else up to its last packet."""
+    """Duration of a file in seconds, from its header, or else up to its last packet."""
     file_version(path)
     with open_video(path, path) as video:
         stream = video.stream

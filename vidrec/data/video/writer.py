@@ -1,4 +1,4 @@
-"""Writing frames as a video file that every player shows."""
+"""Writing frames as a video file that common players support."""
 
 from pathlib import Path
 

@@ -53,7 +53,7 @@ def test_iou_loss_leaves_out_what_fills_up():
 def test_balanced_loss_draws_as_many_middle_ones_as_high_ones():
     torch.manual_seed(0)
     target = torch.tensor([[0.9] * 50 + [0.4] * 400 + [0.1] * 1000])
-    weights = PEMLoss(balanced=True).drawn(target, torch.ones_like(target, dtype=torch.bool))
+    weights = PEMLoss(balanced=True).sampled(target, torch.ones_like(target, dtype=torch.bool))
     parts = [weights[0, :50].sum(), weights[0, 50:450].sum(), weights[0, 450:].sum()]
     assert parts[0] == 50
     assert parts[1] == pytest.approx(50, abs=20)

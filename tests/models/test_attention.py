@@ -24,7 +24,7 @@ def test_attention_is_torchs_under_the_same_names(memory):
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused():
-    with pytest.raises(ValueError, match="12 channels do not divide into 5 attention heads"):
+    with pytest.raises(ValueError, match="12 channels cannot be divided into 5 attention heads"):
         MultiheadAttention(12, 5)
 
 

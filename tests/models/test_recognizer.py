@@ -225,5 +225,5 @@ def test_impossible_options_are_named():
         Recognizer2D(Spy(), TSNHead(5, 3), MEAN, [1.0])
     with pytest.raises(ValueError, match="average_clips='mean'"):
         Recognizer2D(Spy(), TSNHead(5, 3), MEAN, STD, average_clips="mean")
-    with pytest.raises(ValueError, match="3 values, the frames 10 channels"):
+    with pytest.raises(ValueError, match="3 values, but frames have 10 channels"):
         Recognizer2D(Spy(), TSNHead(5, 10), MEAN, STD)(clip_batch(channels=10))

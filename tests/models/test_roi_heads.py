@@ -197,7 +197,7 @@ def test_a_missing_or_misfitting_bank_is_told():
     with pytest.raises(ValueError, match=r"bank of long-term features.*vidrec bank"):
         FBOHead(FBOMax())(x, x, views, None)
     head = FBOHead(FBONonLocal(5, 7, 4, 1, 300).double())
-    with pytest.raises(ValueError, match=r"the bank gives 6 .* num_lt_feat=300"):
+    with pytest.raises(ValueError, match=r"the bank has 6 .* num_lt_feat=300"):
         head(x, x, views, drawn(1, 6, 7))
 
 

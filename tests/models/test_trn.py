@@ -98,5 +98,5 @@ def test_mistakes_are_named(options, message):
 
 
 def test_another_length_of_clips_is_named():
-    with pytest.raises(ValueError, match="clips of 8 frames and got 4"):
+    with pytest.raises(ValueError, match="num_segments=8, but clips have 4"):
         TRNHead(5, 7)(torch.zeros(4, 7, 1, 1), 4)

@@ -232,7 +232,7 @@ def test_a_head_of_other_classes_stays_with_a_line(tmp_path):
     donor, net = randomized(recognizer(num_classes=400)), recognizer(num_classes=5)
     report = load_weights(net, save({"state_dict": donor.state_dict()}, tmp_path / "a.pth"))
     assert report.missing == ["cls_head.fc_cls.weight", "cls_head.fc_cls.bias"]
-    assert "cls_head.fc_cls.weight (400, 128), in the net (5, 128)" in str(report)
+    assert "cls_head.fc_cls.weight (400, 128), in the network (5, 128)" in str(report)
 
 
 def test_backbone_only_leaves_a_head_that_would_fit(tmp_path):
@@ -350,7 +350,7 @@ def test_a_hostile_file_is_refused_by_name_and_does_nothing(tmp_path, writer):
         path.write_bytes(pickle.dumps(content))
     else:
         save(content, path, _use_new_zipfile_serialization=writer == "zip")
-    with pytest.raises(ValueError, match=r"evil\.pth was not opened: it names \w+\.mkdir"):
+    with pytest.raises(ValueError, match=r"evil\.pth was not opened: it refers to \w+\.mkdir"):
         load_weights(recognizer(), path)
     assert not trace.exists()
 
@@ -383,7 +383,7 @@ def test_a_torchscript_program_is_neither_run_nor_trusted(tmp_path):
             if "/code/" in name:
                 data = b"not a program"
             made.writestr(name, data)
-    with pytest.raises(ValueError, match=r"was not opened: it names posix\.system"):
+    with pytest.raises(ValueError, match=r"was not opened: it refers to posix\.system"):
         open_checkpoint(hostile)
 
 
@@ -409,7 +409,7 @@ def test_files_that_are_no_checkpoints_say_so_in_a_sentence(tmp_path):
         "is a web page": [b"<!DOCTYPE html><html></html>", b"\n  <?xml version='1.0'?><Error/>"],
         "Git LFS": [b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"],
         "is not a checkpoint": [b'{"error": 404}', b"\x7fELF"],
-        "holds no named tensors": [pickle.dumps({"epoch": 3}), pickle.dumps([1])],
+        "contains no named tensors": [pickle.dumps({"epoch": 3}), pickle.dumps([1])],
     }
     for text, contents in cases.items():
         for number, content in enumerate(contents):
@@ -428,7 +428,7 @@ def test_a_missing_file_names_its_neighbour(tmp_path):
         load_weights(recognizer(), tmp_path / "bets.pt")
     with pytest.raises(ValueError, match=r"is a folder.*best\.pt"):
         load_weights(recognizer(), tmp_path)
-    with pytest.raises(ValueError, match="unknown kind 'mmcls://'"):
+    with pytest.raises(ValueError, match="unknown scheme 'mmcls://'"):
         load_weights(recognizer(), "mmcls://mobilenet_v2")
 
 

@@ -1,17 +1,16 @@
 """The losses of Boundary-Matching Networks (Lin et al., ICCV 2019, section 3.4)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from vidrec.data.segments.batch import FeatureBatch
 from vidrec.losses.boundary import binary_logistic_regression
 
 
 class BMNLoss:
     """Boundaries, and the confidences of proposals by regression and by classification.
 
-    Nothing divides by a number that may be 0: a batch without positive cells has a finite loss.
+    The loss is finite even for a batch without positive cells.
     """
 
     def __init__(
@@ -21,8 +20,8 @@ class BMNLoss:
         self.weight_pem_reg = weight_pem_reg
         self.weight_pem_cls = weight_pem_cls
 
-    def __call__(self, outputs: dict[str, Tensor], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """outputs: `start`, `end` (N, T), `iou_map` (N, 2, D, T); batch: the same, one map."""
+    def __call__(self, outputs: dict[str, Tensor], batch: FeatureBatch) -> dict[str, Tensor]:
+        """outputs: `start`, `end` (N, T), `iou_map` (N, 2, D, T); in the batch it is (N, D, T)."""
         target = batch["iou_map"]
         regression, classification = outputs["iou_map"].unbind(1)
         valid = valid_map(target)
@@ -37,7 +36,7 @@ class BMNLoss:
 
 
 def valid_map(target: Tensor) -> Tensor:
-    """(D, T) of ones where the proposal ends within the sequence, zeros elsewhere."""
+    """(D, T): 1 for proposals that end within the sequence, 0 elsewhere."""
     return torch.ones_like(target[0]).tril().flip(0)
 
 
@@ -46,8 +45,8 @@ def regression_loss(
 ) -> Tensor:
     """Squared error over cells of high, middle and low IoU, about as many of each.
 
-    predicted, target: (N, D, T) in [0, 1]; valid: (D, T). Middle and low ones are drawn at random;
-    cells of IoU 0 have no part.
+    predicted, target: (N, D, T) in [0, 1]; valid: (D, T). Cells of middle and low IoU are sampled
+    at random; cells of IoU 0 are left out.
     """
     is_high = target > high
     is_middle = (target <= high) & (target > low)
@@ -65,7 +64,7 @@ def regression_loss(
 def classification_loss(
     predicted: Tensor, target: Tensor, valid: Tensor, threshold: float = 0.9, eps: float = 1e-5
 ) -> Tensor:
-    """Whether the IoU is above `threshold`, positives and negatives weighing the same.
+    """Whether the IoU is above `threshold`; positives and negatives have the same weight.
 
     predicted, target: (N, D, T) in [0, 1]; valid: (D, T).
     """

@@ -1,4 +1,4 @@
-"""Binary logistic regression with balanced classes, which BSN and BMN train boundaries with."""
+"""Class-balanced binary cross-entropy, on which BSN and BMN train boundaries."""
 
 from torch import Tensor
 
@@ -6,10 +6,10 @@ from torch import Tensor
 def binary_logistic_regression(
     predicted: Tensor, target: Tensor, threshold: float = 0.5, eps: float = 1e-5
 ) -> Tensor:
-    """Cross entropy where positives and negatives weigh the same (BSN, equation 5).
+    """Cross-entropy in which positives and negatives have the same weight (BSN, equation 5).
 
-    predicted, target: of one shape, in [0, 1]; targets above `threshold` are positive. The weights
-    are those of at least one positive in 21 and at most one in 1.05.
+    predicted, target: of the same shape, in [0, 1]; targets above `threshold` are positive. For the
+    weights, the fraction of positives is clamped to between 1 / 21 and 1 / 1.05.
     """
     positive = (target > threshold).float()
     num_positive = positive.sum().clamp(min=1)

@@ -1,23 +1,24 @@
-"""What a detector learns from its boxes."""
+"""The loss of action detection."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidrec.data.boxes.batch import BoxBatch
+
 
 class ActionLoss:
-    """Cross-entropy of the actions in the boxes that have any, perhaps focal.
+    """Cross-entropy, optionally focal, over the boxes that have an action.
 
     Focal loss (Lin et al., ICCV 2017, equation 4): alpha (1 - p)^gamma on each entry, where p is
-    the probability of what is true.
+    the probability of the ground truth.
 
-    multilabel: several actions at once, each by itself; else one of them.
-    background_class: column 0 is the background and is not learned.
-    topk, threshold: recall and precision of the k best actions, and of those that are likelier than
-        the threshold (of one action among several: of the likeliest), are logged.
+    multilabel: several actions at once (sigmoid); else one of them (softmax).
+    background_class: column 0 is the background, which is left out of the loss.
+    topk, threshold: recall and precision are logged for the k best actions, and for those whose
+        probability exceeds the threshold (without multilabel: for the best one).
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class ActionLoss:
         threshold: float = 0.5,
     ) -> None:
         if any(k < 1 for k in topk):
-            raise ValueError(f"topk={list(topk)}: there are no best {min(topk)} actions")
+            raise ValueError(f"topk={list(topk)}: every k must be at least 1")
         self.multilabel = multilabel
         self.first = int(background_class)
         self.focal_gamma = focal_gamma
@@ -38,10 +39,8 @@ class ActionLoss:
         self.topk = tuple(topk)
         self.threshold = threshold
 
-    def __call__(
-        self, outputs: Mapping[str, Tensor], batch: Mapping[str, Any]
-    ) -> dict[str, Tensor]:
-        """outputs: `logits` and `labels` (S, K). `loss` is 0 where no box has an action."""
+    def __call__(self, outputs: Mapping[str, Tensor], batch: BoxBatch) -> dict[str, Tensor]:
+        """outputs: `logits` and `labels` (S, K). `loss` is 0 if no box has an action."""
         logits = outputs["logits"][:, self.first :]
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         labels = outputs["labels"][:, self.first :].to(logits.dtype)
@@ -50,11 +49,11 @@ class ActionLoss:
             entries = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
             entries = self._focal(entries).mean(dim=1)
         else:
-            # As published: of a box with several actions each is an equal share of the truth where
-            # there is a background column, and the whole of it elsewhere.
+            # As published: the labels of a box with several actions are divided by their number
+            # if there is a background column, and not otherwise.
             shares = labels / labels.sum(dim=1, keepdim=True).clamp(min=1) if self.first else labels
             entries = self._focal(F.cross_entropy(logits, shares, reduction="none"))
-        # Without masks of varying length: boxes that have no action weigh nothing.
+        # Boxes without an action have weight 0; selecting the others would need a host sync.
         count = acts.sum().clamp(min=1)
         loss = (entries * acts).sum() / count
         logged = {"loss": loss, "loss_action_cls": loss.detach()}
@@ -76,6 +75,6 @@ class ActionLoss:
 
 
 def _best(logits: Tensor, k: int) -> Tensor:
-    """Which entries of a row are its k largest, (S, K) bool."""
+    """The k largest entries of each row, (S, K) bool."""
     best = logits.topk(min(k, logits.shape[1]), dim=1).indices
     return torch.zeros_like(logits, dtype=torch.bool).scatter(1, best, True)

@@ -1,16 +1,15 @@
 """The losses of Boundary-Sensitive Networks (Lin et al., ECCV 2018, section 3.4)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidrec.data.segments.batch import FeatureBatch, ProposalBatch
 from vidrec.losses.boundary import binary_logistic_regression
 
 
 class TEMLoss:
-    """Actions, starts and ends, each a binary logistic regression.
+    """Actions, starts and ends, each by `binary_logistic_regression`.
 
     match_threshold: labels above it are positive.
     """
@@ -29,22 +28,23 @@ class TEMLoss:
             "end": loss_end_weight,
         }
 
-    def __call__(self, outputs: dict[str, Tensor], batch: dict[str, Any]) -> dict[str, Tensor]:
+    def __call__(self, outputs: dict[str, Tensor], batch: FeatureBatch) -> dict[str, Tensor]:
         """outputs and batch: `action`, `start`, `end` (N, T) in [0, 1]."""
+        targets = {"action": batch["action"], "start": batch["start"], "end": batch["end"]}
         losses = {
             f"loss_{name}": weight
-            * binary_logistic_regression(outputs[name], batch[name], self.match_threshold)
+            * binary_logistic_regression(outputs[name], targets[name], self.match_threshold)
             for name, weight in self.weights.items()
         }
         return {"loss": torch.stack(list(losses.values())).sum(), **losses}
 
 
 class PEMLoss:
-    """Smooth L1 of the predicted IoU.
+    """Smooth L1 loss of the predicted IoU.
 
-    balanced: over proposals of high, middle and low IoU in the shares that u_ratio_m and u_ratio_l
-        say, drawn at random (the paper's equation 7). The published checkpoints were trained with
-        the mean over all proposals: there the weights cancel.
+    balanced: over a random sample of proposals in which those of middle and low IoU are
+        pem_u_ratio_m and pem_u_ratio_l times as many as those of high IoU (the paper's equation 7).
+        Published checkpoints were trained with the mean over all proposals.
     """
 
     def __init__(
@@ -61,21 +61,21 @@ class PEMLoss:
         self.ratio_middle = pem_u_ratio_m
         self.ratio_low = pem_u_ratio_l
 
-    def __call__(self, outputs: dict[str, Tensor], batch: dict[str, Any]) -> dict[str, Tensor]:
+    def __call__(self, outputs: dict[str, Tensor], batch: ProposalBatch) -> dict[str, Tensor]:
         """outputs: `iou` (N, M); batch: `iou` (N, M), `num_proposals` (N,)."""
         predicted = outputs["iou"]
         target = batch["iou"].to(predicted.dtype)
         position = torch.arange(target.shape[1], device=target.device)
-        there = position < batch["num_proposals"][:, None]
-        weights = self.drawn(target, there) if self.balanced else there.to(target.dtype)
+        exists = position < batch["num_proposals"][:, None]
+        weights = self.sampled(target, exists) if self.balanced else exists.to(target.dtype)
         error = F.smooth_l1_loss(predicted, target, reduction="none")
         return {"loss": (error * weights).sum() / weights.sum().clamp(min=1)}
 
-    def drawn(self, target: Tensor, there: Tensor) -> Tensor:
-        """1 for the proposals that take part, (N, M)."""
-        is_high = (target > self.high) & there
-        is_middle = (target <= self.high) & (target > self.low) & there
-        is_low = (target <= self.low) & there
+    def sampled(self, target: Tensor, exists: Tensor) -> Tensor:
+        """(N, M): 1 for the sampled proposals, 0 for the others."""
+        is_high = (target > self.high) & exists
+        is_middle = (target <= self.high) & (target > self.low) & exists
+        is_low = (target <= self.low) & exists
         weights = is_high.to(target.dtype)
         for group, ratio in ((is_middle, self.ratio_middle), (is_low, self.ratio_low)):
             share = ratio * is_high.sum() / group.sum().clamp(min=1)

@@ -1,26 +1,27 @@
-"""Losses of whole-clip recognition: `loss_fn(outputs, batch)` with `outputs["logits"]` (N, V, K).
+"""Losses of recognition: `loss_fn(outputs, batch)` with `outputs["logits"]` (N, V, K).
 
-Every view is a training sample with its video's label. Computed in float32 or better.
+Every view is a training sample with the label of its video. Computed in float32 or better.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidrec.data.clips.batch import ClipBatch
+
 Outputs = dict[str, Tensor]
 
 
 class CrossEntropy:
-    """Cross entropy with classes (N,) or distributions over them (N, K) as labels.
+    """Cross-entropy with classes (N,) or distributions over classes (N, K) as labels.
 
-    label_smoothing: this share of every label is spread evenly over all classes.
-    class_weight: of each class; the weighted terms are divided by the labels' weights.
+    label_smoothing: fraction of every label that is spread evenly over all classes.
+    class_weight: one per class; the weighted terms are divided by the weights of the labels.
     loss_weight: factor of the loss.
-    auxiliary_weight: factor of the auxiliary classifier's loss in nets that have one, which give
-        `outputs["auxiliary_logits"]` (N, V, K); then `loss_cls` and `loss_aux` are the parts.
+    auxiliary_weight: factor of the loss of an auxiliary classifier, for nets that return
+        `outputs["auxiliary_logits"]` (N, V, K); both terms are logged, `loss_cls` and `loss_aux`.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class CrossEntropy:
         self.loss_weight = loss_weight
         self.auxiliary_weight = auxiliary_weight
 
-    def __call__(self, outputs: Outputs, batch: Any) -> dict[str, Tensor]:
+    def __call__(self, outputs: Outputs, batch: ClipBatch) -> dict[str, Tensor]:
         logits, label = _rows(outputs["logits"], batch)
         losses = {"loss": self._loss(logits, label) * self.loss_weight}
         if "auxiliary_logits" in outputs:
@@ -57,12 +58,12 @@ class CrossEntropy:
 
 
 class BinaryCrossEntropy:
-    """Each class by itself, for labels (N, K) of which any number is 1; the mean over all.
+    """Binary cross-entropy for labels (N, K) of which any number is 1; the mean over all entries.
 
-    label_smoothing: this share of every label is spread evenly over all classes.
-    class_weight: factor of each class's terms.
-    loss_weight: factor of the loss. The mean divides by the number of classes, most of which are 0
-        everywhere; published recipes make up for that with about as much.
+    label_smoothing: fraction of every label that is spread evenly over all classes.
+    class_weight: factor of the terms of each class.
+    loss_weight: factor of the loss. Since the mean divides by the number of classes, published
+        recipes use a weight of about that number.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class BinaryCrossEntropy:
         self.class_weight = _ClassWeight(class_weight)
         self.loss_weight = loss_weight
 
-    def __call__(self, outputs: Outputs, batch: Any) -> dict[str, Tensor]:
+    def __call__(self, outputs: Outputs, batch: ClipBatch) -> dict[str, Tensor]:
         logits, label = _rows(outputs["logits"], batch)
         if label.ndim == 1:
             raise ValueError(
@@ -88,11 +89,11 @@ class BinaryCrossEntropy:
 
 
 class ClassBalancedFocal:
-    """Class-balanced focal loss for classes of very different sizes.
+    """Class-balanced focal loss, for classes of very different sizes.
 
     Cui et al., CVPR 2019: the weights of equation 3, scaled to sum to K, on the loss of equation 8.
 
-    samples_per_class: how many training samples each class has.
+    samples_per_class: number of training samples of each class.
     loss_weight: factor of the loss.
     """
 
@@ -113,11 +114,11 @@ class ClassBalancedFocal:
         self.gamma = gamma
         self.loss_weight = loss_weight
 
-    def __call__(self, outputs: Outputs, batch: Any) -> dict[str, Tensor]:
+    def __call__(self, outputs: Outputs, batch: ClipBatch) -> dict[str, Tensor]:
         logits, label = _rows(outputs["logits"], batch)
         target = _one_hot(label, logits)
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        # (1 - p)^gamma, p the probability of what the target says, without overflow.
+        # (1 - p)^gamma, where p is the probability of the target, without overflow.
         modulator = (self.gamma * F.logsigmoid(logits * (1 - 2 * target))).exp()
         weight = self.class_weight.like(logits)
         assert weight is not None
@@ -126,7 +127,7 @@ class ClassBalancedFocal:
 
 
 class _ClassWeight:
-    """A factor for each class, copied to the logits' device once."""
+    """One factor per class, copied to the device of the logits once."""
 
     def __init__(self, values: Sequence[float] | None) -> None:
         self.values = None if values is None else torch.tensor(list(values), dtype=torch.float64)
@@ -140,7 +141,7 @@ class _ClassWeight:
         return self.values
 
 
-def _rows(logits: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
+def _rows(logits: Tensor, batch: ClipBatch) -> tuple[Tensor, Tensor]:
     """Logits (N * V, K) in float32 or better, and a label for each, (N * V,) or (N * V, K)."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     label = batch["label"].repeat_interleave(logits.shape[1], dim=0)

@@ -1,18 +1,20 @@
-"""Which boxes a detector learns from: proposals that fit the truth, and some that do not."""
+"""Which boxes a detector is trained on: proposals that match a ground-truth box, and others."""
 
 import torch
 from torch import Tensor
 
 from vidrec.ops.box_iou import box_iou
 
+BACKGROUND, IGNORED = -1, -2  # in place of the row of a ground-truth box
+
 
 class MaxIoUAssigner:
-    """Gives each box the true one that it overlaps most (Girshick, ICCV 2015, section 2.3).
+    """Assigns to each box the ground-truth box with the highest IoU (Girshick, ICCV 2015, 2.3).
 
-    pos_iou_thr: overlap from which on a box counts as the true one. neg_iou_thr: overlap below
-    which it counts as background; in between it is left out.
-    min_pos_iou: a true box also gets the boxes that overlap it most, from this overlap on
-    (`match_low_quality`): all that tie, or, without `gt_max_assign_all`, the first.
+    pos_iou_thr: a box is positive if its IoU >= this.
+    neg_iou_thr: a box is background if its IoU < this; in between it is ignored.
+    match_low_quality: assign a ground-truth box also to the boxes with the highest IoU with it, if
+        that is >= min_pos_iou: to all that tie, or, without gt_max_assign_all, to the first.
     """
 
     def __init__(
@@ -35,37 +37,38 @@ class MaxIoUAssigner:
         self.match_low_quality = match_low_quality
 
     def __call__(
-        self, boxes: Tensor, samples: Tensor, truth: Tensor, truth_samples: Tensor
+        self, boxes: Tensor, samples: Tensor, gt_boxes: Tensor, gt_samples: Tensor
     ) -> Tensor:
-        """Rows of `truth`, (P,) int64; -1 is background and -2 is left out.
+        """Rows of `gt_boxes`, or BACKGROUND or IGNORED, (P,) int64.
 
-        boxes: (P, 4), truth: (G, 4), of the samples (P,) and (G,): boxes meet the truth of their
-        own sample only.
+        boxes: (P, 4) of the samples (P,). gt_boxes: (G, 4) of the samples (G,). Boxes are only
+        matched within a sample.
         """
-        if len(truth) == 0 or len(boxes) == 0:
-            return torch.full((len(boxes),), -1, device=boxes.device)
-        overlaps = box_iou(truth[:, None], boxes)
-        overlaps = overlaps.where(truth_samples[:, None] == samples, -1.0)
-        most, which = overlaps.max(dim=0)
-        given = torch.where(most < self.neg_iou_thr, -1, -2)
-        given = torch.where(most >= self.pos_iou_thr, which, given)
+        if len(gt_boxes) == 0 or len(boxes) == 0:
+            return torch.full((len(boxes),), BACKGROUND, device=boxes.device)
+        overlaps = box_iou(gt_boxes[:, None], boxes)
+        overlaps = overlaps.where(gt_samples[:, None] == samples, -1.0)
+        highest, row = overlaps.max(dim=0)
+        assigned = torch.where(highest < self.neg_iou_thr, BACKGROUND, IGNORED)
+        assigned = torch.where(highest >= self.pos_iou_thr, row, assigned)
         if not self.match_low_quality:
-            return given
+            return assigned
         best = overlaps.max(dim=1, keepdim=True).values
         ties = (overlaps == best) & (best >= max(self.min_pos_iou, 0.0))
         if not self.gt_max_assign_all:
             ties &= ties.cumsum(dim=1) == 1
-        # Of several true boxes that a box is the best for, the last has it.
-        rows = torch.arange(len(truth), device=boxes.device)[:, None]
+        # If a box is the best for several ground-truth boxes, the last of them counts.
+        rows = torch.arange(len(gt_boxes), device=boxes.device)[:, None]
         last = torch.where(ties, rows, -1).max(dim=0).values
-        return torch.where(last >= 0, last, given)
+        return torch.where(last >= 0, last, assigned)
 
 
 class RandomSampler:
-    """At most `num` boxes of a sample, at random (mmdetection's of that name).
+    """At most `num` boxes per sample, chosen at random (mmdetection's sampler of that name).
 
-    pos_fraction: share that may be true ones. neg_pos_ub: at most so many background boxes for each
-    true one; negative: no such bound. add_gt_as_proposals: the true boxes are proposals as well.
+    pos_fraction: the largest fraction of positive boxes.
+    neg_pos_ub: at most so many background boxes per positive one; negative: no limit.
+    add_gt_as_proposals: ground-truth boxes are proposals as well.
     """
 
     def __init__(
@@ -84,14 +87,14 @@ class RandomSampler:
         self.neg_pos_ub = neg_pos_ub
         self.add_gt_as_proposals = add_gt_as_proposals
 
-    def __call__(self, given: Tensor, samples: Tensor, num_samples: int) -> Tensor:
-        """Rows of the boxes to learn from: sample by sample, true ones before background.
+    def __call__(self, assigned: Tensor, samples: Tensor, num_samples: int) -> Tensor:
+        """Rows of the boxes to train on: sample by sample, positive ones before background.
 
-        given: (P,) what the assigner says of each box, of the samples (P,).
+        assigned: (P,) from the assigner, for the boxes of the samples (P,).
         """
-        positive, negative = given >= 0, given == -1
-        chance = torch.rand(len(given), device=given.device)
-        taken = torch.zeros(num_samples, dtype=torch.int64, device=given.device)
+        positive, negative = assigned >= 0, assigned == BACKGROUND
+        chance = torch.rand(len(assigned), device=assigned.device)
+        taken = torch.zeros(num_samples, dtype=torch.int64, device=assigned.device)
         positive = _choose(positive, chance, samples, taken + int(self.num * self.pos_fraction))
         taken = taken.index_add(0, samples, positive.long())
         num_negative = self.num - taken
@@ -105,11 +108,11 @@ class RandomSampler:
 
 
 def _choose(among: Tensor, chance: Tensor, samples: Tensor, num: Tensor) -> Tensor:
-    """At most num[s] of the boxes `among` (P,) of each sample s, those with the least chance."""
+    """At most num[s] of the boxes `among` (P,) of each sample s, those with the lowest chance."""
     order = chance.argsort()
     order = order[samples[order].argsort(stable=True)]
     counted = among[order].long().cumsum(0)
-    # What was counted before a sample's first box does not count for it.
+    # Boxes counted before a sample's first one belong to other samples.
     ends = torch.zeros_like(num).index_add(0, samples, among.long()).cumsum(0)
     before = torch.cat([ends.new_zeros(1), ends[:-1]])[samples[order]]
     chosen = torch.zeros_like(among)

@@ -1,4 +1,4 @@
-"""Spatio-temporal action detection: the only module of it that sees a batch."""
+"""Spatio-temporal action detection: the detector takes a batch, its parts take tensors."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,11 +15,11 @@ from vidrec.models.normalise import Normalised
 class FastRCNN(Normalised):
     """Actions in given boxes (Girshick, ICCV 2015; over clips: Gu et al., CVPR 2018, section 5).
 
-    backbone: clips (B, C, T, H, W) -> a feature map, or those of several pathways.
-    assigner, sampler: which boxes are learned from.
+    backbone: clips (B, C, T, H, W) -> a feature map, or one per pathway.
+    assigner, sampler: which boxes the detector is trained on.
     mean, std: see `Normalised`.
-    max_test_images: frames of one forward pass in `predict`, which bounds its memory. A clip is
-        never divided.
+    max_test_images: frames per forward pass in `predict`, which bounds its memory; clips are never
+        split.
     """
 
     def __init__(
@@ -42,38 +42,38 @@ class FastRCNN(Normalised):
         self.max_test_images = max_test_images
 
     def forward(self, batch: BoxBatch) -> dict[str, Tensor]:
-        """`logits` (S, K) of the boxes that are learned from and their `labels` (S, K), 0 or 1.
+        """`logits` (S, K) of the boxes to train on and their `labels` (S, K), 0 or 1.
 
-        Background boxes have no label at all. Raises ValueError on clips with several views.
+        Background boxes have no label at all. Raises ValueError if clips have several views.
         """
         num_views = batch["video"].shape[1]
         if num_views != 1:
             raise ValueError(
-                f"the clips to learn from have {num_views} views, their true boxes are those of "
-                "the first: leave steps that cut views, such as ThreeCrop, out of "
+                f"training clips have {num_views} views, but ground-truth boxes are given for the "
+                "first view only: remove steps that cut views, such as ThreeCrop, from "
                 "data.transforms.train"
             )
-        boxes, samples, given = self._boxes_to_learn(batch)
+        boxes, samples, assigned = self._training_boxes(batch)
         features = self.backbone(self._clips(batch["video"]))
         logits = self.roi_head(features, boxes, samples, batch.get("bank"))
         labels = batch["gt_labels"].new_zeros(len(boxes), logits.shape[1])
         if len(batch["gt_boxes"]):
-            true = batch["gt_labels"][given.clamp(min=0)]
-            labels = torch.where((given >= 0)[:, None], true, labels)
+            matched = batch["gt_labels"][assigned.clamp(min=0)]
+            labels = torch.where((assigned >= 0)[:, None], matched, labels)
         return {"logits": logits, "labels": labels}
 
-    def _boxes_to_learn(self, batch: BoxBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes (S, 4), their samples (S,) and the rows of the truth that they got (S,)."""
+    def _training_boxes(self, batch: BoxBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes (S, 4), their samples (S,) and the ground-truth rows assigned to them (S,)."""
         boxes, samples = batch["boxes"], batch["box_view"]
-        truth, truth_samples = batch["gt_boxes"], batch["gt_sample"]
-        given = self.assigner(boxes, samples, truth, truth_samples)
+        gt_boxes, gt_samples = batch["gt_boxes"], batch["gt_sample"]
+        assigned = self.assigner(boxes, samples, gt_boxes, gt_samples)
         if self.sampler.add_gt_as_proposals:
-            boxes, samples = torch.cat([truth, boxes]), torch.cat([truth_samples, samples])
-            own = torch.arange(len(truth), device=given.device)
-            given = torch.cat([own, given])
-        rows = self.sampler(given, samples, len(batch["video"]))
-        # There may be none at all: then the head runs on no rows, and its gradients are zeros.
-        return boxes[rows], samples[rows], given[rows]
+            boxes, samples = torch.cat([gt_boxes, boxes]), torch.cat([gt_samples, samples])
+            own = torch.arange(len(gt_boxes), device=assigned.device)
+            assigned = torch.cat([own, assigned])
+        rows = self.sampler(assigned, samples, len(batch["video"]))
+        # There may be no box at all: then the head runs on zero rows, and its gradients are zero.
+        return boxes[rows], samples[rows], assigned[rows]
 
     def _clips(self, video: Tensor) -> Tensor:
         """(N, V, T, H, W, C) -> normalised (N * V, C, T, H, W)."""
@@ -81,9 +81,9 @@ class FastRCNN(Normalised):
 
     @torch.no_grad()
     def predict(self, batch: BoxBatch) -> dict[str, Tensor]:
-        """`scores` (P, K) float32 of `proposals` (P, 4), shares of the frame; `sample` (P,) int64.
+        """`scores` (P, K) float32 of `proposals` (P, 4) in [0, 1]; their `sample` (P,) int64.
 
-        A proposal that several views show has the mean of their scores; one that no view shows is
+        Scores are averaged over the views that contain a proposal; proposals outside all views are
         left out.
         """
         logits = self._in_groups(batch, self.roi_head)
@@ -102,7 +102,7 @@ class FastRCNN(Normalised):
 
     @torch.no_grad()
     def features(self, batch: BoxBatch) -> Tensor:
-        """What a bank keeps of each box (R, C): its features, mean over time, maximum over space.
+        """Features of each box for a bank (R, C): mean over time, maximum over space.
 
         Wu et al., CVPR 2019, section 3.2.
         """
@@ -113,9 +113,9 @@ class FastRCNN(Normalised):
         return self._in_groups(batch, pooled)
 
     def _in_groups(self, batch: BoxBatch, head: Callable[..., Tensor]) -> Tensor:
-        """What `head` makes of every box (R, ...), clip by clip as if each were alone.
+        """The output of `head` for every box (R, ...), as if each clip were the only one.
 
-        Clips of one size run together, without the padding that a batch of several sizes has.
+        Clips of one size run together, without the padding of a batch with several sizes.
         """
         num_samples, num_views, num_frames = batch["video"].shape[:3]
         box_samples = batch["box_view"] // num_views

@@ -1,4 +1,4 @@
-"""Frames of any network: from pixels to what the first convolution takes."""
+"""Normalisation of pixels, which every network over videos does itself."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 
 class Normalised(nn.Module):
-    """A network that normalises its frames itself, on its own device.
+    """A network that normalises frames on its own device.
 
-    mean, std: of the frames' channels on the scale 0 to 255; fewer values than channels repeat.
+    mean, std: per channel, on the scale 0 to 255; fewer values than channels are repeated.
     """
 
     scale: Tensor
@@ -26,18 +26,17 @@ class Normalised(nn.Module):
         self.register_buffer("shift", shift.float(), persistent=False)
 
     def normalise(self, video: Tensor) -> Tensor:
-        """(N, V, T, H, W, C), 0 to 255 -> (N, V, T, C, H, W), channels last in memory as before.
+        """(N, V, T, H, W, C), 0 to 255 -> (N, V, T, C, H, W), still channels-last in memory.
 
-        Computed in the precision of the weights, given in that of the first convolution.
+        Computed in the precision of the weights, returned in that of the first convolution.
         """
         width, channels = video.shape[-2:]
         if channels % len(self.scale):
             raise ValueError(
-                f"model.net.mean and model.net.std have {len(self.scale)} values, the frames "
-                f"{channels} channels: give one value for each, or one for all"
+                f"model.net.mean and model.net.std have {len(self.scale)} values, but frames have "
+                f"{channels} channels: give one value per channel, or one for all"
             )
-        # Whole rows at once: several times faster on a processor than factors that change with
-        # every value.
+        # On whole rows: several times faster on a CPU than factors that vary along the last axis.
         repeats = width * channels // len(self.scale)
         rows = video.flatten(-2).to(self.scale.dtype)
         rows = torch.addcmul(self.shift.repeat(repeats), rows, self.scale.repeat(repeats))

@@ -1,4 +1,4 @@
-"""A detector of persons from torchvision, whose boxes are the proposals of action detection."""
+"""torchvision's person detectors, whose boxes are the proposals of action detection."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 
 class PersonDetector:
-    """A detector of torchvision with weights from a file.
+    """A detector from torchvision with weights from a file.
 
-    name: as torchvision has it, e.g. fasterrcnn_resnet50_fpn. person: its class of persons.
+    name: as torchvision lists it, e.g. fasterrcnn_resnet50_fpn.
+    person: the class of persons.
     threshold: boxes with a lower score are left out.
     """
 
@@ -27,12 +28,12 @@ class PersonDetector:
         self.person = person
         self.threshold = threshold
         self.device = device
-        # What its boxes depend on.
+        # Identifies the boxes: everything that they depend on.
         self.made_of = f"{name} {weights} {num_classes} {person} {threshold}"
 
     @torch.inference_mode()
     def __call__(self, frames: np.ndarray) -> list[np.ndarray]:
-        """Frames (F, H, W, 3) uint8 -> persons of each, (P, 5): shares of the frame and a score."""
+        """Frames (F, H, W, 3) uint8 -> per frame (P, 5): boxes normalised to [0, 1], and scores."""
         height, width = frames.shape[1:3]
         images = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2).float() / 255
         scale = torch.tensor([width, height, width, height], device=self.device)
@@ -47,16 +48,20 @@ class PersonDetector:
 
 
 def load_detector(name: str, weights: str, num_classes: int) -> nn.Module:
-    """A detector of torchvision; ValueError where the name or the weights do not fit."""
+    """A detector from torchvision.
+
+    Raises ValueError for an unknown name or weights that do not fit, FileNotFoundError if there is
+    no file of weights.
+    """
     from torchvision.models import detection, get_model, list_models
 
     known = list_models(detection)
     if name not in known:
-        raise ValueError(f"there is no detector '{name}' in torchvision; there are {known}")
+        raise ValueError(f"torchvision has no detector '{name}', choose one of {', '.join(known)}")
     if not Path(weights).is_file():
         raise FileNotFoundError(
-            f"the weights {weights} do not exist; torchvision's are on its page of detectors "
-            f"(https://pytorch.org/vision/stable/models.html), e.g. of {name}"
+            f"the weights {weights} do not exist; those of {name} are linked from "
+            "https://pytorch.org/vision/stable/models.html"
         )
     net = get_model(name, weights=None, weights_backbone=None, num_classes=num_classes)
     state = torch.load(weights, map_location="cpu", weights_only=True)
@@ -65,6 +70,6 @@ def load_detector(name: str, weights: str, num_classes: int) -> nn.Module:
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
         raise ValueError(
-            f"{weights} does not fit {name} of {num_classes} classes: {first}"
+            f"{weights} does not fit {name} with {num_classes} classes: {first}"
         ) from None
     return net

@@ -1,8 +1,8 @@
-"""Recognition of videos: the only module that sees a batch; backbones and heads take tensors."""
+"""Video recognition: the recognizer takes a batch, backbones and heads take tensors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,9 @@ class Recognizer(Normalised, ABC):
     neck: between backbone and head, over feature maps (B, C, T, h, w): a tuple of maps to the map
         for the head and, in training, the logits (B, K) of an auxiliary classifier (or None).
     mean, std: see `Normalised`.
-    average_clips: how the views of a video become its scores; see `average_views`.
-    max_test_images: frames of one forward pass in `predict`, which bounds its memory. A clip is
-        never divided.
+    average_clips: how the scores of a video follow from its views; see `average_views`.
+    max_test_images: frames per forward pass in `predict`, which bounds its memory; clips are never
+        split.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Recognizer(Normalised, ABC):
     def outputs(self, clips: Tensor) -> dict[str, Tensor]:
         """Normalised clips (N, V, T, C, H, W) -> `logits` (N, V, K).
 
-        With a neck that has a classifier of its own, also `auxiliary_logits` in training.
+        In training also `auxiliary_logits`, if a neck has an auxiliary classifier.
         """
         num_samples, num_views = clips.shape[:2]
         logits, auxiliary = self.classify(clips.flatten(0, 1))
@@ -70,16 +70,16 @@ class Recognizer(Normalised, ABC):
 
     @torch.no_grad()
     def predict(self, batch: ClipBatch | ViewBatch) -> dict[str, Tensor]:
-        """`scores` (N, K) float32, or (N, V, K) where views are not averaged."""
-        views_of: Any = batch.get("frames", batch["video"])
+        """`scores` (N, K) float32, or (N, V, K) if views are not averaged."""
+        views_of = batch["frames"] if "frames" in batch else batch["video"]
         num_samples, num_views, num_frames = views_of.shape[:3]
         samples = min(num_samples, max(1, self.max_test_images // num_frames))
         views = max(1, self.max_test_images // (num_frames * samples))
         rows = []
         for row in range(0, num_samples, samples):
-            part = _rows(batch, row, row + samples)
+            some = slice(row, row + samples)
             logits = [
-                self.outputs(self.normalise(_views(part, view, view + views)))["logits"]
+                self.outputs(self.normalise(_clips(batch, some, view, view + views)))["logits"]
                 for view in range(0, num_views, views)
             ]
             rows.append(torch.cat(logits, dim=1).float())
@@ -112,10 +112,10 @@ class Recognizer3D(Recognizer):
 
 
 def average_views(logits: Tensor, average_clips: AverageClips | None, joint: bool) -> Tensor:
-    """The scores of a video from those of its views.
+    """The scores of videos from the logits (N, V, K) of their views.
 
-    logits: (N, V, K). "prob": the mean of the views' softmax, or, for `joint` ones, the softmax of
-    their mean; "score": the mean of the logits; "none": (N, V, K) as they are.
+    "prob": the mean of the softmax of each view, or, with `joint`, the softmax of the mean;
+    "score": the mean of the logits; "none": the logits of all views.
     """
     if average_clips is None or average_clips == "none":
         return logits
@@ -126,12 +126,14 @@ def average_views(logits: Tensor, average_clips: AverageClips | None, joint: boo
     return logits.softmax(dim=-1).mean(dim=1)
 
 
-def _rows(batch: Any, start: int, stop: int) -> Any:
-    keys = ("video", "frames", "crop")
-    return {key: batch[key][start:stop] for key in keys if key in batch}
-
-
-def _views(batch: Any, start: int, stop: int) -> Tensor:
-    if "frames" in batch:
-        return cut_views(batch, start, stop)
-    return batch["video"][:, start:stop]
+def _clips(batch: ClipBatch | ViewBatch, samples: slice, start: int, stop: int) -> Tensor:
+    """The views `start` to `stop` of some samples, (n, v, T, H, W, C) uint8."""
+    if "frames" not in batch:
+        return batch["video"][samples, start:stop]
+    part: ViewBatch = {
+        **batch,
+        "video": batch["video"][samples],
+        "frames": batch["frames"][samples],
+        "crop": batch["crop"][samples],
+    }
+    return cut_views(part, start, stop)

@@ -1,8 +1,9 @@
 """Finding, opening and loading weights: `load_weights(net, source)`.
 
 A source is a path, a URL, `zoo://STEM`, `torchvision://NAME` or `timm://NAME`. Files are opened
-without executing anything in them (`vidrec.files.safe_pickle`), brought into the net's names and
-shapes (`vidrec.weights.convert`), and loaded whole or not at all; the report says what went where.
+without executing anything in them (`vidrec.files.safe_pickle`), converted to the names and shapes
+of the network (`vidrec.weights.convert`), and loaded entirely or not at all; a report lists what
+was loaded.
 """
 
 import difflib
@@ -15,7 +16,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import torch
 from torch import Tensor, nn
@@ -26,22 +27,22 @@ from vidrec.files.atomic_write import atomic_write
 from vidrec.weights import torchscript, zoo
 from vidrec.weights.convert import BACKBONE, find_conversion, find_tensors, reshape
 
-_FROM_SCRATCH = "give a file's path as model.weights, or model.weights=null to train from scratch"
+_FROM_SCRATCH = "set model.weights to a path, or model.weights=null to train from scratch"
 
 
 @dataclass
 class Report:
-    """What became of the tensors of a file and of those of the net."""
+    """Which tensors of a file were loaded, and into which of the network."""
 
     source: str
-    conversion: str = ""  # how names were converted; empty when they were the net's own
-    loaded: list[str] = field(default_factory=list)  # names in the net, with those reshaped
+    conversion: str = ""  # how names were converted; empty if they are those of the network
+    loaded: list[str] = field(default_factory=list)  # names in the network, reshaped ones included
     reshaped: list[str] = field(default_factory=list)  # with both shapes
     computed: list[str] = field(default_factory=list)  # from several tensors of the file, or zeros
-    missing: list[str] = field(default_factory=list)  # names in the net, left as they were
-    differing: list[str] = field(default_factory=list)  # of one name but another shape: not loaded
-    kept: list[str] = field(default_factory=list)  # the same of constants, which the net computes
-    unused: list[str] = field(default_factory=list)  # names in the file that the net has not
+    missing: list[str] = field(default_factory=list)  # names in the network, left unchanged
+    differing: list[str] = field(default_factory=list)  # not loaded: same name, different shape
+    kept: list[str] = field(default_factory=list)  # such constants, which the network computes
+    unused: list[str] = field(default_factory=list)  # names in the file that the network lacks
     backbone: float = 0.0  # fraction of the backbone's tensors that were loaded
 
     def __str__(self) -> str:
@@ -65,11 +66,13 @@ def load_weights(
     backbone_only: bool = False,
     averaged: bool = True,
 ) -> Report:
-    """Load what matches by name and shape; ValueError, and an untouched net, when too little does.
+    """Load the tensors that match by name and shape.
 
-    min_backbone: fraction of the backbone's tensors that must be loaded (of all, in a net without).
-    backbone_only: leave the head as it is even where it would fit.
-    averaged: prefer the moving average of the weights where a checkpoint has both.
+    Raises ValueError, leaving the network unchanged, if too few of them match.
+
+    min_backbone: fraction of the backbone's tensors that must match (of all, without a backbone).
+    backbone_only: leave the head unchanged even if it matches.
+    averaged: prefer the moving average of the weights if a checkpoint has both.
     """
     state = read_weights(source, averaged=averaged)
     own = {name: t for name, t in net.state_dict().items() if isinstance(t, Tensor)}
@@ -84,9 +87,9 @@ def load_weights(
     if report.backbone < min_backbone:
         differing = f"; differing {_some(report.differing, 3)}" if report.differing else ""
         raise ValueError(
-            f"{source} matches {100 * report.backbone:.1f} % of the net's backbone, less than "
+            f"{source} matches {100 * report.backbone:.1f} % of the network's backbone, less than "
             f"model.min_backbone={min_backbone}: missing {_some(absent, 5)}{differing}; the file "
-            f"has {_some(list(state), 5)}; model.min_backbone=0 loads what matches all the same"
+            f"has {_some(list(state), 5)}; model.min_backbone=0 loads whatever matches"
         )
     net.load_state_dict(new, strict=False)
     return report
@@ -102,7 +105,7 @@ def _constants(net: nn.Module) -> set[str]:
 def _match(
     source: str, state: dict[str, Tensor], own: dict[str, Tensor], constants: set[str]
 ) -> tuple[Report, dict[str, Tensor]]:
-    """What goes where, and the tensors to load by the net's names."""
+    """The report, and the tensors to load by their names in the network."""
     wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
     conversion = find_conversion(state, wanted)
     renamed = conversion(state, wanted)
@@ -115,9 +118,9 @@ def _match(
                 report.unused.append(file_names.get(id(tensor), name))
             continue
         if name in constants:
-            tensor = renamed[name]  # one of another size would only be worse than the net's own
+            tensor = renamed[name]  # a resized one would be worse than the network's own
         if not _fits(tensor, own[name]):
-            both = f"{_describe(tensor)}, in the net {_describe(own[name])}"
+            both = f"{_describe(tensor)}, in the network {_describe(own[name])}"
             (report.kept if name in constants else report.differing).append(f"{name} {both}")
             continue
         new[name] = tensor
@@ -132,7 +135,7 @@ def _match(
 
 
 def read_weights(source: str | os.PathLike[str], *, averaged: bool = True) -> dict[str, Tensor]:
-    """The named tensors of a source as its file names them, on the CPU."""
+    """The tensors of a source by their names in the file, on the CPU."""
     source = str(source)
     scheme, separator, rest = source.partition("://")
     if separator and scheme == "timm":
@@ -147,21 +150,21 @@ def read_weights(source: str | os.PathLike[str], *, averaged: bool = True) -> di
         path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(source).path))
     elif separator:
         raise ValueError(
-            f"model.weights={source}: unknown kind '{scheme}://'; there are paths, http://, "
-            "https://, file://, zoo://, torchvision:// and timm://"
+            f"model.weights={source}: unknown scheme '{scheme}://'; use a path, http://, https://, "
+            "file://, zoo://, torchvision:// or timm://"
         )
     else:
         path = Path(source).expanduser()
     state = find_tensors(open_checkpoint(path), averaged)
     if not state:
-        raise ValueError(f"{path} holds no named tensors; expected a state_dict or a checkpoint")
+        raise ValueError(f"{path} contains no named tensors; expected a state_dict or a checkpoint")
     return state
 
 
-def open_checkpoint(path: str | os.PathLike[str]) -> Any:
-    """The content of a file of torch.save (either format), safetensors or pickle, as plain data.
+def open_checkpoint(path: str | os.PathLike[str]) -> object:
+    """The content of a file by torch.save (either format), safetensors or pickle, as plain data.
 
-    Nothing in the file is executed. ValueError, in a sentence, for what is not such a file.
+    Nothing in the file is executed. Raises ValueError for any other file.
     """
     path = Path(path)
     if path.is_dir():
@@ -181,18 +184,18 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Any:
         return _open(path, head)
     except safe_pickle.UnsafePickle as error:
         raise ValueError(
-            f"{path} was not opened: it names {error}, a Python object that is not data and could "
-            "run code; have its author save the state_dict alone"
+            f"{path} was not opened: it refers to {error}, a Python object that is not data and "
+            "could run code; ask its author for the state_dict alone"
         ) from None
-    except Exception as error:  # damaged files fail anywhere in the reader
+    except Exception as error:  # damaged files can fail anywhere in the reader
         first_line = (str(error).splitlines() or [""])[0][:200]
         raise ValueError(
             f"{path} is truncated or corrupt ({type(error).__name__}: {first_line}); "
-            "delete it and fetch it again"
+            "delete it and download it again"
         ) from None
 
 
-def _open(path: Path, head: bytes) -> Any:
+def _open(path: Path, head: bytes) -> object:
     if _is_safetensors(head):
         from safetensors.torch import load_file
 
@@ -206,11 +209,11 @@ def _open(path: Path, head: bytes) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except RuntimeError:
-        # Damaged, or a tar archive: the reader below must not see these, as it would hand them to
-        # code that does not unpickle with our restrictions.
+        # Damaged, or a tar archive, which must not reach the reader below: it would pass them to
+        # code that unpickles without our restrictions.
         raise
     except (pickle.UnpicklingError, ValueError, TypeError, AttributeError):
-        # More than tensors: read with the restricted unpickler in place of pickle.
+        # The file holds more than tensors: read it with the restricted unpickler.
         return torch.load(
             path,
             map_location="cpu",
@@ -225,23 +228,23 @@ def _is_safetensors(head: bytes) -> bool:
 
 
 def _not_a_checkpoint(head: bytes) -> str | None:
-    """Why a file that begins like this is no checkpoint; None when it may be one."""
+    """Why a file that begins with `head` is not a checkpoint; None if it may be one."""
     if head.startswith((b"PK", b"\x80")) or _is_safetensors(head):
         return None
     if not head:
-        return "is empty; delete it and fetch it again"
+        return "is empty; delete it and download it again"
     if head.lstrip().startswith(b"<"):
-        return "is a web page, not a checkpoint: its address answered with an error or a login"
+        return "is a web page, not a checkpoint: the server returned an error or a login page"
     if head.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the file itself; fetch that with `git lfs pull`"
+        return "is a Git LFS pointer, not the file itself; run `git lfs pull`"
     return f"is not a checkpoint: it begins with {head[:16]!r}"
 
 
 def download(url: str) -> Path:
-    """The file of a URL in torch.hub's cache, fetched when it is not there yet.
+    """The file of a URL in torch.hub's cache, downloaded unless it is there already.
 
-    It appears there whole or not at all. A name that ends in `-` and 8 or more hex digits, as
-    published ones do, is checked against the file's SHA-256.
+    It appears there entirely or not at all. If its name ends in `-` and 8 or more hex digits, as
+    published ones do, they are compared with the file's SHA-256.
     """
     name = Path(urllib.parse.urlsplit(url).path).name
     digest = re.search(r"-([0-9a-f]{8,64})\.[a-z.]+$", name)
@@ -251,18 +254,18 @@ def download(url: str) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.is_file():
         return path
-    with atomic_write(path) as file:  # several ranks may be at it
+    with atomic_write(path) as file:  # several ranks may download it at once
         found = _fetch(url, file, name)
         if digest and not found.startswith(digest[1]):
             raise ValueError(
-                f"{url} gave a file whose SHA-256 begins with {found[:8]}, not with the "
-                f"{digest[1]} of its name: try again, or {_FROM_SCRATCH}"
+                f"the file at {url} has a SHA-256 that begins with {found[:8]}, not with the "
+                f"{digest[1]} in its name: try again, or {_FROM_SCRATCH}"
             )
     return path
 
 
 def _fetch(url: str, file: IO[bytes], name: str) -> str:
-    """Copy what `url` answers into `file`; returns the SHA-256 in hex."""
+    """Downloads `url` into `file`; returns the SHA-256 in hex."""
     sha = hashlib.sha256()
     done = 0
     try:
@@ -273,13 +276,13 @@ def _fetch(url: str, file: IO[bytes], name: str) -> str:
             with bar:
                 while chunk := answer.read(1 << 20):
                     if not done and (reason := _not_a_checkpoint(chunk[:512])):
-                        raise ValueError(f"what {url} answers {reason}; {_FROM_SCRATCH}")
+                        raise ValueError(f"the file at {url} {reason}; {_FROM_SCRATCH}")
                     file.write(chunk)
                     sha.update(chunk)
                     done += len(chunk)
                     bar.update(len(chunk))
         if done < max(size, 1):
-            raise ConnectionError(f"the answer ended after {done} of {size} bytes")
+            raise ConnectionError(f"the connection ended after {done} of {size} bytes")
     except (OSError, http.client.HTTPException) as error:  # OSError: urllib's too, and a full disk
         why = str(error).removeprefix("<urlopen error ").removesuffix(">")
         raise ValueError(f"cannot download {url} ({why}); {_FROM_SCRATCH}") from error
@@ -302,7 +305,7 @@ def _torchvision_url(name: str) -> str:
     tag = tag.upper() or next(iter(published), "")
     if tag not in published:
         have = _some(list(published)) or "none"
-        raise ValueError(f"torchvision://{name} has no weights '{tag}', it has {have}")
+        raise ValueError(f"torchvision://{name} has no weights '{tag}', choose one of {have}")
     return published[tag].url
 
 
@@ -324,7 +327,7 @@ def _timm(name: str) -> dict[str, Tensor]:
 
 
 def publish(checkpoint: str | os.PathLike[str], target: str, *, averaged: bool = True) -> Path:
-    """Write a checkpoint's weights alone to `{target}-{8 digits of its SHA-256}.pth`."""
+    """Writes only the weights of a checkpoint, to `{target}-{8 digits of the SHA-256}.pth`."""
     state = {name: t.clone() for name, t in read_weights(checkpoint, averaged=averaged).items()}
     part = Path(f"{target}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -335,7 +338,7 @@ def publish(checkpoint: str | os.PathLike[str], target: str, *, averaged: bool =
 
 
 def _counts(name: str) -> bool:
-    return not name.endswith("num_batches_tracked")  # says nothing about the weights
+    return not name.endswith("num_batches_tracked")  # not a weight
 
 
 def _fits(tensor: Tensor, own: Tensor) -> bool:

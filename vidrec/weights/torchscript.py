@@ -1,8 +1,8 @@
 """The tensors of a TorchScript program, read as data: OpenAI publishes CLIP in this form.
 
 The file is a zip archive: `data.pkl` is the tree of modules with their attributes, `data/N` the
-numbers of the tensors, the rest is the program, which is neither compiled nor run. Names in the
-pickle are admitted as `vidrec.files.safe_pickle` does, and those of the program are inert modules.
+values of the tensors; the rest is the program, which is neither compiled nor run. Names in the
+pickle are admitted as in `vidrec.files.safe_pickle`; classes of the program become inert modules.
 """
 
 import io
@@ -33,10 +33,10 @@ _DTYPES = {
 }
 
 
-class _Module(dict):
+class _Module(dict[str, object]):
     """An object of the program: its attributes by name."""
 
-    def __setstate__(self, attributes: Any) -> None:
+    def __setstate__(self, attributes: object) -> None:
         if isinstance(attributes, Mapping):
             self.update(attributes)
 
@@ -45,7 +45,7 @@ class _Unpickler(safe_pickle.Unpickler):
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         super().__init__(io.BytesIO(archive.read(f"{root}data.pkl")))
         self.archive, self.root = archive, root
-        self.storages: dict[str, Any] = {}
+        self.storages: dict[str, torch.storage.TypedStorage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "__torch__":
@@ -67,13 +67,16 @@ class _Unpickler(safe_pickle.Unpickler):
 
 
 def is_program(path: Path) -> bool:
-    """Whether a zip archive holds code beside its data."""
+    """Whether a zip archive contains code as well as data."""
     with zipfile.ZipFile(path) as archive:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    """Parameters and buffers by their names in the module; raises safe_pickle.UnsafePickle."""
+    """Parameters and buffers by name.
+
+    Raises safe_pickle.UnsafePickle for names that are not data.
+    """
     with zipfile.ZipFile(path) as archive:
         (pickled,) = [
             n for n in archive.namelist() if n.count("/") == 1 and n.endswith("/data.pkl")
@@ -82,7 +85,7 @@ def load(path: Path) -> dict[str, Tensor]:
     return dict(_named(tree, ""))
 
 
-def _named(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
+def _named(module: Mapping[str, object], prefix: str) -> Iterator[tuple[str, Tensor]]:
     for name, value in module.items():
         if isinstance(value, Tensor):
             yield prefix + name, value

@@ -1,7 +1,7 @@
-"""The published models: what was reported of each recipe, and where its weights are.
+"""Published models: the reported figures of each recipe, and where its weights are.
 
-`zoo.json` beside this module holds one object for each published recipe of recognition, detection
-and localization, as its authors report it.
+`zoo.json` beside this module has one object per published recipe of recognition, detection and
+localization, with the figures that its authors report.
 """
 
 import difflib
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a listing answers without torch
 
 @dataclass(frozen=True)
 class Recipe:
-    """One published recipe; None is what was not reported."""
+    """One published recipe; None if something was not reported."""
 
     name: str
     algorithm: str
@@ -39,13 +39,13 @@ class Recipe:
 
 @cache
 def recipes() -> Mapping[str, Recipe]:
-    """Every published recipe by its name, in the order of the tables."""
+    """Every published recipe by name, in the order of the tables."""
     objects = json.loads(Path(__file__).with_name("zoo.json").read_text())
     return {entry["name"]: Recipe(**entry) for entry in objects}
 
 
 def find(name: str) -> Recipe:
-    """The recipe of a name; ValueError with the nearest names when there is none.
+    """The recipe of that name; raises ValueError with similar names if there is none.
 
     >>> find("tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb").scores["top1"]
     72.83
@@ -59,12 +59,14 @@ def find(name: str) -> Recipe:
 
 
 def weights_url(name: str) -> str:
-    """Where the weights of `zoo://NAME` are; the file's name has the start of its SHA-256."""
+    """The URL of the weights `zoo://NAME`; the file name contains the start of its SHA-256."""
     recipe = find(name)
     if recipe.weights is None:
         same = [r.name for r in recipes().values() if r.algorithm == recipe.algorithm and r.weights]
         near = difflib.get_close_matches(name, same, n=3, cutoff=0) or ["none"]
-        raise ValueError(f"of {name} no weights were published; near it are {', '.join(near)}")
+        raise ValueError(
+            f"no weights of {name} were published; similar recipes with weights: {', '.join(near)}"
+        )
     return recipe.weights
 
 
@@ -78,7 +80,7 @@ def number(published: str) -> float:
 
 
 def listing(chosen: Iterable[Recipe]) -> str:
-    """A table for the terminal: a line for each recipe."""
+    """A table for the terminal, with one line per recipe."""
     rows = [
         (r.name, r.dataset, scores(r.scores), short(r.flops, "G"), short(r.parameters, "M"))
         for r in chosen
@@ -107,9 +109,9 @@ def short(published: str | None, unit: str) -> str:
 
 
 def markdown(ours: Mapping[str, "Complexity"]) -> str:
-    """The tables of docs/zoo.md: one for each algorithm and dataset.
+    """The tables of docs/zoo.md, one per algorithm and dataset.
 
-    ours: what `vidrec.models.complexity.count` says, of the recipes that are experiments here.
+    ours: results of `vidrec.models.complexity.count` for the recipes that are experiments here.
     """
     text = [_INTRODUCTION]
     for algorithm, group in groupby(recipes().values(), lambda r: (r.task, r.algorithm)):

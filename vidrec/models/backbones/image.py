@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ def ImageBackbone(
     name: str,
     library: Literal["timm", "torchvision"] = "timm",
     in_channels: int = 3,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     checkpointing: bool = False,
 ) -> nn.Module:
     """The library's own network without its classifier: images to maps (B, out_channels, h, w).
@@ -46,17 +46,20 @@ def ImageBackbone(
     raise ValueError(f"ImageBackbone library='{library}': choose timm or torchvision")
 
 
-def _timm(name: str, in_channels: int, options: dict[str, Any], checkpointing: bool) -> nn.Module:
+def _timm(
+    name: str, in_channels: int, options: dict[str, object], checkpointing: bool
+) -> nn.Module:
     import timm
 
     if not timm.is_model(name):
         raise ValueError(_unknown("timm", name, timm.list_models()))
+    create: Callable[..., Any] = timm.create_model
     options |= {"num_classes": 0, "in_chans": in_channels}
     try:
-        net: Any = timm.create_model(name, global_pool="", **options)
+        net = create(name, global_pool="", **options)
     except AssertionError:  # a few networks do not run without their pooling
-        net = timm.create_model(name, **options)
-        net.reset_classifier(0)  # older versions of timm keep a layer of no outputs
+        net = create(name, **options)
+        net.reset_classifier(0)  # older versions of timm keep a layer without outputs
     if checkpointing:
         net.set_grad_checkpointing(True)
     net.out_channels = getattr(net, "head_hidden_size", net.num_features)
@@ -79,7 +82,7 @@ def _timm_map(net: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
     return tokens.unflatten(2, (rows, -1) if rows and length % rows == 0 else (length, 1))
 
 
-def _torchvision(name: str, in_channels: int, options: dict[str, Any]) -> nn.Module:
+def _torchvision(name: str, in_channels: int, options: dict[str, object]) -> nn.Module:
     from torchvision import models
 
     known = models.list_models(module=models)
@@ -105,9 +108,9 @@ def _torchvision(name: str, in_channels: int, options: dict[str, Any]) -> nn.Mod
     return net
 
 
-def _pooled_area(net: Any) -> int:
+def _pooled_area(net: nn.Module) -> int:
     """Positions of the map that the classifier sees flattened: 49 for VGG, 1 for most."""
-    size = getattr(getattr(net, "avgpool", None), "output_size", 1)
+    size: tuple[int, ...] | int = getattr(getattr(net, "avgpool", None), "output_size", 1)
     return math.prod(size) if isinstance(size, tuple) else size**2
 
 
@@ -116,11 +119,15 @@ def _torchvision_map(net: nn.Module, inputs: tuple[Tensor], output: Tensor) -> T
     return output[:, :, None, None]
 
 
-def _with_channels(stem: Any, in_channels: int) -> nn.Conv2d:
+def _with_channels(stem: nn.Conv2d, in_channels: int) -> nn.Conv2d:
     """A convolution like `stem` for images of other channels."""
-    bias = stem.bias is not None
     return nn.Conv2d(
-        in_channels, stem.out_channels, stem.kernel_size, stem.stride, stem.padding, bias=bias
+        in_channels,
+        stem.out_channels,
+        kernel_size=stem.kernel_size,  # type: ignore[arg-type]
+        stride=stem.stride,  # type: ignore[arg-type]
+        padding=stem.padding,  # type: ignore[arg-type]
+        bias=stem.bias is not None,
     )
 
 

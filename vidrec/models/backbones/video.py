@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 
@@ -11,7 +10,7 @@ def VideoNetwork(
     name: str,
     num_classes: int,
     in_channels: int = 3,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> nn.Module:
     """An unchanged network of torchvision.models.video: clips (B, C, T, H, W) to logits (B, K).
 

@@ -1,4 +1,4 @@
-"""Relations of an actor to the scene around it."""
+"""Relations between an actor and the surrounding scene."""
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,10 @@ from vidrec.models.layers.conv3d import ConvBN3d
 class ACRNHead(nn.Module):
     """Actor-Centric Relation Network (Sun et al., ECCV 2018, section 3.2).
 
-    The features of an actor meet those of every place of the map, then convolutions look at them.
+    The actor's features are concatenated to every position of the map, then convolved.
 
-    in_channels: of actor and map together. stride, num_convs, kernel_size: of those convolutions.
+    in_channels: of actor and map together. stride, num_convs, kernel_size: of the convolutions
+        after the first, which is 1x1.
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class ACRNHead(nn.Module):
     ) -> None:
         super().__init__()
         if in_channels % 2:
-            raise ValueError(f"in_channels={in_channels} is odd: they are those of actor and map")
+            raise ValueError(f"in_channels={in_channels} is odd: half of them are the map's")
         if num_convs < 1:
             raise ValueError(f"num_convs={num_convs} is less than 1")
         self.in_channels = in_channels
@@ -40,10 +41,10 @@ class ACRNHead(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor, joined: Tensor, views: Tensor, bank: Tensor | None) -> Tensor:
-        """Features (R, C, t, s, s) of boxes in the maps `joined` (B, C, 1, h, w) of their `views`.
+        """Features (R, C, t, s, s) of boxes, and the maps `joined` (B, C, 1, h, w) of all views.
 
-        Returns (R, out_channels, 1, h, w). Raises ValueError where actor and map together do not
-        have in_channels.
+        views: (R,), the view of each box. Returns (R, out_channels, 1, h, w). Raises ValueError if
+        actor and map do not have in_channels / 2 each.
         """
         channels = [x.shape[1], joined.shape[1]]
         if channels != [self.in_channels // 2] * 2:
@@ -52,8 +53,8 @@ class ACRNHead(nn.Module):
                 f"model.net.roi_head.shared_head.in_channels={self.in_channels} is for "
                 f"{self.in_channels // 2} each (with_global doubles the actor's)"
             )
-        # A convolution of one cell over joined channels is the sum of two: that of the actor is the
-        # same at every place, that of the map for every actor of the clip.
+        # A 1x1 convolution over concatenated channels is the sum of two: that of the actor is the
+        # same at every position, that of the map is the same for all actors of a clip.
         convolution = self.conv1.conv
         assert isinstance(convolution, nn.Conv3d)
         actor_weight, map_weight = convolution.weight.chunk(2, dim=1)

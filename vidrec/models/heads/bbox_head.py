@@ -1,28 +1,32 @@
-"""The actions in a box, from its features."""
+"""Classification of the actions in boxes from their features."""
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Pooling = Literal["avg", "max"]
+
 
 class BBoxHead(nn.Module):
     """Pools the features of a box and classifies them (Feichtenhofer et al., ICCV 2019, section 5).
 
-    num_classes: columns, with the background where there is one.
+    num_classes: number of columns, including the background if there is one.
     background_class: column 0 is the background.
-    temporal_pool_type, spatial_pool_type: `avg` or `max`, time first.
-    dropout_ratio: on the features, or, with `dropout_before_pool=False`, on what is pooled of them.
-    mlp_head: a hidden layer before the classifier.
-    multilabel: several actions at once (sigmoid), else one (softmax).
+    temporal_pool_type, spatial_pool_type: `avg` or `max`; time is pooled first.
+    dropout_ratio: of the features, before or, with dropout_before_pool=false, after pooling.
+    mlp_head: whether a hidden layer precedes the classifier.
+    multilabel: several actions at once (sigmoid), else one of them (softmax).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         in_channels: int,
         num_classes: int,
         background_class: bool,
-        temporal_pool_type: str = "avg",
-        spatial_pool_type: str = "max",
+        temporal_pool_type: Pooling = "avg",
+        spatial_pool_type: Pooling = "max",
         dropout_ratio: float = 0.0,
         dropout_before_pool: bool = True,
         mlp_head: bool = False,
@@ -45,7 +49,7 @@ class BBoxHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(R, in_channels, t, s, s) -> logits (R, num_classes).
 
-        Raises ValueError on features of other channels.
+        Raises ValueError if the features have other channels.
         """
         if x.shape[1] != self.in_channels:
             raise ValueError(
@@ -60,7 +64,7 @@ class BBoxHead(nn.Module):
         return self.fc_cls(x)
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Probabilities (R, num_classes). The background, which is not learned, takes no share."""
+        """Probabilities (R, num_classes); with softmax that of the background is 0."""
         if self.multilabel:
             return logits.sigmoid()
         first = int(self.background_class)
@@ -75,13 +79,13 @@ def _linear(in_channels: int, out_channels: int) -> nn.Linear:
 
 
 def check_pooling(**modes: str) -> None:
-    """ValueError for an argument that is neither avg nor max."""
+    """Raises ValueError if an argument is neither avg nor max."""
     for name, mode in modes.items():
         if mode not in ("avg", "max"):
             raise ValueError(f"{name}='{mode}' is neither avg nor max")
 
 
-def pool_box(x: Tensor, temporal: str = "avg", spatial: str = "max") -> Tensor:
-    """The features of boxes, (R, C, t, s, s) -> (R, C)."""
+def pool_box(x: Tensor, temporal: Pooling = "avg", spatial: Pooling = "max") -> Tensor:
+    """Pools the features of boxes over time, then space: (R, C, t, s, s) -> (R, C)."""
     x = x.mean(dim=2) if temporal == "avg" else x.amax(dim=2)
     return x.mean(dim=(2, 3)) if spatial == "avg" else torch.amax(x, dim=(2, 3))

@@ -1,24 +1,28 @@
-"""Feature bank operators: what happens in a box in the light of the minute around it.
+"""Feature bank operators: relate the features of a box to those of the minute around it.
 
-Wu et al., Long-Term Feature Banks for Detailed Video Understanding, CVPR 2019, section 3.3. Short
-term: the features of a box. Long term: those of the boxes before and after, from a bank.
+Wu et al., Long-Term Feature Banks for Detailed Video Understanding, CVPR 2019, section 3.3.
+Short-term features are those of a box; long-term features are those of earlier and later boxes,
+from a bank.
 """
 
 import torch
 from torch import Tensor, nn
 
-from vidrec.models.heads.bbox_head import check_pooling, pool_box
+from vidrec.models.heads.bbox_head import Pooling, check_pooling, pool_box
 
 
 class FBOHead(nn.Module):
-    """Joins to the pooled features of each box what an operator makes of them and of the bank.
+    """Concatenates the output of a feature bank operator to the pooled features of each box.
 
     fbo: short-term features (R, C, 1, 1, 1) and long-term ones (R, D, L, 1, 1) -> (R, E, 1, 1, 1).
-    temporal_pool_type, spatial_pool_type: `avg` or `max`, time first.
+    temporal_pool_type, spatial_pool_type: `avg` or `max`; time is pooled first.
     """
 
     def __init__(
-        self, fbo: nn.Module, temporal_pool_type: str = "avg", spatial_pool_type: str = "max"
+        self,
+        fbo: nn.Module,
+        temporal_pool_type: Pooling = "avg",
+        spatial_pool_type: Pooling = "max",
     ) -> None:
         super().__init__()
         check_pooling(temporal_pool_type=temporal_pool_type, spatial_pool_type=spatial_pool_type)
@@ -27,13 +31,13 @@ class FBOHead(nn.Module):
         self.spatial_pool_type = spatial_pool_type
 
     def forward(self, x: Tensor, joined: Tensor, views: Tensor, bank: Tensor | None) -> Tensor:
-        """Features (R, C, t, s, s), bank (B, L, D) of the `views` -> (R, C + E, 1, 1, 1).
+        """Features (R, C, t, s, s) and the bank (B, L, D) of all views -> (R, C + E, 1, 1, 1).
 
-        Raises ValueError without a bank.
+        views: (R,), the view of each box. Raises ValueError without a bank.
         """
         if bank is None:
             raise ValueError(
-                "the model looks into a bank of long-term features, the data has none: write it "
+                "the model needs a bank of long-term features, but the data has none: create one "
                 "with `vidrec bank` and set data.train.bank and data.val.bank"
             )
         x = pool_box(x, self.temporal_pool_type, self.spatial_pool_type)[..., None, None, None]
@@ -42,15 +46,16 @@ class FBOHead(nn.Module):
 
 
 class FBONonLocal(nn.Module):
-    """Attention of the box to the bank, in several layers (section 3.3, figure 4).
+    """Several layers of attention from a box to the bank (section 3.3, figure 4).
 
-    st_feat_channels, lt_feat_channels: of the short-term and the long-term features.
-    latent_channels: inside. num_st_feat, num_lt_feat: how many of each there are.
-    pre_activate: norm and ReLU come before the last convolution of a layer, not after.
-    zero_init_out_conv: that convolution begins with zeros, so that a new layer changes nothing.
+    st_feat_channels, lt_feat_channels: channels of the short-term and the long-term features.
+    latent_channels: channels inside the layers.
+    num_st_feat, num_lt_feat: number of short-term and of long-term features.
+    pre_activate: norm and ReLU come before the last convolution of a layer, not after it.
+    zero_init_out_conv: that convolution is initialised to zero, so that layers start as identity.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         st_feat_channels: int,
         lt_feat_channels: int,
@@ -83,8 +88,8 @@ class FBONonLocal(nn.Module):
         """(R, C, 1, 1, 1) and (R, D, L, 1, 1) -> (R, latent_channels, 1, 1, 1)."""
         if lt_feat.shape[2] != self.num_lt_feat:
             raise ValueError(
-                f"the bank gives {lt_feat.shape[2]} long-term features (window_size x "
-                f"max_num_sampled_feat), the model has num_lt_feat={self.num_lt_feat}"
+                f"the bank has {lt_feat.shape[2]} long-term features (window_size x "
+                f"max_num_sampled_feat), but the model has num_lt_feat={self.num_lt_feat}"
             )
         for name, feature, convolution in (
             ("st_feat_channels", st_feat, self.st_feat_conv),
@@ -104,7 +109,7 @@ class FBONonLocal(nn.Module):
 
 
 class NonLocalLayer(nn.Module):
-    """Scaled dot-product attention of short-term features over long-term ones."""
+    """Scaled dot-product attention from short-term to long-term features."""
 
     def __init__(
         self,
@@ -138,7 +143,7 @@ class NonLocalLayer(nn.Module):
 
 
 class Pointwise(nn.Module):
-    """A convolution of one cell, under the name that published checkpoints have for it."""
+    """A 1x1x1 convolution, named as in published checkpoints."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

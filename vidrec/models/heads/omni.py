@@ -4,9 +4,10 @@ from torch import Tensor, nn
 
 
 class OmniHead(nn.Module):
-    """A hidden layer and a classifier of videos.
+    """A hidden layer and a classifier for videos.
 
-    The classifier of images, `fc2d`, is kept as published files have it; no image trains it here.
+    The classifier for images, `fc2d`, exists because published checkpoints have it; it is not
+    trained.
     """
 
     def __init__(

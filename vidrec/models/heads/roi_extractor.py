@@ -1,4 +1,4 @@
-"""Features of boxes cut from the feature maps of a clip."""
+"""Features of boxes from the feature maps of a clip."""
 
 from collections.abc import Sequence
 
@@ -7,29 +7,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
-from vidrec.models.heads.bbox_head import check_pooling
+from vidrec.models.heads.bbox_head import Pooling, check_pooling
 
 
 class SingleRoIExtractor3D(nn.Module):
     """RoIAlign (He et al., ICCV 2017, section 3) of every frame of a feature map.
 
-    output_size: cells of a box along each side. featmap_stride: pixels from one cell of the map to
-        the next.
-    sampling_ratio: points of a cell along each side; 0: as many as the box's size asks for.
-    pool_mode: `avg` or `max` of them. aligned: shift by half a pixel, as is right.
-    with_temporal_pool: the map is pooled along time first, by `temporal_pool_mode` (`avg`, `max`).
-    with_global: the pooled map of the whole frame is joined to each box's features.
+    output_size: cells per side of a box.
+    featmap_stride: stride of the feature map, in pixels.
+    sampling_ratio: sampling points per side of a cell; 0: as many as the size of the box requires.
+    pool_mode: `avg` or `max` over these points.
+    aligned: shift by half a pixel, so that pixel centres are aligned.
+    with_temporal_pool: pool the map over time first, by `temporal_pool_mode` (`avg` or `max`).
+    with_global: concatenate the pooled map of the whole frame to the features of each box.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         output_size: int = 16,
         featmap_stride: int = 16,
         sampling_ratio: int = 0,
-        pool_mode: str = "avg",
+        pool_mode: Pooling = "avg",
         aligned: bool = True,
         with_temporal_pool: bool = True,
-        temporal_pool_mode: str = "avg",
+        temporal_pool_mode: Pooling = "avg",
         with_global: bool = False,
     ) -> None:
         super().__init__()
@@ -46,10 +47,11 @@ class SingleRoIExtractor3D(nn.Module):
     def forward(
         self, features: Tensor | Sequence[Tensor], boxes: Tensor, views: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Features (R, C, t, s, s) of the boxes, and the joined map (B, C, t, h, w).
+        """Features (R, C, t, s, s) of the boxes, and the concatenated map (B, C, t, h, w).
 
-        features: a map (B, C, T, h, w), or those of several pathways, whose channels are joined.
-        boxes: (R, 4), pixels of the clips `views` (R,). C doubles with the global features.
+        features: a map (B, C, T, h, w), or one per pathway, whose channels are concatenated.
+        boxes: (R, 4), in pixels. views: (R,), the view of each box. With global features the boxes
+        have 2 C channels.
         """
         maps = [features] if isinstance(features, Tensor) else list(features)
         if self.with_temporal_pool:
@@ -74,8 +76,8 @@ class SingleRoIExtractor3D(nn.Module):
         return x.amax(dim=2, keepdim=True)
 
     def align(self, frame: Tensor, rois: Tensor) -> Tensor:
-        """A map (B, C, h, w) and boxes (R, 5) of clip, x1, y1, x2, y2 -> (R, C, s, s)."""
-        # In half precision a box at pixel 300 would move by a pixel.
+        """A map (B, C, h, w) and boxes (R, 5): view, x1, y1, x2, y2 -> (R, C, s, s)."""
+        # In half precision a box at pixel 300 would be off by a pixel.
         kind, exact = frame.dtype, torch.promote_types(frame.dtype, torch.float32)
         frame, rois = frame.to(exact), rois.to(exact)
         scale, size = 1 / self.featmap_stride, self.output_size
@@ -87,7 +89,7 @@ class SingleRoIExtractor3D(nn.Module):
             edges = (rois[:, 3:] - rois[:, 1:3]) * scale
             points = (edges / size).ceil().long().clamp(min=1)
         out = frame.new_zeros(len(rois), frame.shape[1], size, size)
-        # The points themselves are the cells of a finer grid with one point each.
+        # The sampling points are the cells of a finer grid with one point per cell.
         for across, down in points.unique(dim=0).tolist():
             rows = (points == points.new_tensor([across, down])).all(dim=1).nonzero()[:, 0]
             fine = roi_align(

@@ -1,4 +1,4 @@
-"""From the feature maps of clips to the actions in their boxes."""
+"""From the feature maps of clips to the actions in boxes."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,10 @@ from vidrec.models.heads.roi_extractor import SingleRoIExtractor3D
 
 
 class RoIHead(nn.Module):
-    """Cuts boxes from the maps, may relate them to the scene or to a bank, and classifies them.
+    """Extracts the features of boxes and classifies them.
 
-    shared_head: `shared_head(features, joined map, views, bank)`, between the two.
+    shared_head: called in between as `shared_head(features, joined map, views, bank)`; relates the
+        boxes to the scene or to a bank of features.
     """
 
     def __init__(
@@ -32,9 +33,10 @@ class RoIHead(nn.Module):
         views: Tensor,
         bank: Tensor | None = None,
     ) -> Tensor:
-        """Logits (R, K) of boxes (R, 4) in pixels of the clips `views` (R,).
+        """Logits (R, K) of boxes (R, 4), in pixels.
 
-        features: maps (B, C, T, h, w), one or several. bank: (B, L, D) of the clips.
+        features: one or several maps (B, C, T, h, w). views: (R,), the view of each box. bank:
+        (B, L, D), of all views.
         """
         x, joined = self.bbox_roi_extractor(features, boxes, views)
         if self.shared_head is not None:

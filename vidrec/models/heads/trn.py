@@ -10,13 +10,11 @@ Relations = Literal["first", "all"]
 
 
 class MultiScaleRelations(nn.Module):
-    """A sum of relations between 2, 3, ... and all frames of a clip (equation 2).
+    """The sum of relations between 2, 3, ... and all frames of a clip (equation 2).
 
-    For each number of frames a few of their ordered combinations are taken, in training at random;
-    in evaluation `test_relations` says which: the first ones, or the mean over all of them times
-    how many training takes, which is what random ones amount to on average.
-
-    max_relations: combinations taken of each number of frames.
+    max_relations: ordered combinations used per number of frames; in training they are random.
+    test_relations: those used in evaluation: the first ones, or all of them, whose mean times the
+        number used in training is the expectation over random ones.
     """
 
     def __init__(
@@ -29,7 +27,7 @@ class MultiScaleRelations(nn.Module):
     ) -> None:
         super().__init__()
         if num_segments < 2:
-            raise ValueError(f"num_segments={num_segments}: a relation needs at least two frames")
+            raise ValueError(f"num_segments={num_segments}: relations need at least two frames")
         if test_relations not in get_args(Relations):
             raise ValueError(
                 f"test_relations='{test_relations}': choose {' or '.join(get_args(Relations))}"
@@ -90,15 +88,15 @@ class SingleScaleRelation(nn.Module):
 
 
 class TRNHead(nn.Module):
-    """Features of each frame, then relations between frames.
+    """Features of single frames, then relations between frames.
 
     num_segments: frames of a clip.
     relation_type: "TRNMultiScale" or "TRN", for `MultiScaleRelations` or `SingleScaleRelation`.
-    hidden_dim: of the features of a frame.
-    max_relations, test_relations: of `MultiScaleRelations`.
+    hidden_dim: size of the features of a frame.
+    max_relations, test_relations: see `MultiScaleRelations`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         num_classes: int,
         in_channels: int,
@@ -130,8 +128,8 @@ class TRNHead(nn.Module):
         """(B * num_frames, in_channels, h, w) -> (B, K)."""
         if num_frames != self.num_segments:
             raise ValueError(
-                f"TRNHead is made for clips of {self.num_segments} frames and got {num_frames}: "
-                "set model.clip.clips or model.clip.frames_per_view"
+                f"TRNHead has num_segments={self.num_segments}, but clips have {num_frames} "
+                "frames: set model.clip.clips or model.clip.frames_per_view"
             )
         hidden = self.fc_cls(self.dropout(features.mean(dim=(2, 3))))
         return self.consensus(hidden.unflatten(0, (-1, num_frames)))

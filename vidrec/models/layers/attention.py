@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 
 class MultiheadAttention(nn.Module):
-    """`nn.MultiheadAttention` with its parameters' names, for tokens (B, L, C).
+    """`nn.MultiheadAttention` for tokens (B, L, C), with the same parameter names.
 
-    Queries, keys and values go to the fused kernel as views of one product, without copies.
+    Queries, keys and values reach the fused kernel as views of one product, without copies.
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:
@@ -22,7 +22,7 @@ class MultiheadAttention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-        """Tokens (B, L, C) look at one another, or at `memory` (B, S, C) -> (B, L, C)."""
+        """Tokens (B, L, C) attend to each other, or to `memory` (B, S, C) -> (B, L, C)."""
         weight, bias = self.in_proj_weight, self.in_proj_bias
         if memory is None:
             q, k, v = split_heads(F.linear(x, weight, bias), 3, self.num_heads)
@@ -41,8 +41,9 @@ def split_heads(projected: Tensor, parts: int, num_heads: int) -> tuple[Tensor, 
 
 
 def check_heads(channels: int, num_heads: int) -> None:
+    """Raises ValueError if the heads do not divide the channels."""
     if num_heads < 1 or channels % num_heads:
         raise ValueError(
-            f"{channels} channels do not divide into {num_heads} attention heads; choose a number "
-            "of heads that divides the channels"
+            f"{channels} channels cannot be divided into {num_heads} attention heads; choose a "
+            "number of heads that divides them"
         )

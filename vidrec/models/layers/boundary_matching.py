@@ -1,9 +1,9 @@
 """The boundary-matching layer of BMN (Lin et al., ICCV 2019, section 3.3), exact and cheap.
 
-Every proposal (start, duration) samples `num_samples` points of the feature sequence, and a
-convolution over those points makes them one vector. Both are linear, so the convolution may come
-first: it is then applied T times instead of T^2 / 2 times, and what is sampled is its result. Each
-proposal is a weighted sum of a few dozen of those vectors, gathered by `embedding_bag`.
+Every proposal (start, duration) samples `num_samples` points of the feature sequence, which a
+convolution over the points turns into one vector. Both steps are linear, so the convolution can
+come first: it is then applied T times instead of T^2 / 2 times, and its outputs are sampled. Each
+proposal is a weighted sum of a few dozen of these outputs, gathered by `embedding_bag`.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 
 def valid_cells(temporal_dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Durations (less one) and starts of the proposals within the sequence, row by row."""
+    """Durations, minus one, and starts of the proposals within the sequence, row by row."""
     duration, start = np.indices((temporal_dim, temporal_dim)).reshape(2, -1)
     valid = duration + start < temporal_dim
     return duration[valid], start[valid]
@@ -26,10 +26,10 @@ def sample_weights(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The sampling as a sparse matrix: entries (cell, sample, position) with their weights.
 
-    Each proposal is widened by `boundary_ratio` of its length at both ends; `num_samples` bins of
-    `num_samples_per_bin` points lie evenly in it. A point is interpolated between its neighbours,
-    and counts for nothing outside of the sequence. Returns four arrays of one length, sorted by
-    cell, sample and position; weights float32.
+    Each proposal is extended by `boundary_ratio` of its length at both ends and divided evenly into
+    `num_samples` bins of `num_samples_per_bin` points. Points are interpolated linearly, with zeros
+    outside the sequence. Returns four arrays of the same length, sorted by cell, sample and
+    position; weights are float32.
     """
     duration, start = valid_cells(temporal_dim)
     length = duration + 1.0
@@ -37,11 +37,11 @@ def sample_weights(
     last = start + duration + length * boundary_ratio
     num_points = num_samples * num_samples_per_bin
     point = first[:, None] + (last - first)[:, None] / (num_points - 1.0) * np.arange(num_points)
-    # Towards zero and up, as published: a point between -1 and 0 counts as 0 with all its weight.
-    down, up = np.trunc(point), np.ceil(point)
-    part = point - down
-    position = np.stack([down, up], axis=-1).astype(np.int64)
-    weight = np.stack([1 - part, part], axis=-1) / num_samples_per_bin
+    # trunc instead of floor, as published: a point between -1 and 0 is at position 0 entirely.
+    lower, upper = np.trunc(point), np.ceil(point)
+    fraction = point - lower
+    position = np.stack([lower, upper], axis=-1).astype(np.int64)
+    weight = np.stack([1 - fraction, fraction], axis=-1) / num_samples_per_bin
     sample = np.arange(num_points) // num_samples_per_bin
     cell = np.arange(len(duration))
     inside = (position >= 0) & (position < temporal_dim) & (weight != 0)
@@ -53,9 +53,9 @@ def sample_weights(
 
 
 class _WeightedRows(torch.autograd.Function):
-    """out[i] = the sum over j of weight[j] * table[column[j]], for the entries j of row i.
+    """A sparse matrix times a dense table: out[i] = sum of weight[j] * table[column[j]] over row i.
 
-    The entries are given by rows and, for the gradient, by columns (the transposed matrix).
+    The entries j are given row by row and, for the gradient, column by column (transposed).
     """
 
     @staticmethod
@@ -78,11 +78,11 @@ def _gather(table: Tensor, column: Tensor, begin: Tensor, weight: Tensor) -> Ten
 class BoundaryMatching(nn.Module):
     """A convolution over the points that every proposal samples.
 
-    In place of the sampling mask (T x num_samples * T * T, 128 MB for T = 100) it keeps the mask's
-    entries that are not 0.
+    Instead of the sampling mask (T x num_samples * T * T, 128 MB for T = 100) it stores the nonzero
+    entries of the mask.
     """
 
-    place: Tensor  # of each cell in the map
+    place: Tensor  # index of each valid cell in the flattened map
 
     def __init__(
         self, temporal_dim: int, num_samples: int, num_samples_per_bin: int, boundary_ratio: float
@@ -132,7 +132,7 @@ class BoundaryMatching(nn.Module):
         return gathered.view(gathered.shape[0], num_batch, -1).transpose(0, 1) + bias
 
     def spread(self, cells: Tensor, elsewhere: Tensor) -> Tensor:
-        """cells (N, cells, O) and what invalid ones hold (O,) -> the map (N, O, D, T)."""
+        """Valid cells (N, cells, O) and the value of invalid ones (O,) -> the map (N, O, D, T)."""
         size = self.temporal_dim
         full = elsewhere.to(cells.dtype).expand(len(cells), size * size, -1)
         full = full.index_copy(1, self.place, cells)

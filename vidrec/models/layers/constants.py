@@ -1,4 +1,4 @@
-"""Tensors that depend on sizes alone, such as the indices and masks of attention."""
+"""Tensors that depend only on sizes, such as the indices and masks of attention."""
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -11,19 +11,19 @@ Sizes = ParamSpec("Sizes")
 
 
 def constant(make: Callable[Sizes, Tensor]) -> Callable[Sizes, Tensor]:
-    """Decorator: `make` is computed once for each set of arguments, the device among them.
+    """Decorator: the result of `make` is cached per arguments, which include the device.
 
-    A compiler or an export traces it instead, since tensors of one trace are of no use to another.
-    The results are shared: they must not be changed in place.
+    Compilers and exports trace `make` instead, since tensors cannot be shared between traces.
+    Results are shared and must not be modified in place.
     """
 
-    # Of use in later training even if first asked for in inference mode.
-    kept = lru_cache(maxsize=32)(torch.inference_mode(False)(make))
+    # Usable in training even if first needed in inference mode.
+    cached = lru_cache(maxsize=32)(torch.inference_mode(False)(make))
 
     @wraps(make)
-    def given(*args: Sizes.args, **kwargs: Sizes.kwargs) -> Tensor:
+    def made(*args: Sizes.args, **kwargs: Sizes.kwargs) -> Tensor:
         if torch.compiler.is_compiling():
             return make(*args, **kwargs)
-        return kept(*args, **kwargs)  # type: ignore[arg-type]  # sizes and devices are hashable
+        return cached(*args, **kwargs)  # type: ignore[arg-type]  # sizes and devices are hashable
 
-    return given
+    return made

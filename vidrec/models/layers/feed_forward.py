@@ -1,4 +1,7 @@
-"""The two linear layers of a transformer block, named as in MMCV's `FFN`."""
+"""The two linear layers of a transformer block, named as in MMCV's `FFN`.
+
+timm's `Mlp` computes the same; published checkpoints of VideoMAE and TimeSformer need these names.
+"""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""Layers that keep their weights, their statistics or both during training."""
+"""Freezing weights, BatchNorm statistics or both."""
 
 from collections.abc import Iterable
 
@@ -7,17 +7,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def batch_norms(net: nn.Module) -> list[_BatchNorm]:
-    """The BatchNorm layers of any dimension, synchronised ones too, in the order of their names."""
+    """All BatchNorm layers, of any dimension and synchronised ones too, in order of definition."""
     return [module for module in net.modules() if isinstance(module, _BatchNorm)]
 
 
 def stop_gradients(modules: Iterable[nn.Module]) -> None:
-    """The parameters of the modules are not trained. For constructors: optimizers look once."""
+    """Excludes the modules' parameters from training; called in constructors, before optimizers."""
     for module in modules:
         module.requires_grad_(False)
 
 
 def stop_statistics(modules: Iterable[nn.Module]) -> None:
-    """The modules behave as in evaluation. For `train()`, which has just undone it."""
+    """Puts the modules in evaluation mode; called at the end of `train()`, which undoes it."""
     for module in modules:
         module.eval()

@@ -1,4 +1,4 @@
-"""Non-local block: each position sees all others (Wang et al., CVPR 2018)."""
+"""Non-local block: attention between all positions of a clip (Wang et al., CVPR 2018)."""
 
 from typing import Literal, get_args
 
@@ -11,12 +11,12 @@ Mode = Literal["gaussian", "embedded_gaussian", "dot_product", "concatenation"]
 class NonLocal(nn.Module):
     """Adds to each position of a clip a weighted sum over all positions (equation 6).
 
-    mode: how the weights are found (section 3.2): softmax of x x' ("gaussian") or of theta phi'
-        ("embedded_gaussian"), theta phi' over the number of positions ("dot_product"), or a ReLU of
-        one linear map of both ("concatenation").
+    mode: how the weights are computed (section 3.2): softmax of x x' ("gaussian") or of theta phi'
+        ("embedded_gaussian"), theta phi' over the number of positions ("dot_product"), or ReLU of a
+        linear map of both, concatenated ("concatenation").
     reduction: channels over those of the embeddings.
-    use_scale: "embedded_gaussian" divides by the root of the embeddings' channels.
-    sub_sample: phi and g are pooled by 2 in space (section 3.3).
+    use_scale: "embedded_gaussian" divides by the square root of the embeddings' channels.
+    sub_sample: max-pool phi and g by 2 in space (section 3.3).
     zero_init: the block starts as the identity (section 4.1).
     """
 
@@ -62,10 +62,10 @@ class NonLocal(nn.Module):
                 scale = theta.shape[-1] ** -0.5 if self.use_scale else 1.0
                 y = F.scaled_dot_product_attention(theta, phi, g, scale=scale)
             case "dot_product":
-                # Without a softmax, phi' g first: no matrix of all pairs.
+                # Without a softmax, phi' g can come first: no matrix of all pairs.
                 y = theta @ (phi.transpose(1, 2) @ g / phi.shape[1])
             case _:
-                # The linear map of a concatenation is the sum of two.
+                # A linear map of a concatenation is the sum of two linear maps.
                 of_theta, of_phi = self.concat_project.conv.weight.flatten().chunk(2)
                 weights = F.relu((theta @ of_theta)[:, :, None] + (phi @ of_phi)[:, None])
                 y = weights @ g / phi.shape[1]
@@ -73,7 +73,7 @@ class NonLocal(nn.Module):
 
 
 class Pointwise(nn.Module):
-    """A 1x1x1 convolution named as in published checkpoints; with `norm` BatchNorm and no bias."""
+    """A 1x1x1 convolution with a bias or, if `norm`, BatchNorm; named as in checkpoints."""
 
     def __init__(
         self, in_channels: int, out_channels: int, norm: bool = False, bias: bool = True

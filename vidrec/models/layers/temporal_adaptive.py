@@ -1,17 +1,19 @@
-"""Temporal adaptive module: a convolution over time made for each clip (Liu et al., ICCV 2021)."""
+"""Temporal adaptive module: predicted kernels over time (Liu et al., ICCV 2021)."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class TAM(nn.Module):
-    """Weighs frames by their surroundings, then convolves along time with a kernel of the clip.
+    """Weights frames by their temporal context, then convolves over time with predicted kernels.
 
-    G, the global branch, makes a kernel for each channel from all frames (equation 4); L, the
-    local branch, a weight for each channel and frame (equation 2).
+    G, the global branch, predicts a kernel per channel from all frames (equation 4); L, the local
+    branch, predicts a weight per channel and frame (equation 2).
 
-    num_segments: frames of a clip. alpha: widens G's hidden layer. beta: narrows L's.
-    kernel_size: of the kernels that G makes.
+    num_segments: frames of a clip.
+    alpha: hidden units of G over num_segments. beta: channels over those inside L.
+    kernel_size: of the kernels that G predicts.
+    init_std: standard deviation of the initial weights of G.
     """
 
     def __init__(
@@ -25,7 +27,7 @@ class TAM(nn.Module):
     ) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
-            raise ValueError(f"TAM kernel_size={kernel_size} is even: a frame has no middle tap")
+            raise ValueError(f"TAM kernel_size={kernel_size} is even: it has no centre")
         self.num_segments = num_segments
         self.kernel_size = kernel_size
         self.G = nn.Sequential(
@@ -52,11 +54,11 @@ class TAM(nn.Module):
         """(B * num_segments, channels, h, w) -> the same shape."""
         clips = x.unflatten(0, (-1, self.num_segments))
         pooled = clips.mean(dim=(3, 4)).transpose(1, 2)  # (B, C, T)
-        # Autocast gives float32 after a softmax, which would spread to the maps.
+        # Softmax returns float32 under autocast, which would spread to the maps.
         kernel = self.G(pooled.flatten(0, 1)).to(x.dtype)
         kernel = kernel.unflatten(0, pooled.shape[:2])  # (B, C, taps)
         weighted = clips * self.L(pooled).transpose(1, 2)[..., None, None]
-        # A sum over a few shifted copies: a grouped convolution would have B * C groups.
+        # A sum over a few shifted copies; a grouped convolution would have B * C groups.
         margin = self.kernel_size // 2
         padded = F.pad(weighted, (0, 0, 0, 0, 0, 0, margin, margin))
         total = sum(

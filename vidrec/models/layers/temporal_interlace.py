@@ -4,11 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NUM_GROUPS = 2  # learned offsets; as many channel groups again move the other way
+NUM_GROUPS = 2  # learned offsets; as many groups of channels move in the opposite direction
 
 
 class OffsetNet(nn.Module):
-    """How far each group of channels moves, in frames (section 3.2, OffsetNet)."""
+    """Predicts by how many frames each group of channels moves (section 3.2, OffsetNet)."""
 
     def __init__(self, channels: int, num_segments: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class OffsetNet(nn.Module):
 
 
 class WeightNet(nn.Module):
-    """How much each frame of each group of channels counts (section 3.2, WeightNet)."""
+    """Predicts a weight for each frame and group of channels (section 3.2, WeightNet)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -39,10 +39,10 @@ class WeightNet(nn.Module):
 
 
 class TemporalInterlace(nn.Module):
-    """Moves some of the channels along time by learned, fractional offsets.
+    """Shifts some of the channels in time by learned, fractional offsets.
 
-    The first channels // shift_div channels fall into four groups: two of them move by an offset
-    each, the other two by the same offsets backwards. Frames past the ends are zero.
+    The first channels // shift_div channels form four groups: two of them move by one offset each,
+    the other two by the same offsets in the opposite direction. Frames past the ends are zero.
     """
 
     def __init__(self, channels: int, num_segments: int = 8, shift_div: int = 4) -> None:
@@ -50,7 +50,7 @@ class TemporalInterlace(nn.Module):
         if shift_div < 1 or channels // shift_div % (2 * NUM_GROUPS):
             raise ValueError(
                 f"shift_div={shift_div} moves {channels // max(1, shift_div)} of {channels} "
-                f"channels, which do not fall into {2 * NUM_GROUPS} equal groups"
+                f"channels, which cannot be divided into {2 * NUM_GROUPS} equal groups"
             )
         self.num_segments = num_segments
         self.num_moved = channels // shift_div
@@ -63,12 +63,12 @@ class TemporalInterlace(nn.Module):
         moved = moved.unflatten(0, (-1, self.num_segments))
         descriptor = moved.mean(dim=(3, 4)).transpose(1, 2)
         offset, weight = self.offset_net(descriptor), self.weight_net(descriptor)
-        # Positions need more digits than bfloat16 has.
+        # Positions need more precision than bfloat16 has.
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
         offset = torch.cat([offset, -offset], dim=1)
         weight = torch.cat([weight, weight], dim=2)
-        # A frame is a mixture of two neighbours, and all of it happens in time alone: one small
-        # matrix (T, T) for each clip and group.
+        # Each output frame interpolates between two frames, the same way at all positions: one
+        # (T, T) matrix per clip and group.
         mixture = weight.transpose(1, 2)[..., None] * interpolation(offset, self.num_segments)
         groups = moved.unflatten(2, (2 * NUM_GROUPS, -1))
         moved = torch.einsum("bgts,bsgchw->btgchw", mixture.to(groups.dtype), groups)
@@ -79,7 +79,7 @@ def interpolation(offset: Tensor, num_segments: int) -> Tensor:
     """Matrices that sample T = num_segments frames at their position minus an offset.
 
     offset: (..., G) in frames. Returns (..., G, T, T): row t has the weights of the source frames
-    for frame t, linear between the two nearest, without those past the ends.
+    of frame t, interpolating linearly between the two nearest, with zeros past the ends.
 
     >>> interpolation(torch.tensor([0.25]), 3)
     tensor([[[0.7500, 0.0000, 0.0000],
@@ -92,7 +92,7 @@ def interpolation(offset: Tensor, num_segments: int) -> Tensor:
 
 
 class Interlaced(nn.Module):
-    """`net2` over frames whose channels `net1` has interlaced."""
+    """`net2` after interlacing by `net1`, named as in published checkpoints."""
 
     def __init__(self, net1: TemporalInterlace, net2: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The temporal shift: channels of neighbouring frames change places (Lin et al., ICCV 2019)."""
+"""Temporal shift: exchanges channels between neighbouring frames (Lin et al., ICCV 2019)."""
 
 import torch
 import torch.nn.functional as F
@@ -6,15 +6,16 @@ from torch import Tensor, nn
 
 
 def temporal_shift(x: Tensor, num_segments: int, shift_div: int) -> Tensor:
-    """Some channels from the next frame, as many from the previous one, zeros past the ends.
+    """Takes some channels from the next frame and as many from the previous one.
 
-    x: (B * num_segments, C, h, w). The first C // shift_div channels come from the next frame, as
-    many after them from the previous one, the rest stay (section 3.2). Keeps x's memory format.
+    x: (B * num_segments, C, h, w). The first C // shift_div channels come from the next frame, the
+    following C // shift_div from the previous one, the rest stay (section 3.2). Frames past the
+    ends are zero. Keeps the memory format of x.
     """
     fold = x.shape[1] // shift_div
     if not fold:
         return x
-    # Channels where they lie in memory, so that padding and joining keep the format.
+    # Channels last also in shape if they are in memory, so that padding and cat keep the format.
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
     clips = x.movedim(1, -1) if channels_last else x
     clips, dim = clips.unflatten(0, (-1, num_segments)), -1 if channels_last else 2
@@ -26,7 +27,7 @@ def temporal_shift(x: Tensor, num_segments: int, shift_div: int) -> Tensor:
 
 
 class TemporalShift(nn.Module):
-    """A module over single frames that first sees a shift of its input.
+    """A module over single frames, after a temporal shift of its input.
 
     num_segments: frames of a clip. shift_div: see `temporal_shift`.
     """
@@ -43,5 +44,5 @@ class TemporalShift(nn.Module):
         self.shift_div = shift_div
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B * num_segments, C, h, w) -> what `net` makes of it."""
+        """(B * num_segments, C, h, w) -> the output of `net`."""
         return self.net(temporal_shift(x, self.num_segments, self.shift_div))

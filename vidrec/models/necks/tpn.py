@@ -24,7 +24,7 @@ class Named(nn.Module):
 
 
 class SpatialModulation(nn.Module):
-    """Brings every level to the channels and the size of the last one (section 3.2)."""
+    """Converts every level to the channels and the size of the last one (section 3.2)."""
 
     def __init__(self, in_channels: Sequence[int]) -> None:
         super().__init__()
@@ -48,11 +48,11 @@ class SpatialModulation(nn.Module):
 
 
 class TemporalModulation(nn.Module):
-    """A convolution along time and a slower frame rate (section 3.2)."""
+    """A convolution over time, then max pooling over time (section 3.2)."""
 
     def __init__(self, in_channels: int, out_channels: int, scale: int) -> None:
         super().__init__()
-        self.conv = Named(_along_time(in_channels, out_channels, groups=32))
+        self.conv = Named(_temporal_convolution(in_channels, out_channels, groups=32))
         self.pool = nn.MaxPool3d((scale, 1, 1), (scale, 1, 1), ceil_mode=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class TemporalModulation(nn.Module):
 
 
 class LevelFusion(nn.Module):
-    """One map of all levels (section 3.3)."""
+    """Combines all levels into one map (section 3.3)."""
 
     def __init__(self, num_levels: int, channels: int, out_channels: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class LevelFusion(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """A classifier on a level below the last, for training alone."""
+    """A classifier on the last level but one, used in training only."""
 
     def __init__(self, in_channels: int, num_classes: int, dropout_ratio: float) -> None:
         super().__init__()
@@ -90,15 +90,15 @@ class AuxiliaryHead(nn.Module):
 
 
 class TPN(nn.Module):
-    """Levels of a backbone seen at their own tempo, then joined from the top and from the bottom.
+    """Modulates the tempo of every level of a backbone, then fuses them top-down and bottom-up.
 
-    in_channels: of the levels, each with twice the channels and half the size of the one before or
-        a power of two of that.
-    num_classes: of the auxiliary classifier on the last but one level; null: there is none.
+    in_channels: of the levels; the last one's divided by each is a power of two, as are the sizes
+        of their maps.
+    num_classes: of the auxiliary classifier on the last level but one; null: there is none.
     out_channels: of a level inside the pyramid. fused_channels: of the result.
-    temporal_scale: frames of a level that become one.
-    flow: "cascade": the path from the bottom starts from the result of the one from the top;
-        "parallel": from the levels themselves (figure 3).
+    temporal_scale: frames of a level that are pooled into one.
+    flow: "cascade": the bottom-up path starts from the result of the top-down path; "parallel":
+        from the levels themselves (figure 3).
     """
 
     def __init__(
@@ -117,8 +117,8 @@ class TPN(nn.Module):
         ratios = {in_channels[-1] / channels for channels in in_channels} if in_channels else set()
         if len(in_channels) < 2 or not all(math.log2(ratio).is_integer() for ratio in ratios):
             raise ValueError(
-                f"TPN in_channels={list(in_channels)}: give two levels or more, each a power of "
-                "two of the others, as backbone.out_indices has them"
+                f"TPN in_channels={list(in_channels)}: give the channels of two or more levels, as "
+                "in backbone.out_indices, that differ by powers of two"
             )
         num_levels = len(in_channels)
         self.flow = flow
@@ -127,7 +127,8 @@ class TPN(nn.Module):
             for _ in range(num_levels)
         )
         self.downsample_ops = nn.ModuleList(
-            Named(Named(_along_time(out_channels, out_channels))) for _ in range(num_levels - 1)
+            Named(Named(_temporal_convolution(out_channels, out_channels)))
+            for _ in range(num_levels - 1)
         )
         self.level_fusion_1 = LevelFusion(num_levels, out_channels, fused_channels)
         self.spatial_modulation = SpatialModulation(in_channels)
@@ -145,7 +146,7 @@ class TPN(nn.Module):
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Maps (B, C, T, h, w), the finest first -> map (B, fused_channels, T', h', w').
 
-        And, in training, the auxiliary classifier's logits (B, K).
+        In training also the logits (B, K) of the auxiliary classifier, else None.
         """
         auxiliary = None
         if self.training and self.aux_head is not None:
@@ -168,7 +169,7 @@ class TPN(nn.Module):
         return self.pyramid_fusion(torch.cat([from_top, from_bottom], dim=1)), auxiliary
 
 
-def _along_time(in_channels: int, out_channels: int, groups: int = 1) -> nn.Conv3d:
+def _temporal_convolution(in_channels: int, out_channels: int, groups: int = 1) -> nn.Conv3d:
     return nn.Conv3d(
         in_channels, out_channels, (3, 1, 1), padding=(1, 0, 0), groups=groups, bias=False
     )

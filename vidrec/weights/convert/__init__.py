@@ -1,8 +1,8 @@
-"""Names and shapes of published weights made those of our nets, by pure functions.
+"""Conversion of published weights to the names and shapes of our networks, by pure functions.
 
-Every converter is a function `(state, wanted) -> state` of named tensors, where `wanted` gives the
-shapes of the net's own tensors by name. A new format is one more function in `NAMES` or `SHAPES`;
-which one a file needs is found by trying them all on shapes alone (`find_conversion`).
+Every converter is a function `(state, wanted) -> state` of named tensors; `wanted` has the shapes
+of the network's own tensors by name. A new format is one more function in `NAMES` or `SHAPES`. The
+right one for a file is found by trying them all on shapes alone (`find_conversion`).
 """
 
 import re
@@ -49,16 +49,16 @@ __all__ = [
 
 BACKBONE = "backbone."
 
-# Leading parts of names that wrappers add and that nets of ours may not have.
+# Prefixes of names that wrappers add and that our networks may lack.
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "encoder.", BACKBONE)
 
-# Names inside modules that wrap a layer, which files of the layer itself have not: temporal shift
-# and interlacing, blocks with something after them, separated channels.
+# Names of modules that wrap a layer, which files of plain networks lack: temporal shift and
+# interlacing, blocks followed by another module, channel-separated convolutions.
 _WRAPPERS = re.compile(r"\.(net2?|block)(?=\.)|(?<=\bconv2)\.0(?=\.(conv|bn)\.)")
 
 
 def as_they_are(state: State, wanted: Shapes) -> State:
-    """Our own names, MMAction2's and those of wrapped torchvision and timm networks."""
+    """Our own names, MMAction2's, and those of torchvision's and timm's networks as backbones."""
     return state
 
 
@@ -89,7 +89,7 @@ NAMES: tuple[Converter, ...] = (
 
 @dataclass(frozen=True)
 class Conversion:
-    """One way to read a file's names: a prefix taken off, a converter, a prefix put on."""
+    """One way to convert names: remove a prefix, apply a converter, add a prefix."""
 
     strip: str = ""
     names: Converter = as_they_are
@@ -116,7 +116,7 @@ class Conversion:
 
 
 def into_wrappers(state: State, wanted: Shapes) -> State:
-    """Names with and without the modules that wrap a layer: `conv1.conv.net.weight`."""
+    """Adds or removes the names of modules that wrap a layer: `conv1.conv.net.weight`."""
     plain: dict[str, list[str]] = {}
     for name in wanted:
         if name not in state:
@@ -132,17 +132,17 @@ def into_wrappers(state: State, wanted: Shapes) -> State:
 
 
 def reshape(state: State, wanted: Shapes) -> State:
-    """`state` with the tensors of wanted names that come in another layout brought to the net's."""
+    """`state`, in which tensors of wanted names have the shapes of the network where possible."""
     for converter in SHAPES:
         state = converter(state, wanted)
     return state
 
 
 def find_conversion(state: State, wanted: Shapes) -> Conversion:
-    """The conversion after which most of `wanted` is there by name and shape.
+    """The conversion that yields most of `wanted` by name and shape.
 
-    Of several, the one that uses more of the file: others copy or make up what it has. One costs
-    nothing to try: it runs on tensors without data.
+    Among equals, the one that uses most tensors of the file rather than copies or constants. Trying
+    one is cheap: it runs on tensors without data.
     """
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     best, most = Conversion(), (-1, -1)
@@ -165,7 +165,7 @@ def _conversions(state: State, wanted: Shapes) -> Iterator[Conversion]:
         stripped = Conversion(strip).stripped(state)
         for names in NAMES:
             found = names(stripped, inside)
-            # Most converters find nothing in a file that is theirs.
+            # Converters that change no name of this file need not be tried.
             if names is as_they_are or (found and found.keys() != stripped.keys()):
                 yield from (Conversion(strip, names, add) for add in adds)
 
@@ -175,5 +175,5 @@ def _prefixes(names: Iterable[str]) -> list[str]:
     for prefix in found:
         for more in _PREFIXES:
             if any(name.startswith(prefix + more) for name in names):
-                found.append(prefix + more)  # the loop goes on to what follows it
+                found.append(prefix + more)  # the loop continues with it
     return found

@@ -1,7 +1,6 @@
-"""Where checkpoints keep their named tensors."""
+"""Finding the named tensors in a checkpoint."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +20,10 @@ _CONTAINERS = (
 _AVERAGED = ("ema", "state_dict_ema", "model_ema")
 
 
-def find_tensors(content: Any, averaged: bool = True) -> dict[str, Tensor]:
-    """The named tensors of an opened checkpoint, whatever they are wrapped in; empty without any.
+def find_tensors(content: object, averaged: bool = True) -> dict[str, Tensor]:
+    """The named tensors of an opened checkpoint, however they are nested; empty if there are none.
 
-    averaged: take moving averages of the weights where the checkpoint has them.
+    averaged: prefer the moving average of the weights if the checkpoint has one.
 
     >>> sorted(find_tensors({"epoch": 3, "state_dict": {"fc.weight": torch.zeros(2)}}))
     ['fc.weight']
@@ -34,12 +33,12 @@ def find_tensors(content: Any, averaged: bool = True) -> dict[str, Tensor]:
         for key in _AVERAGED:
             mean = {name.removeprefix("module."): t for name, t in _find(content.get(key)).items()}
             if tensors.keys() & mean.keys():
-                # An average may leave out buffers: those come from the weights themselves.
+                # An average may lack buffers, which are then taken from the weights themselves.
                 return tensors | mean
     return tensors
 
 
-def _find(content: Any, depth: int = 3) -> dict[str, Tensor]:
+def _find(content: object, depth: int = 3) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or depth == 0:
         return {}
     for key in _CONTAINERS:

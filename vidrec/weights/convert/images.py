@@ -1,4 +1,4 @@
-"""Image networks of torchvision, timm and MMPretrain, for 2D nets and for inflated ones."""
+"""Image networks of torchvision, timm and MMPretrain, for 2D and inflated networks."""
 
 import re
 
@@ -19,7 +19,7 @@ def resnet_modules(state: State, wanted: Shapes) -> State:
 
 
 def plain_resnet(state: State, wanted: Shapes) -> State:
-    """The other way: our names and MMAction2's into a torchvision, timm or MMPretrain ResNet."""
+    """The reverse: our names and MMAction2's to a torchvision, timm or MMPretrain ResNet."""
     return substituted(
         state,
         (r"\bconv(\d)\.conv\.(\w+)$", r"conv\1.\2"),
@@ -30,32 +30,32 @@ def plain_resnet(state: State, wanted: Shapes) -> State:
 
 
 def dense_layers(state: State, wanted: Shapes) -> State:
-    """DenseNet files of torchvision, from when modules' names could hold dots: `norm.1.weight`."""
+    """Old DenseNet files of torchvision, with dots in names of modules: `norm.1.weight`."""
     return substituted(state, (r"\b(norm|conv)\.([12])\.(\w+)$", r"\1\2.\3"))
 
 
 def swin_stages(state: State, wanted: Shapes) -> State:
-    """Swin before timm 0.9: a stage ended with the downsampling that now begins the next one."""
+    """Swin before timm 0.9, where downsampling ended a stage; now it begins the next one."""
     stage = re.compile(r"\blayers\.(\d+)(?=\.downsample\.)")
     return renamed(state, lambda name: stage.sub(lambda m: f"layers.{int(m[1]) + 1}", name))
 
 
 def swin(state: State, wanted: Shapes) -> State:
-    """Swin and Video Swin as their authors have them: the last norm is that of the last stage."""
+    """Swin and Video Swin by their authors: the last norm is that of the last stage."""
     return substituted(
         state, (r"^norm\.(\w+)$", r"norm3.\1"), (r"^head\.(?:fc\.)?(\w+)$", r"cls_head.fc_cls.\1")
     )
 
 
 def timm_swin(state: State, wanted: Shapes) -> State:
-    """Swin of timm since 0.9: a stage begins with downsampling; ours, as its authors', ends."""
+    """Swin since timm 0.9, where downsampling begins a stage; in ours it ends the one before."""
     stage = re.compile(r"\blayers\.(\d+)(?=\.downsample\.)")
     state = renamed(state, lambda name: stage.sub(lambda m: f"layers.{int(m[1]) - 1}", name))
     return swin(state, wanted)
 
 
 def vit(state: State, wanted: Shapes) -> State:
-    """Image transformers of timm and DeiT as TimeSformer without temporal attention."""
+    """Image transformers of timm and DeiT to TimeSformer without temporal attention."""
     layer = r"transformer_layers.layers.\1."
     return substituted(
         state,
@@ -71,14 +71,14 @@ def vit(state: State, wanted: Shapes) -> State:
 
 
 def vit_divided(state: State, wanted: Shapes) -> State:
-    """The same with divided attention: temporal attention starts as a copy of the spatial one."""
+    """The same with divided attention: temporal attention starts as a copy of spatial attention."""
     return divided(vit(state, wanted), wanted)
 
 
 def divided(state: State, wanted: Shapes) -> State:
-    """TimeSformer's names without temporal attention, MMAction2's, into divided attention.
+    """MMAction2's TimeSformer without temporal attention to divided attention.
 
-    `temporal_fc`, which ends the temporal attention, starts as zeros, so that the net starts as
+    `temporal_fc`, at the end of temporal attention, starts at zero, so that the network starts as
     the image network (Bertasius et al., ICML 2021, as published).
     """
     if not named(state, r"\.norms\.0\."):

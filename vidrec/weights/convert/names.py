@@ -1,4 +1,4 @@
-"""What converters share: named tensors, wanted shapes, and renaming by rules."""
+"""Types and functions that converters share: renaming of tensors, by rules."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,17 +8,17 @@ from torch import Tensor
 State = Mapping[str, Tensor]
 Shapes = Mapping[str, tuple[int, ...]]
 Converter = Callable[[State, Shapes], State]
-Rule = tuple[str, str]  # a regular expression and what replaces it
+Rule = tuple[str, str]  # a regular expression and its replacement
 
 
 def renamed(state: State, rename: Callable[[str], str]) -> State:
-    """Empty where two tensors would get one name: then this is not the way to read the file."""
+    """Renames every tensor; empty if two would get the same name, which means the wrong format."""
     tensors = {rename(name): tensor for name, tensor in state.items()}
     return tensors if len(tensors) == len(state) else {}
 
 
 def substituted(state: State, *rules: Rule) -> State:
-    """Each name after the first rule that applies."""
+    """Applies to every name the first rule that matches."""
 
     def rename(name: str) -> str:
         for pattern, replacement in rules:

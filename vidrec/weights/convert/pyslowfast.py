@@ -1,4 +1,4 @@
-"""PySlowFast (`.pyth`), its caffe2 ancestors (`.pkl`) and pytorchvideo's hub."""
+"""PySlowFast (`.pyth`), its caffe2 predecessors (`.pkl`) and pytorchvideo's hub."""
 
 import re
 from functools import partial
@@ -11,7 +11,7 @@ _LETTERS = {"a": "conv1", "b": "conv2", "c": "conv3"}  # the convolutions of a b
 def pyslowfast(state: State, wanted: Shapes) -> State:
     """ResNets (SlowFast, Slow, I3D, C2D, X3D) and MViT of PySlowFast.
 
-    Its stages s2 to s5 are our layers 1 to 4, pathway 0 the slow one.
+    Its stages s2 to s5 are our layers 1 to 4, pathway 0 is the slow one.
     """
     paths = _paths(named(state, r"\bpathway1_"))
     x3d = named(state, r"_stem\.conv_xy\.")
@@ -42,10 +42,10 @@ def pyslowfast(state: State, wanted: Shapes) -> State:
 
 
 def caffe2(state: State, wanted: Shapes) -> State:
-    """The blobs of caffe2 models that PySlowFast began with, by way of its names.
+    """The blobs of PySlowFast's caffe2 models, converted by way of PySlowFast's names.
 
-    `res4_0_branch2a_w`, of the fast path `t_res4_0_branch2a_w`; BatchNorm has `_s`, `_b`, `_rm`
-    and `_riv` (the variance, in spite of its name).
+    `res4_0_branch2a_w`, in the fast pathway `t_res4_0_branch2a_w`; BatchNorm has `_s`, `_b`, `_rm`
+    and `_riv` (which is the variance, despite its name).
     """
     if not named(state, r"^(t_)?(conv1|res\d)_?.*_w$"):
         return {}
@@ -93,8 +93,8 @@ def _caffe2_layer(layer: str) -> str:
 def pytorchvideo(state: State, wanted: Shapes) -> State:
     """Slow, SlowFast, I3D, C2D, X3D and CSN of pytorchvideo's hub, and its detection models.
 
-    Blocks are numbered with the pooling between them: those with residual blocks are, in order,
-    our layers 1 to 4. In X3D's stem `conv_t` is the spatial convolution, `conv_xy` the temporal.
+    Pooling layers are numbered too: the blocks with residual blocks are, in order, our layers 1 to
+    4. In X3D's stem `conv_t` is the spatial convolution, `conv_xy` the temporal one.
     """
     found = {m[1] for name in state if (m := re.match(r"blocks\.(\d+)\.(.*\.)?res_blocks\.", name))}
     layers = {block: index for index, block in enumerate(sorted(found, key=int), start=1)}
@@ -130,7 +130,7 @@ def _hub_name(name: str, layers: dict[str, int], paths: dict[str, str], x3d: boo
 
 
 def _hub_branch(name: str) -> str:
-    """Within a residual block: pytorchvideo's names as PySlowFast's."""
+    """Within a residual block: pytorchvideo's names to PySlowFast's."""
     for pattern, replacement in (
         (r"^branch1_conv\.", "branch1."),
         (r"^branch1_norm\.", "branch1_bn."),
@@ -146,7 +146,7 @@ def _hub_branch(name: str) -> str:
 
 
 def _branch(name: str) -> str:
-    """Within a residual block: PySlowFast's names as ours."""
+    """Within a residual block: PySlowFast's names to ours."""
     for pattern, replacement in (
         (r"^branch1\.", "downsample.conv."),
         (r"^branch1_bn\.", "downsample.bn."),
@@ -171,7 +171,7 @@ def _stem(part: str, spatial: str, x3d: bool) -> str:
 
 
 def _lateral(layer: int) -> str:
-    """The connection from the fast path after a layer, 0 the stem."""
+    """The connection from the fast pathway after a layer; 0 is the stem."""
     return "slow_path." + (f"layer{layer}_lateral" if layer else "conv1_lateral")
 
 

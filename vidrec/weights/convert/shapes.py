@@ -1,4 +1,4 @@
-"""Tensors of the right name that come in another layout or for another size."""
+"""Tensors with the right name, but another layout or size."""
 
 import math
 import re
@@ -14,7 +14,7 @@ _BIAS_TABLE = "relative_position_bias_table"
 
 
 def axes_of_one(state: State, wanted: Shapes) -> State:
-    """The same numbers with or without axes of length 1: 1x1x1 convolutions as linear layers."""
+    """Adds or removes axes of length 1: 1x1x1 convolutions as linear layers."""
     state = dict(state)
     for name, given in pairs(state, wanted):
         shape = wanted[name]
@@ -28,10 +28,10 @@ def _solid(shape: tuple[int, ...]) -> list[int]:
 
 
 def first_convolution(state: State, wanted: Shapes) -> State:
-    """Convolutions of RGB into as many channels as are wanted: the mean over RGB, repeated.
+    """Convolutions over RGB to convolutions over other channels: the mean over RGB, repeated.
 
-    For stacked flow: the cross-modality initialisation of TSN (Wang et al., ECCV 2016, section
-    3.2).
+    For stacked flow this is the cross-modality initialisation of TSN (Wang et al., ECCV 2016,
+    section 3.2).
     """
     state = dict(state)
     for name, given in pairs(state, wanted):
@@ -44,10 +44,10 @@ def first_convolution(state: State, wanted: Shapes) -> State:
 
 
 def inflate(state: State, wanted: Shapes) -> State:
-    """2D convolutions (O, I, h, w) into 3D ones (O, I, T, h, w): repeated over T and divided by T.
+    """2D convolutions (O, I, h, w) to 3D ones (O, I, T, h, w): repeated over T and divided by T.
 
-    A clip of one repeated frame then gives what the frame gave (Carreira and Zisserman, CVPR 2017,
-    section 2.4.1).
+    The output for a clip of identical frames is that for the frame (Carreira and Zisserman, CVPR
+    2017, section 2.4.1).
     """
     state = dict(state)
     for name, given in pairs(state, wanted):
@@ -58,9 +58,10 @@ def inflate(state: State, wanted: Shapes) -> State:
 
 
 def position_embeddings(state: State, wanted: Shapes) -> State:
-    """Absolute positions of another square grid: bicubic; of another number of frames: nearest.
+    """Resizes absolute position embeddings: square grids bicubically, frames to the nearest.
 
-    A class token before the grid stays as it is. `time_embed` as TimeSformer's authors do.
+    A class token before the grid is not changed. `time_embed` is resized as by TimeSformer's
+    authors.
     """
     state = dict(state)
     for name, given in pairs(state, wanted):
@@ -78,7 +79,7 @@ def position_embeddings(state: State, wanted: Shapes) -> State:
 
 
 def _grid(length: int) -> tuple[int, int] | None:
-    """Tokens before the grid and its edge."""
+    """Number of tokens before the grid, and the length of its side."""
     for extra in (0, 1):
         if math.isqrt(length - extra) ** 2 == length - extra:
             return extra, math.isqrt(length - extra)
@@ -93,7 +94,7 @@ def _resized_grid(table: Tensor, extra: int, old: int, new: int) -> Tensor:
 
 
 def distance_tables(state: State, wanted: Shapes) -> State:
-    """Tables of relative positions of other lengths: MViT's by linear interpolation."""
+    """Resizes MViT's tables of relative positions by linear interpolation."""
     state = dict(state)
     for name, given in pairs(state, wanted):
         shape = wanted[name]
@@ -104,8 +105,9 @@ def distance_tables(state: State, wanted: Shapes) -> State:
 
 
 def window_tables(state: State, wanted: Shapes) -> State:
-    """Swin's biases of other windows: bicubic in space, and in time repeated from an image's table
-    (Liu et al., CVPR 2022, section 3.4) or linear between those of two clips.
+    """Resizes Swin's bias tables to other windows: bicubic in space, linear in time.
+
+    The table of an image network is repeated over time (Liu et al., CVPR 2022, section 3.4).
     """
     state = dict(state)
     for name, given in pairs(state, wanted):
@@ -130,9 +132,9 @@ def window_tables(state: State, wanted: Shapes) -> State:
 
 
 def _window(num_distances: int, num_positions: int) -> tuple[int, int, int] | None:
-    """Distances along time, height and width of a window with a square base.
+    """Number of distances in time, height and width of a window with a square base.
 
-    Without the number of positions the table is taken for an image's.
+    Without the number of positions the table is taken to be that of an image network.
 
     >>> _window(169, 0), _window(15 * 13 * 13, 8 * 7 * 7)
     ((1, 13, 13), (15, 13, 13))
@@ -147,7 +149,7 @@ def _window(num_distances: int, num_positions: int) -> tuple[int, int, int] | No
     return None
 
 
-# In this order, each on its own names.
+# Applied in this order.
 SHAPES: tuple[Converter, ...] = (
     axes_of_one,
     first_convolution,

@@ -1,4 +1,4 @@
-"""Video networks as torchvision, VMZ and the authors of transformers publish them."""
+"""Video networks as published by torchvision, VMZ and the authors of video transformers."""
 
 import re
 
@@ -11,7 +11,7 @@ HEAD: Rule = (r"^(?:head|fc)\.(?:\d\.)?(weight|bias)$", r"cls_head.fc_cls.\1")
 
 
 def torchvision_swin(state: State, wanted: Shapes) -> State:
-    """torchvision's swin3d: stages and merging of patches are numbered together."""
+    """torchvision's swin3d, where stages and patch merging are numbered together."""
 
     def rename(name: str) -> str:
         name = re.sub(
@@ -46,9 +46,9 @@ def torchvision_mvit(state: State, wanted: Shapes) -> State:
 
 
 def video_resnet(state: State, wanted: Shapes) -> State:
-    """3D ResNets of torchvision (r3d, mc3) and channel-separated ones of VMZ on its modules.
+    """3D ResNets of torchvision (r3d, mc3), and VMZ's channel-separated ones, built of its modules.
 
-    Interaction-preserved ones have a 1x1x1 convolution before that of each channel.
+    Interaction-preserved ones have a 1x1x1 convolution before the depthwise one.
     """
     preserved: tuple[Rule, ...] = ()
     if named(state, r"\bconv2\.0\.2\."):
@@ -83,7 +83,7 @@ def videomae(state: State, wanted: Shapes) -> State:
 
 
 def timesformer(state: State, wanted: Shapes) -> State:
-    """TimeSformer with divided attention: temporal first, then spatial, each with its norm."""
+    """TimeSformer with divided attention: temporal, then spatial, each with its own norm."""
     layer = r"transformer_layers.layers.\1."
     return substituted(
         state,
@@ -103,7 +103,7 @@ def timesformer(state: State, wanted: Shapes) -> State:
 
 
 def uniformer(state: State, wanted: Shapes) -> State:
-    """UniFormer and UniFormerV2: names of the backbone are ours, the classifier is inside."""
+    """UniFormer and UniFormerV2, whose backbone has our names but contains the classifier."""
     return substituted(
         state,
         (r"^transformer\.proj\.0\.", "transformer.norm."),
@@ -113,7 +113,7 @@ def uniformer(state: State, wanted: Shapes) -> State:
 
 
 def clip(state: State, wanted: Shapes) -> State:
-    """The image network of OpenAI's CLIP; that of text, with the same names, is set apart."""
+    """The image network of OpenAI's CLIP; names of the text network get a prefix."""
 
     def rename(name: str) -> str:
         return name.removeprefix("visual.") if name.startswith("visual.") else f"text.{name}"
@@ -122,12 +122,12 @@ def clip(state: State, wanted: Shapes) -> State:
 
 
 def mobileone_folded(state: State, wanted: Shapes) -> State:
-    """MobileOne trained with branches into its deployed form: one convolution for each block.
+    """MobileOne as trained, with branches, to its inference form: one convolution per block.
 
-    Every branch is a linear map (Vasu et al., CVPR 2023, section 3.1): with its BatchNorm folded
-    in and its kernel centred in that of the block, the branches add up.
+    Every branch is a linear map (Vasu et al., CVPR 2023, section 3.1): with BatchNorm folded in and
+    kernels padded to that of the block, the branches are summed.
     """
-    # Shifted blocks are wrapped, which files of image networks know nothing of.
+    # Blocks with a temporal shift are wrapped; those in files of image networks are not.
     state = {name.replace(".net.", "."): tensor for name, tensor in state.items()}
     folded: dict[str, Tensor] = {}
     for name, shape in wanted.items():
@@ -151,14 +151,14 @@ def mobileone_folded(state: State, wanted: Shapes) -> State:
 
 
 def _folded_branch(state: State, norm: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Weight of a shape, and bias, of one branch whose BatchNorm has this prefix."""
+    """Weight, of the given shape, and bias of the branch whose BatchNorm has the prefix `norm`."""
     scale, shift = state[norm + "weight"], state[norm + "bias"]
     mean, variance = state[norm + "running_mean"], state[norm + "running_var"]
     factor = scale / (variance + 1e-5).sqrt()
     convolution = norm.removesuffix("norm.") + "conv.weight"
     if convolution in state:
         weight = state[convolution]
-    else:  # the branch without a convolution is an identity
+    else:  # a branch without a convolution is the identity
         out_channels, per_group = shape[:2]
         identity = torch.eye(per_group, device=scale.device, dtype=scale.dtype)
         weight = identity.repeat(out_channels // per_group, 1)[:, :, None, None]

@@ -43,7 +43,7 @@ def compose():
         GlobalHydra.instance().clear()
         with initialize_config_dir(conf_dir(), version_base="1.3"):
             cfg = hydra_compose(config_name, overrides=lenient(list(overrides)))
-        return validation.check(cfg, OmegaConf.get_type(cfg))
+        return validation.check(cfg, OmegaConf.get_type(cfg), overrides)
 
     return compose
 

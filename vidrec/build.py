@@ -12,7 +12,14 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from vidrec.config.schema import DataConf, ModelConf, ParamRule, RuntimeConf, ScheduleConf
+from vidrec.config.schema import (
+    DataConf,
+    ModelConf,
+    ParamRule,
+    RuntimeConf,
+    ScheduleConf,
+    VideoDataConf,
+)
 from vidrec.data.boxes.collate import collate_boxes
 from vidrec.data.boxes.dataset import BoxDataset
 from vidrec.data.clips.collate import collate_clips
@@ -77,7 +84,7 @@ def build_dataset(data: DataConf, split: str) -> Any:
     return dataset
 
 
-def build_steps(data: DataConf, split: str) -> dict[str, Any]:
+def build_steps(data: VideoDataConf, split: str) -> dict[str, Any]:
     """The named steps of a split alone, for frames that no dataset holds."""
     return {name: _make(step) for name, step in data.transforms[split].items() if step is not None}
 
@@ -100,9 +107,14 @@ def build_loaders(
         val=evaluation_loader(val_set, schedule.val_batch_size, runtime, dist),
         num_train=len(train_set),
         num_val=len(val_set),
-        bad_train=BadVideos(len(train_set), data.max_bad_fraction),
-        bad_val=BadVideos(len(val_set), data.max_bad_fraction),
+        bad_train=BadVideos(len(train_set), max_bad_fraction(data)),
+        bad_val=BadVideos(len(val_set), max_bad_fraction(data)),
     )
+
+
+def max_bad_fraction(data: DataConf) -> float:
+    """The fraction of unreadable samples that a run tolerates; none but videos can be skipped."""
+    return data.max_bad_fraction if isinstance(data, VideoDataConf) else 0.0
 
 
 def evaluation_loader(

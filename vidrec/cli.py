@@ -103,7 +103,7 @@ def main() -> None:
     if name not in COMMANDS:
         from vidrec.errors import did_you_mean
 
-        raise SystemExit(f"vidrec: there is no command '{name}'{did_you_mean(name, COMMANDS)}")
+        raise SystemExit(f"vidrec: there is no command '{name}'; {did_you_mean(name, COMMANDS)}")
     # A command that parses its own arguments calls itself by this name in its help.
     sys.argv = [f"vidrec {name}", *arguments]
     run(name, arguments)

@@ -1,4 +1,4 @@
-"""What a person reads of an error."""
+"""How errors read: one sentence with the value, the place and the way out."""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -11,6 +11,29 @@ class ConfigError(ValueError):
 
 EXPECTED = (ValueError, OSError, RuntimeError, FloatingPointError)
 """Errors that say what is wrong with the input or the machine; others are faults of the code."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known names nearest to a wrong one, or what there is where none is near.
+
+    >>> did_you_mean("epocs", ["epochs", "lr"])
+    "did you mean 'epochs'?"
+    >>> did_you_mean("tsn_r50", ["tsn_r18", "tsn_r101", "bmn"])
+    "did you mean 'tsn_r101' or 'tsn_r18'?"
+    >>> did_you_mean("x", ["epochs", "lr"])
+    'there are: epochs, lr'
+    """
+    known = [str(other) for other in known]
+    near = difflib.get_close_matches(name, known, n=3)
+    if near:
+        ratios = [difflib.SequenceMatcher(None, other, name).ratio() for other in near]
+        # Names that are much farther away than the nearest one would only distract.
+        shown = [f"'{n}'" for n, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - 0.1]
+        return f"did you mean {' or '.join(shown)}?"
+    if not known:
+        return "there are none"
+    more = f", ... ({len(known)} in all)" if len(known) > 30 else ""
+    return f"there are: {', '.join(known[:30])}{more}"
 
 
 def sentence(error: BaseException) -> str:
@@ -43,10 +66,3 @@ def told_in_a_sentence() -> Iterator[None]:
         raise SystemExit(f"configuration error: {error}") from None
     except EXPECTED as error:
         raise SystemExit(f"error: {sentence(error)}") from None
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'NAME'?`, or, if nothing is near, what there is."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; there are: {', '.join(names)}"

@@ -89,7 +89,7 @@ def test_boxes_of_other_places_do_not_help(run, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=slowonly_tiny", "data=shapes_ava"], r"the model eats clip samples"),
+        (["model=slowonly_tiny", "data=shapes_ava"], r"the model is for recognition"),
         (["data.train.prefix=gone"], r"2 of 2 videos are missing under gone"),
         *(
             pytest.param(*case, marks=pytest.mark.slow)

@@ -106,11 +106,12 @@ def test_chunks_and_crops_change_nothing_but_the_average(extract, tmp_path):
     assert crops["a.npz"]["feature"].shape == whole["a.npz"]["feature"].shape
     np.testing.assert_allclose(
         crops["a.npz"]["feature"],
-        extract(tmp_path / "one", "data/views=center_crop",
-            "data.transforms.test.resize.scale=[-1,32]",
-        )["a.npz"]["feature"],
-        rtol=5e-3, atol=5e-3,
-    )  # fmt: skip
+        extract(tmp_path / "one", "data/views=center_crop", "model.clip.test_size=32")["a.npz"][
+            "feature"
+        ],
+        rtol=5e-3,
+        atol=5e-3,
+    )
 
 
 def test_the_list_is_in_the_form_of_activitynet(extract, tmp_path):

@@ -34,7 +34,7 @@ def composed(*overrides: str, name: str = "train", schema: type = TrainConf) -> 
     register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return validation.check(compose(name, overrides=list(overrides)), schema)
+        return validation.check(compose(name, overrides=list(overrides)), schema, overrides)
 
 
 def assert_same_arguments(

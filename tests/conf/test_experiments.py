@@ -206,5 +206,7 @@ def depth(path: Path) -> int:
     import yaml
 
     entries = (yaml.safe_load(path.read_text()) or {}).get("defaults", [])
-    parents = [path.with_name(f"{entry}.yaml") for entry in entries if isinstance(entry, str)]
+    # Schemas (`/clip_data_schema@_here_`) are dataclasses, not files.
+    names = [entry for entry in entries if isinstance(entry, str) and "/" not in entry]
+    parents = [path.with_name(f"{name}.yaml") for name in names]
     return 1 + max((depth(parent) for parent in parents if parent.is_file()), default=0)

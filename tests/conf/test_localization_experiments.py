@@ -4,7 +4,7 @@ import pytest
 
 from tests.conf.recipes import composed
 from vidrec.config.schema import ProposalsConf
-from vidrec.config.validation import ConfigError
+from vidrec.errors import ConfigError
 
 BMN = {
     "temporal_dim": 100,
@@ -64,7 +64,8 @@ def test_experiment_is_the_published_recipe(stem):
     assert (schedule.batch_size, schedule.val_batch_size, schedule.test_batch_size) == batches
     workers = int(stem.split("xb")[0][-1])
     assert schedule.base_batch_size == workers * schedule.batch_size
-    assert (data.proposals or data.features).rsplit("/", 1)[1] == folder
+    path = data.proposals if "bsn_pem" in stem else data.features
+    assert path.rsplit("/", 1)[1] == folder
     assert data.train["records"]["path"] == "data/ActivityNet/anet_anno_train.json"
     assert data.val["records"]["path"] == "data/ActivityNet/anet_anno_val.json"
     assert data.metric["_target_"].endswith("AverageRecall")
@@ -94,14 +95,14 @@ def test_proposals_are_made_with_the_published_settings():
     ],
 )
 def test_models_and_data_fit(overrides):
-    assert composed(*overrides).model.sample in ("features", "proposals")
+    assert composed(*overrides).model.task == "localization"
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=bmn", "data=shapes"], "eats features samples .* data=shapes gives clip"),
-        (["model=tsn", "data=activitynet"], "eats clip samples .* data=activitynet gives features"),
+        (["model=bmn", "data=shapes"], "for localization .* data=shapes is for recognition"),
+        (["model=tsn", "data=activitynet"], "for recognition .* data=activitynet is for loc"),
         (["model=bmn", "data=activitynet_proposals"], "gives proposals"),
         (["model=bmn", "+model.net.temporal_dims=4"], "did you mean 'temporal_dim'"),
     ],

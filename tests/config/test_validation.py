@@ -66,7 +66,7 @@ KINETICS = ["model=tsn", "data=kinetics400"]
         (["data.on_bad_video=skp"], ["data.on_bad_video='skp'", "did you mean 'skip'"]),
         # right alone, wrong together
         ([*KINETICS, "data/format=flow"], ["model.channels=3", "2 channels"]),
-        (["data.sample=boxes"], ["clip", "boxes"]),
+        (["data.task=detection"], ["recognition (model.task)", "detection (data.task)"]),
         (["model.net.mean=[1,2,3,4]"], ["model.net.mean", "4 values for 3 channels"]),
         (["model.net.cls_head.num_classes=7"], ["num_classes=7", "data.num_classes=8"]),
         ([*KINETICS, "schedule.epochs=50"], ["schedule.lr.drop.milestones", "[80]", "epochs=50"]),
@@ -110,7 +110,7 @@ def test_a_typo_on_the_command_line_stops_before_anything_is_written(tmp_path):
         ("data=shapez", ["data=shapez", "did you mean 'shapes'"]),
         ("model=tsn,tms", ["model=tms", "did you mean 'tsn'"]),
         ("data/format=rawframe", ["data/format=rawframe", "'rawframes'"]),
-        ("runtime=xxxx", ["runtime=xxxx", "there are debug, default"]),
+        ("runtime=xxxx", ["runtime=xxxx", "there are: debug, default"]),
     ],
 )
 def test_a_choice_that_names_no_file_gets_the_nearest(argument, parts):

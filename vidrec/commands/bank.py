@@ -44,8 +44,6 @@ class Part(Dataset):
 
 def bank_run(conf: BankConf) -> None:
     """Write the features of every box of a split; parts that are there already stay."""
-    if conf.split not in ("train", "val", "test"):
-        raise ValueError(f"split={conf.split}: choose train, val or test")
     if conf.checkpoint is None:
         raise ValueError("there are no weights: give run=DIR, or checkpoint=FILE")
     if Path(conf.out).suffix != ".npy":

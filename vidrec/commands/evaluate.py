@@ -5,7 +5,7 @@ from typing import Any
 
 from vidrec import build
 from vidrec.commands.train import begin
-from vidrec.config.schema import DataConf, EvaluateConf
+from vidrec.config.schema import ClipDataConf, EvaluateConf, Task, VideoDataConf
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine import distributed
 from vidrec.engine.evaluate import evaluate, protocol
@@ -50,24 +50,24 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
             runtime,
             dist,
             progress=lambda done, total: bar.show(done, total, f"evaluating {conf.split}"),
-            bad_videos=BadVideos(len(dataset), conf.data.max_bad_fraction),
+            bad_videos=BadVideos(len(dataset), build.max_bad_fraction(conf.data)),
         )
         how = describe(conf, int(scores.get("num_scored", len(dataset))), len(dataset))
         if dist.rank == 0:
             print(loaded)
             show(scores, f"{conf.data.name} {conf.split}: {how}")
-            if conf.dump and conf.data.sample != "clip":
+            if conf.dump and conf.data.task != Task.recognition:
                 metric.dump(rows, conf.dump)
                 print(f"predictions: {conf.dump}")
             elif conf.dump:
                 names = [dataset.records[int(index)].path for index in rows["index"]]
-                named = class_names if conf.data.class_names else []
+                named = class_names if names_are_known(conf) else []
                 dump(
                     Predictions(rows["scores"], rows["label"], rows["index"], names, named, how),
                     conf.dump,
                 )
                 print(f"predictions: {conf.dump}")
-            if conf.pictures and conf.data.sample == "boxes":
+            if conf.pictures and conf.data.task == Task.detection:
                 draw_boxes(metric, rows, dataset, Path(conf.pictures), count=12)
                 print(f"pictures: {conf.pictures}")
             elif conf.pictures:
@@ -80,7 +80,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
 
 def score_dumps(conf: EvaluateConf) -> dict[str, float]:
     """The metric of the data group on one dump, or on several fused; runs no net."""
-    if conf.data.sample != "clip":
+    if conf.data.task != Task.recognition:
         return score_file(conf)
     fused = fuse(conf.score, conf.score_weights)
     scores = build.build_metric(conf.data).compute(fused.rows)
@@ -95,12 +95,8 @@ def score_file(conf: EvaluateConf) -> dict[str, float]:
     """The metric of the data group on a file of segments or boxes."""
     build.prepare_data(conf.data)
     metric = build.build_metric(conf.data)
-    if len(conf.score) != 1:
-        raise ValueError(
-            f"score has {len(conf.score)} files; {conf.data.sample} are scored one file at a time"
-        )
     scores = metric.score_file(conf.score[0])
-    what = "key frames" if conf.data.sample == "boxes" else "videos"
+    what = "key frames" if conf.data.task == Task.detection else "videos"
     show(scores, f"{len(metric.records):,} annotated {what}, {conf.score[0]}")
     return scores
 
@@ -113,13 +109,13 @@ def show(scores: dict[str, float], how: str) -> None:
 
 def describe(conf: EvaluateConf, num_scored: int, num_samples: int) -> str:
     """The protocol line."""
-    if conf.data.sample not in ("clip", "boxes"):
+    if not isinstance(conf.data, VideoDataConf):
         most = conf.model.net["post_process_top_k"]
         sequences = f"{num_scored:,} of {num_samples:,} sequences"
         return f"at most {most} segments of each of {sequences}"
     node = getattr(conf.data, conf.split)
     sampling = node["sampling"]
-    if conf.data.sample == "boxes":
+    if conf.data.task == Task.detection:
         threshold = node["records"]["person_det_score_thr"]
         return (
             f"{sampling['clip_len']}x{sampling['frame_interval']} frames, "
@@ -138,7 +134,12 @@ def describe(conf: EvaluateConf, num_scored: int, num_samples: int) -> str:
     )
 
 
-def _pixels(data: DataConf, split: str) -> dict[str, int | None]:
+def names_are_known(conf: EvaluateConf) -> bool:
+    """Whether the classes have names, rather than numbers alone."""
+    return isinstance(conf.data, ClipDataConf) and conf.data.class_names is not None
+
+
+def _pixels(data: VideoDataConf, split: str) -> dict[str, int | None]:
     """Edge of the crops and short side of the frames that they are cut from."""
     steps = [step for step in data.transforms[split].values() if step]
     scale = next((step["scale"] for step in steps if "scale" in step), None)
@@ -148,7 +149,7 @@ def _pixels(data: DataConf, split: str) -> dict[str, int | None]:
     }
 
 
-def _num_crops(data: DataConf, split: str) -> int:
+def _num_crops(data: VideoDataConf, split: str) -> int:
     """Views that the transforms cut from each clip."""
     crops = {"ThreeCrop": 3, "TenCrop": 10}
     steps: list[Any] = [step for step in data.transforms[split].values() if step]

@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vidrec import build
-from vidrec.config.schema import ExportConf, ExportFormat, ExportOutput
+from vidrec.config.schema import (
+    ClipDataConf,
+    ExportConf,
+    ExportFormat,
+    ExportOutput,
+    RecognizerConf,
+)
 from vidrec.models.recognizer import Recognizer, average_views
 from vidrec.weights.load import load_weights
 
@@ -24,8 +30,8 @@ def export_run(conf: ExportConf) -> float:
     """
     if conf.format == ExportFormat.onnx:
         require_onnx()
-    if conf.model.sample != "clip":
-        raise ValueError(f"export writes networks of clips, this one eats {conf.model.sample}")
+    if not isinstance(conf.data, ClipDataConf):
+        raise ValueError(f"export writes recognizers; this model is for {conf.model.task}")
     net = build.build_net(conf.model)
     if conf.checkpoint is None:
         print("no run=DIR and no checkpoint=FILE: exporting untrained weights")
@@ -76,6 +82,8 @@ class Clips(nn.Module):
 
 def clip_shape(conf: ExportConf) -> tuple[int, ...]:
     """V, T, H, W, C of what the network gets in a test with one crop."""
+    assert isinstance(conf.model, RecognizerConf)
+    assert isinstance(conf.data, ClipDataConf)
     clip = conf.model.clip
     sampled = clip.frames * clip.test_clips
     frames = clip.frames_per_view or sampled

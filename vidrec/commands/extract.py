@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vidrec import build
-from vidrec.config.schema import ExtractConf
+from vidrec.config.schema import ClipDataConf, ExtractConf, RecognizerConf
 from vidrec.data.clips.collate import collate_clips
 from vidrec.data.collate import to_device
 from vidrec.data.transforms.pipeline import Pipeline
@@ -100,10 +100,8 @@ class Chunks(IterableDataset):
 
 def extract_run(conf: ExtractConf) -> None:
     """Write the features of every video of `conf.videos` into `conf.out`; what is there stays."""
-    if conf.data.stack != 1 or conf.model.sample != "clip":
+    if not isinstance(conf.data, ClipDataConf) or conf.data.stack != 1:
         raise ValueError("features are extracted from RGB video files: choose a model of RGB clips")
-    if conf.crops not in ("val", "test"):
-        raise ValueError(f"crops={conf.crops}: choose val (the centre) or test")
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
         set_torch_options(conf.runtime)
@@ -138,6 +136,7 @@ def extract_run(conf: ExtractConf) -> None:
 
 def choose_windows(conf: ExtractConf) -> Windows:
     """The window of training where none is asked for; networks of segments see 64 frames."""
+    assert isinstance(conf.model, RecognizerConf)
     clip = conf.model.clip
     num_frames = clip.frames_per_view or clip.frames * clip.clips
     window = conf.window or (num_frames * clip.interval if clip.frames_per_view else 64)
@@ -176,6 +175,7 @@ def write_features(
     dist: distributed.Distributed,
 ) -> list[tuple[Path, str]]:
     """Extract and write one video after the other; the files that could not be read, and why."""
+    assert isinstance(conf.data, ClipDataConf)
     loader = DataLoader(
         Chunks(paths, windows, build.build_steps(conf.data, conf.crops)),
         batch_size=None,

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from vidrec import build
-from vidrec.config.schema import DataConf, TrainConf
+from vidrec.config.schema import ClipDataConf, DataConf, Task, TrainConf, VideoDataConf
 from vidrec.data.clips.annotations import read_label_map
 from vidrec.engine import checkpoint, distributed
 from vidrec.engine.distributed import Distributed
@@ -116,8 +116,12 @@ def resumes(conf: TrainConf, folder: Path) -> bool:
 def read_class_names(data: DataConf) -> list[str]:
     """Names of the classes, or their numbers where `data.class_names` names no file.
 
-    Raises ValueError where the file has another number of classes than the data.
+    Only recognition has them here; the annotations of the other tasks bring their own.
+
+    Raises ValueError if the file has another number of classes than the data.
     """
+    if not isinstance(data, ClipDataConf):
+        return []
     if data.class_names is None:
         return [str(number) for number in range(data.num_classes)]
     names = read_label_map(data.class_names)
@@ -136,13 +140,16 @@ def describe(
     schedule = conf.schedule
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
     effective = schedule.effective_batch(dist.world)
+    of_classes = ""
+    if isinstance(conf.data, VideoDataConf):
+        of_classes = f" of {conf.data.num_classes} classes"
     run.info(
         f"{trained / 1e6:.2f} M parameters, {loaders.num_train:,} training and "
-        f"{loaders.num_val:,} validation samples of {conf.data.num_classes} classes, "
+        f"{loaders.num_val:,} validation samples{of_classes}, "
         f"{effective} samples a step on {dist.world} x {dist.device.type}, "
         f"{conf.runtime.precision.value}"
     )
-    if conf.data.sample == "boxes":
+    if conf.data.task == Task.detection:
         records = loaders.val.dataset.records  # type: ignore[attr-defined]
         run.info(
             f"{len(records.columns)} actions are learned, {len(records.classes)} of them evaluated"

@@ -13,12 +13,37 @@ from omegaconf import OmegaConf
 from vidrec.config.run_name import run_name
 from vidrec.config.schema import (
     BankConf,
+    BoxDataConf,
+    ClipDataConf,
+    DetectorConf,
     EvaluateConf,
     ExportConf,
     ExtractConf,
+    FeatureDataConf,
+    LocalizerConf,
+    ProposalDataConf,
     ProposalsConf,
+    RecognizerConf,
     TrainConf,
 )
+
+# Name in a file's defaults -> dataclass. Those of commands are taken by conf/train.yaml and the
+# like, the others by the primitive files of conf/model and conf/data, as `- /NAME@_here_`.
+SCHEMAS = {
+    "train_schema": TrainConf,
+    "evaluate_schema": EvaluateConf,
+    "export_schema": ExportConf,
+    "proposals_schema": ProposalsConf,
+    "extract_schema": ExtractConf,
+    "bank_schema": BankConf,
+    "recognizer_schema": RecognizerConf,
+    "detector_schema": DetectorConf,
+    "localizer_schema": LocalizerConf,
+    "clip_data_schema": ClipDataConf,
+    "box_data_schema": BoxDataConf,
+    "feature_data_schema": FeatureDataConf,
+    "proposal_data_schema": ProposalDataConf,
+}
 
 
 def conf_dir() -> str:
@@ -44,7 +69,7 @@ def _num_folders(root: str) -> int:
     folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
     if not folders:
         raise FileNotFoundError(
-            f"{root} has no folders, one a class; point data.root at your videos"
+            f"{root} has no folders, one per class; point data.root at your videos"
         )
     return len(folders)
 
@@ -52,12 +77,8 @@ def _num_folders(root: str) -> int:
 def register() -> None:
     """Make the schemas and resolvers known to Hydra."""
     store = ConfigStore.instance()
-    store.store(name="train_schema", node=TrainConf)
-    store.store(name="evaluate_schema", node=EvaluateConf)
-    store.store(name="export_schema", node=ExportConf)
-    store.store(name="proposals_schema", node=ProposalsConf)
-    store.store(name="extract_schema", node=ExtractConf)
-    store.store(name="bank_schema", node=BankConf)
+    for name, node in SCHEMAS.items():
+        store.store(name=name, node=node)
     OmegaConf.register_new_resolver("run_name", _current_run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_group", _sweep_group, replace=True)
     OmegaConf.register_new_resolver("num_folders", _num_folders, replace=True)

@@ -1,6 +1,6 @@
 """Command-line overrides: what is done to them before Hydra sees them."""
 
-import difflib
+import functools
 import importlib.util
 import os
 import re
@@ -11,32 +11,41 @@ import yaml
 
 from vidrec.config.compose import conf_dir
 from vidrec.config.run_name import short_name
+from vidrec.errors import did_you_mean
 
 
 def lenient(arguments: list[str]) -> list[str]:
-    """`key=value` of plain keys as `++key=value`: unknown keys reach the startup validation.
+    """`key=value` of plain keys as `++key=value`: unknown keys reach the start-up validation.
 
     Hydra would reject them without naming the nearest valid key. Group choices, deletions, flags
     and Hydra's own keys stay as they are. `schedule.lr=0.01`, a number where the phases of the
     learning rate are, means the optimizer's.
     """
-    groups = {path.name for path in Path(conf_dir()).iterdir() if path.is_dir()}
     arguments = [_SHORT_RATE.sub("schedule.optimizer.lr=", argument) for argument in arguments]
-    return [f"++{argument}" if _plain_key(argument, groups) else argument for argument in arguments]
+    return [
+        f"++{argument}" if argument[:1].isalpha() and is_key(argument) else argument
+        for argument in arguments
+    ]
 
 
 _SHORT_RATE = re.compile(r"^schedule\.lr=(?=[\d.])")
 
 
-def _plain_key(argument: str, groups: set[str]) -> bool:
-    key, equals, _ = argument.partition("=")
+def is_key(argument: str) -> bool:
+    """Whether an override gives a value to a key, rather than choosing a file of a group."""
+    key, equals, _ = argument.lstrip("+").partition("=")
     return (
         bool(equals)
         and key[:1].isalpha()
         and "/" not in key
-        and key.split("@")[0] not in groups
+        and key.split("@")[0] not in _groups()
         and key.split(".")[0] != "hydra"
     )
+
+
+@functools.cache
+def _groups() -> set[str]:
+    return {path.name for path in Path(conf_dir()).iterdir() if path.is_dir()}
 
 
 def set_argv(arguments: list[str]) -> None:
@@ -109,8 +118,7 @@ def wrong_choice(arguments: list[str]) -> str | None:
                 choice not in ("null", *known)
                 and choice.replace("_", "").replace("-", "").isalnum()
             ):
-                near = difflib.get_close_matches(choice, known, 1)
-                hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+                hint = did_you_mean(choice, known)
                 return f"{group}={choice}: there is no conf/{group}/{choice}.yaml; {hint}"
     return None
 

@@ -2,12 +2,16 @@
 
 Imports nothing heavy, so that `--help` and `--cfg job` answer at once.
 """
+# ruff: noqa: RUF009 - the calls are dataclasses.field with metadata
+# ruff: noqa: RUF009 - the calls are dataclasses.field with metadata
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from omegaconf import MISSING
+
+from vidrec.config.fields import fixed, limited, one_of, referenced
 
 
 class Precision(StrEnum):
@@ -29,65 +33,161 @@ class DashboardName(StrEnum):
     none = "none"
 
 
+class Task(StrEnum):
+    recognition = "recognition"  # one label set per video
+    detection = "detection"  # actions of the boxes of key frames
+    localization = "localization"  # segments of untrimmed videos
+
+
+class Inputs(StrEnum):
+    """What a network for localization expects."""
+
+    features = "features"  # sequences of features
+    proposals = "proposals"  # segments to be scored (the second network of BSN)
+
+
 @dataclass
 class ClipConf:
-    """What a recognition model eats; the data group reads it by interpolation."""
+    """The clips that a recognition network expects; the data groups refer to these values."""
 
-    frames: int = 1  # consecutive frames of one clip (for flow: the pairs stacked into channels)
-    interval: int = 1  # distance between them
-    clips: int = 1  # clips of a training or validation sample (the segments of TSN)
-    test_clips: int = 1
-    frames_per_view: int | None = None  # frames seen jointly; null: all of a sample (TSN)
-    size: int = 224  # crop edge, pixels
-    short_side: int = 256  # short side before cropping, pixels
-    test_size: int = 256  # short side, and edge of the crops, of tests with three crops
+    # Consecutive frames of one clip; for optical flow, the frames stacked into its channels.
+    frames: int = limited(1, 1, 4096)
+    interval: int = limited(1, 1, 4096)  # from one frame to the next
+    clips: int = limited(1, 1, 4096)  # of a training or validation sample (the segments of TSN)
+    test_clips: int = limited(1, 1, 4096)
+    # Frames the network sees jointly; null: all frames of a sample (TSN).
+    frames_per_view: int | None = limited(None, 1, 4096)
+    size: int = limited(224, 1, 8192)  # crop edge, pixels
+    short_side: int = limited(256, 1, 8192, is_referenced=True)  # before cropping, pixels
+    # Short side, and edge of the crops, in tests with three crops; pixels.
+    test_size: int = limited(256, 1, 8192, is_referenced=True)
+
+
+@dataclass
+class KeyFrameClipConf:
+    """The clips around key frames that a detector expects; the data groups refer to them."""
+
+    frames: int = limited(4, 1, 4096, is_referenced=True)
+    interval: int = limited(16, 1, 4096, is_referenced=True)  # from one frame to the next
+    size: int = limited(256, 1, 8192, is_referenced=True)  # crop edge in training, pixels
+    short_side: int = limited(256, 1, 8192, is_referenced=True)  # before cropping, pixels
 
 
 @dataclass
 class ModelConf:
+    """What the models of all tasks have; RecognizerConf, DetectorConf, LocalizerConf add the rest.
+
+    A file of conf/model names its schema first in its defaults: `- /recognizer_schema@_here_`.
+    """
+
+    task: Task = MISSING
     net: dict[str, Any] = MISSING
     loss: dict[str, Any] = MISSING
-    clip: ClipConf = field(default_factory=ClipConf)
-    sample: str = "clip"  # the kind of sample the net eats: clip, boxes, features or proposals
-    channels: int = 3  # channels of a frame as the backbone sees it
     weights: str | None = None  # path, URL, zoo://STEM, torchvision://NAME or timm://NAME
-    min_backbone: float = 0.95  # refuse weights that match less of the backbone than this
+    # Refuse weights that match a smaller fraction of the backbone.
+    min_backbone: float = limited(0.95, 0, 1)
+
+
+@dataclass
+class RecognizerConf(ModelConf):
+    task: Task = fixed(Task.recognition)
+    clip: ClipConf = field(default_factory=ClipConf)
+    channels: int = limited(3, 1, 10_000)  # of a frame as the backbone sees it
+
+
+@dataclass
+class DetectorConf(ModelConf):
+    task: Task = fixed(Task.detection)
+    clip: KeyFrameClipConf = field(default_factory=KeyFrameClipConf)
+    channels: int = limited(3, 1, 10_000)  # of a frame as the backbone sees it
+
+
+@dataclass
+class LocalizerConf(ModelConf):
+    task: Task = fixed(Task.localization)
+    inputs: Inputs = MISSING
 
 
 @dataclass
 class DataConf:
+    """What the data of all tasks have; a subclass per kind of data adds the rest.
+
+    A file of conf/data names its schema first in its defaults: `- /clip_data_schema@_here_`.
+    """
+
+    task: Task = MISSING
     name: str = MISSING
-    sample: str = "clip"
-    num_classes: int = MISSING
-    multi_label: bool = False
-    channels: int = 3  # of a frame as the dataset gives it: 3, or 2 x clip.frames for flow
-    stack: int = 1  # sampled frames stacked into the channels of one
-    kind: str = "videos"  # videos, rawframes or flow, as the list files are named
-    folder: str = "videos"  # where they lie under root
-    fold: int = 1  # of datasets with several official splits
-    # The loss that the labels call for; models use it unless they bring their own.
-    loss: str | None = None
-    class_names: str | None = None  # a file with one name a line
-    root: str = MISSING
+    root: str = referenced(MISSING)
     prepare: Any = None  # a `_target_` that writes embedded example data on first use
-    sampling: dict[str, Any] = field(default_factory=dict)  # train, val, test
-    transforms: dict[str, Any] = field(default_factory=dict)  # train, val, test: named steps each
-    features: str | None = None  # the folder of feature sequences
-    feat_dim: int = 400  # their channels
-    temporal_dim: int = 100  # their length, as models see it
-    resize: bool = False  # bring sequences of other lengths to it
-    channels_first: bool = False  # the files hold (C, T)
-    cache: str | None = None  # where converted csv go; null: into the folder
-    skip_missing: bool = False  # leave annotated videos without features out
-    labels: Any = None  # what networks for localization learn from
-    windows: Any = None  # cuts long sequences instead
-    proposals: str | None = None  # the folder of proposals that BSN's second network eats
     train: dict[str, Any] = MISSING
     val: dict[str, Any] = MISSING
     test: dict[str, Any] = MISSING
     metric: dict[str, Any] = MISSING
-    on_bad_video: str = "raise"  # raise, skip or replace
-    max_bad_fraction: float = 0.001  # of the dataset; more is fatal
+
+
+@dataclass
+class VideoDataConf(DataConf):
+    """What data have that are read from videos or frames."""
+
+    num_classes: int = limited(MISSING, 1, 10_000_000)
+    multi_label: bool = referenced(False)
+    channels: int = limited(3, 1, 10_000)  # of a frame of a sample: 3, or 2 x clip.frames for flow
+    folder: str = referenced("videos")  # where the videos are under root
+    sampling: dict[str, Any] = referenced(factory=dict)  # train, val, test
+    transforms: dict[str, Any] = referenced(factory=dict)  # train, val, test: named steps each
+    on_bad_video: str = one_of("raise", ["raise", "skip", "replace"])
+    max_bad_fraction: float = limited(0.001, 0, 1)  # of the dataset; more is fatal
+
+
+@dataclass
+class ClipDataConf(VideoDataConf):
+    """Videos with labels, for recognition."""
+
+    task: Task = fixed(Task.recognition)
+    # The loss that the labels call for; models use it unless they bring their own.
+    loss: str | None = referenced(None)
+    class_names: str | None = None  # a file with one name per line
+    kind: str = referenced("videos")  # videos, rawframes or flow, as the list files are named
+    fold: int = referenced(1)  # of datasets with several official splits
+    stack: int = limited(1, 1, 4096)  # sampled frames stacked into the channels of one
+
+
+@dataclass
+class BoxDataConf(VideoDataConf):
+    """Key frames with labelled boxes, for spatio-temporal detection."""
+
+    task: Task = fixed(Task.detection)
+
+
+@dataclass
+class FeatureDataConf(DataConf):
+    """Feature sequences of untrimmed videos with annotated segments, for localization."""
+
+    task: Task = fixed(Task.localization)
+    inputs: Inputs = fixed(Inputs.features)
+    features: str = referenced(MISSING)  # the folder of feature sequences
+    feat_dim: int = limited(400, 1, 1_000_000, is_referenced=True)  # their channels
+    # Their length as the network sees it.
+    temporal_dim: int = limited(100, 4, 10_000, is_referenced=True)
+    resize: bool = referenced(False)  # resample sequences of other lengths to temporal_dim
+    channels_first: bool = referenced(False)  # the files hold (C, T)
+    cache: str | None = referenced(None)  # where converted csv files go; null: into the folder
+    skip_missing: bool = referenced(False)  # leave out annotated videos without features
+    labels: Any = referenced(None)  # a `_target_`: what the network learns from
+    windows: Any = referenced(None)  # a `_target_` that cuts long sequences
+
+
+@dataclass
+class ProposalDataConf(DataConf):
+    """Proposals of BSN's first network, for its second one."""
+
+    task: Task = fixed(Task.localization)
+    inputs: Inputs = fixed(Inputs.proposals)
+    proposals: str = referenced(MISSING)  # the folder of proposals
+
+
+MODELS: tuple[type[ModelConf], ...] = (RecognizerConf, DetectorConf, LocalizerConf)
+DATA: tuple[type[DataConf], ...] = (ClipDataConf, BoxDataConf, FeatureDataConf, ProposalDataConf)
 
 
 @dataclass
@@ -102,25 +202,28 @@ class ParamRule:
 
 @dataclass
 class ScheduleConf:
-    epochs: int = MISSING
-    batch_size: int = 32  # samples of one rank and micro-batch
-    val_batch_size: int = 32
-    test_batch_size: int = 1
-    accumulate: int = 1  # micro-batches of one step
+    epochs: int = limited(MISSING, 1, 1_000_000)
+    batch_size: int = limited(32, 1, 1_000_000)  # samples of one rank and micro-batch
+    val_batch_size: int = limited(32, 1, 1_000_000)
+    test_batch_size: int = limited(1, 1, 1_000_000)
+    accumulate: int = limited(1, 1, 1_000_000)  # micro-batches of one step
     optimizer: dict[str, Any] = MISSING  # a partial: parameters come later
     param_groups: dict[str, Any] = field(default_factory=dict)  # named ParamRules, first match wins
-    layer_decay: float | None = None  # learning rate of a layer over that of the next one
+    # Learning rate of a layer over that of the next one.
+    layer_decay: float | None = limited(None, 1e-3, 1)
     mixing: Any = None  # mixup and the like; see `vidrec.data.transforms.mixing`
     lr: dict[str, Any] = field(default_factory=dict)  # named phases, chained
-    clip_norm: float | None = None
-    base_batch_size: int | None = None  # the recipe's samples per step over all ranks
+    clip_norm: float | None = limited(None, 1e-12)
+    # Samples per step over all ranks in the recipe.
+    base_batch_size: int | None = limited(None, 1, 10_000_000)
     scale_lr: bool = False  # scale lr linearly from base_batch_size to the effective batch
-    val_begin: int = 1  # first epoch that is validated, counted from 1
-    val_interval: int = 1
-    ema: float | None = None  # decay of the averaged weights, e.g. 0.9999
+    val_begin: int = limited(1, 1, 1_000_000)  # first epoch that is validated, counted from 1
+    val_interval: int = limited(1, 1, 1_000_000)
+    ema: float | None = limited(None, 0, 1)  # decay of the averaged weights, e.g. 0.9999
     sync_bn: bool = False
-    precise_bn: int = 0  # batches that re-estimate BatchNorm statistics before each validation
-    max_steps: int | None = None  # of an epoch; for smoke runs
+    # Batches that re-estimate the statistics of BatchNorm before each validation.
+    precise_bn: int = limited(0, 0, 1_000_000)
+    max_steps: int | None = limited(None, 1, 1_000_000_000)  # of an epoch; for smoke runs
 
     def effective_batch(self, world: int) -> int:
         """Samples of one optimizer step over all ranks."""
@@ -138,23 +241,26 @@ class WandbConf:
 
 @dataclass
 class RuntimeConf:
-    seed: int = 0
+    seed: int = limited(0, 0, 2**31 - 1)
     device: str = "auto"  # auto, cpu, cuda
     precision: Precision = Precision.fp32
     compile: bool = False
     deterministic: bool = False
     cudnn_benchmark: bool = False
-    num_workers: int | None = None  # of one rank; null: its share of the cores, at most 8
+    # Of one rank; null: its share of the cores, at most 8.
+    num_workers: int | None = limited(None, 0, 1024)
     persistent_workers: bool | None = None  # keep workers between epochs; null: when there are any
-    prefetch: int = 2  # batches a worker prepares ahead
-    threads: int | None = None  # torch threads of the main process; null: torch decides
-    log_every: int = 20  # steps
-    save_every_epochs: int = 1
-    save_every_minutes: float | None = None  # also within an epoch
-    keep: int = 0  # numbered checkpoints (epoch_N.pt) kept beside last.pt and best.pt
+    prefetch: int = limited(2, 1, 1024)  # batches a worker prepares ahead
+    # Torch threads of the main process; null: torch decides.
+    threads: int | None = limited(None, 1, 4096)
+    log_every: int = limited(20, 1, 1_000_000_000)  # steps
+    save_every_epochs: int = limited(1, 1, 1_000_000)
+    save_every_minutes: float | None = limited(None, 0.01, 1e6)  # also within an epoch
+    # Numbered checkpoints (epoch_N.pt) kept beside last.pt and best.pt.
+    keep: int = limited(0, 0, 1_000_000)
     save_best: bool = True
     resume: str = "auto"  # auto: go on with the run directory's last.pt; never; or a checkpoint
-    dist_timeout_minutes: float = 10.0
+    dist_timeout_minutes: float = limited(10.0, 0.01, 1e6)
     progress: bool = True  # bar on a terminal
     dashboard: DashboardName = DashboardName.wandb  # metrics.jsonl is always written
     wandb: WandbConf = field(default_factory=WandbConf)
@@ -171,7 +277,7 @@ class TrainConf:
 @dataclass
 class EvaluateConf(TrainConf):
     checkpoint: str | None = None  # weights to evaluate
-    split: str = "test"  # val or test
+    split: str = one_of("test", ["val", "test"])
     dump: str | None = None  # write predictions to this .npz, segments to .json, boxes to .csv
     pictures: str | None = None  # write pictures of segments or boxes into this folder
     # Score these dumps instead of running a net; several are fused.
@@ -206,14 +312,15 @@ class ExtractConf(TrainConf):
     out: str = "features"  # one .npz a video, and features.json
     window: int | None = None  # frames that one feature sees; null: as in training
     stride: int | None = None  # frames from one feature to the next; null: half a window
-    crops: str = "val"  # of each window: those of validation (the centre) or of the test, averaged
+    # Of each window: those of validation (the centre crop) or of tests, averaged.
+    crops: str = one_of("val", ["val", "test"])
     chunk: int = 8  # windows of one forward pass
 
 
 @dataclass
 class BankConf(TrainConf):
     checkpoint: str | None = None  # weights of the detector whose features are kept
-    split: str = "train"  # whose boxes: train, val or test
+    split: str = one_of("train", ["train", "val", "test"])  # whose boxes
     out: str = "bank.npy"  # the file; FILE.json beside it lists what it holds
 
 

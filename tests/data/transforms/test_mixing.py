@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from vidrec import build
-from vidrec.config import validation
 from vidrec.data.transforms.mixing import Cutmix, Mixup, OneOf, soft_labels
+from vidrec.errors import ConfigError
 
 LEVELS = torch.tensor([0.0, 30.0, 90.0, 210.0])
 
@@ -131,7 +131,7 @@ def test_a_mix_is_chosen_changed_and_dropped_on_the_command_line(compose):
     dropped = compose("schedule/mixing=mixup_cutmix", "schedule.mixing.choices.mixup=null")
     assert list(build.build_mixing(dropped.schedule).choices) == ["cutmix"]
     assert compose("schedule/mixing=mixup", "schedule.mixing=null").schedule.mixing is None
-    with pytest.raises(validation.ConfigError, match="did you mean 'alpha'"):
+    with pytest.raises(ConfigError, match="did you mean 'alpha'"):
         compose("schedule/mixing=mixup", "schedule.mixing.alhpa=1")
-    with pytest.raises(validation.ConfigError, match="schedule/mixing=mixup"):
+    with pytest.raises(ConfigError, match="schedule/mixing=mixup"):
         compose("schedule.mixing.alpha=1")

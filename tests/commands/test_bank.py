@@ -99,7 +99,7 @@ def test_an_interrupted_run_goes_on_where_it_was(write, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["split=all"], r"split=all: choose train, val or test"),
+        (["split=all"], r"split='all'; did you mean 'val'"),
         (["out=bank.npz"], r"out=bank\.npz does not end with \.npy"),
         (["checkpoint=null"], r"there are no weights"),
     ],

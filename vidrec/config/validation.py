@@ -83,10 +83,8 @@ def _resolved(cfg: DictConfig, schema: type[TrainConf]) -> tuple[dict[str, Any],
     kinds = {name: OmegaConf.get_type(part) for name, part in parts.items()}
     try:
         plain = OmegaConf.to_container(cfg, resolve=True)
-        structured = OmegaConf.structured(
-            schema(**{n: kind() for n, kind in kinds.items() if kind})
-        )
-        conf = OmegaConf.to_object(OmegaConf.merge(structured, plain))
+        empty = schema(**{name: kind() for name, kind in kinds.items() if kind})
+        conf = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(empty), plain))
     except OmegaConfBaseException as error:
         raise ConfigError(_one_sentence(error)) from None
     return typing.cast(dict[str, Any], plain), typing.cast(TrainConf, conf)

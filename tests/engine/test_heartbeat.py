@@ -19,6 +19,8 @@ print("ready", flush=True)
 {then}
 """
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # a rank that gets no time counts as lost
+
 
 def ranks(then, silence=30.0, grace=0.1, world=3):
     processes = start_ranks(["-c", RANK.format(silence=silence, grace=grace, then=then)], world)
@@ -36,7 +38,6 @@ def outputs(processes):
     return codes, errors
 
 
-@pytest.mark.slow
 def test_a_killed_rank_ends_the_others_at_once():
     processes = ranks("time.sleep(60)")
     started = time.monotonic()
@@ -48,7 +49,6 @@ def test_a_killed_rank_ends_the_others_at_once():
     assert "lost rank 0 on" in texts[2]  # which told the others by ending
 
 
-@pytest.mark.slow
 def test_a_silent_rank_counts_as_lost():
     processes = ranks("time.sleep(60)", silence=1.0, world=2)
     os.kill(processes[1].pid, signal.SIGSTOP)
@@ -60,7 +60,6 @@ def test_a_silent_rank_counts_as_lost():
         finish(processes)
 
 
-@pytest.mark.slow
 def test_ranks_that_say_goodbye_are_not_missed():
     then = "time.sleep(0.3 * dist.rank); heartbeat.stop(clean=True); time.sleep(1); dist.stop()"
     codes, texts = outputs(ranks(then))
@@ -68,7 +67,6 @@ def test_ranks_that_say_goodbye_are_not_missed():
     assert not any("lost" in text for text in texts)
 
 
-@pytest.mark.slow
 def test_an_error_of_its_own_comes_before_the_news_of_the_other():
     """Both ranks fail, one a little later: each ends with its own message."""
     then = "time.sleep(0.5 * dist.rank); heartbeat.stop(clean=False); sys.exit('my own reason')"

@@ -86,19 +86,15 @@ def test_boxes_of_other_places_do_not_help(run, tmp_path):
     assert max(scores(tmp_path / "runs" / "a")) < 0.45
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["model=slowonly_tiny", "data=shapes_ava"], r"the model is for recognition"),
         (["data.train.prefix=gone"], r"2 of 2 videos are missing under gone"),
-        *(
-            pytest.param(*case, marks=pytest.mark.slow)
-            for case in (
-                (["data=ava21"], r"data/ava/annotations/ava_\S+ does not exist"),
-                (["data=shapes_ava", "data.num_classes=5"], r"has the id 5, but num_classes=5"),
-                (["data.train.records.proposal_file=x.pkl"], r"x\.pkl does not exist"),
-            )
-        ),
+        (["data=ava21"], r"data/ava/annotations/ava_\S+ does not exist"),
+        (["data=shapes_ava", "data.num_classes=5"], r"has the id 5, but num_classes=5"),
+        (["data.train.records.proposal_file=x.pkl"], r"x\.pkl does not exist"),
     ],
 )
 def test_bad_requests_are_told_before_training(run, tmp_path, overrides, message):

@@ -65,10 +65,8 @@ def configured(compose):
     return configured
 
 
-@pytest.mark.parametrize(
-    "model",
-    [name if name == "mvit" else pytest.param(name, marks=pytest.mark.slow) for name in SMALL],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("model", SMALL)
 def test_a_program_gives_what_the_network_gives(configured, tmp_path, model):
     torch.manual_seed(0)
     conf = configured(model, f"out={tmp_path}/model.pt2")

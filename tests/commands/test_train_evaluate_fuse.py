@@ -111,6 +111,7 @@ def test_an_error_with_workers_ends_the_process(tmp_path):
     assert last.endswith("the file does not exist")
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     done = run("evaluate.py", "run=nowhere", cwd=tmp_path)
     assert done.returncode == 1
@@ -125,6 +126,7 @@ def test_configuration_is_printed_whole(tmp_path):
     assert "${" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_missing_list_is_named_in_one_sentence(tmp_path):
     arguments = ["model=tsn", "model.weights=null", "data=ucf101", "runtime.wandb.mode=disabled"]
     done = run("train.py", *arguments, cwd=tmp_path)

@@ -104,6 +104,7 @@ assert not during & names(), names()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="names of threads are in /proc")
 def test_no_thread_of_the_group_outlives_it():
     """One that holds a tensor when the interpreter ends aborts the process, once in a while."""
@@ -188,6 +189,7 @@ dist.barrier(); dist.stop()
 """
 
 
+@pytest.mark.slow
 def test_ranks_exchange_rows_and_numbers():
     codes, errors = finish(start_ranks(["-c", GATHER]))
     assert codes == [0, 0], errors

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vidrec import build
 from vidrec.config.schema import ClipDataConf, ExtractConf, RecognizerConf
-from vidrec.data.clips.collate import collate_clips
+from vidrec.data.clips.collate import ViewSample, collate_clips
 from vidrec.data.collate import to_device
 from vidrec.data.transforms.pipeline import Pipeline
 from vidrec.data.video.listing import list_videos
@@ -83,7 +83,7 @@ class Chunks(IterableDataset):
                 part = views[start : start + self.windows.chunk]
                 distinct, row = np.unique(part, return_inverse=True)
                 video = self.transforms.finish(source.read(distinct.tolist(), plan), rng)
-                sample = {
+                sample: ViewSample = {
                     "video": video,
                     "frames": np.repeat(row.reshape(part.shape), len(crops), axis=0),
                     "crop": np.tile(crops, (len(part), 1)),

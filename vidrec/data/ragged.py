@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -92,6 +91,6 @@ class Ragged:
         return Ragged(values, ends)
 
 
-def as_array(buffer: bytearray | array, dtype: Any) -> np.ndarray:
+def as_array(buffer: bytearray | array, dtype: type[np.generic]) -> np.ndarray:
     """The numbers of a buffer, not copied."""
     return np.frombuffer(buffer, dtype) if len(buffer) else np.empty(0, dtype)

@@ -32,16 +32,16 @@ class StandIn(dict):
     __eq__ = object.__eq__
     __ne__ = object.__ne__
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> "StandIn":
+    def __new__(cls, *args: object, **kwargs: object) -> "StandIn":
         return super().__new__(cls)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(args[0] if args and isinstance(args[0], dict) else ())
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         pass
 
-    def append(self, item: Any) -> None:
+    def append(self, item: object) -> None:
         pass
 
     extend = add = append
@@ -51,22 +51,22 @@ class _Admitted:
     """A callable that a pickle may call but not modify; pickles can set attributes."""
 
     __slots__ = ("_function",)
-    _function: Callable[..., Any]
+    _function: Callable[..., object]
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., object]) -> None:
         object.__setattr__(self, "_function", function)
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: object) -> object:
         return self._function(*args)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         raise UnsafePickle(f"a pickle that modifies {self._function!r}")
 
 
 class _Dtype:
     """A numpy dtype by its code, e.g. 'f8'; the state that follows may only set the byte order."""
 
-    def __init__(self, code: Any, *_: Any) -> None:
+    def __init__(self, code: str | bytes, *_: object) -> None:
         self.code = code.decode("ascii") if isinstance(code, bytes) else str(code)
         self.order = ""
 
@@ -92,20 +92,20 @@ class _Array(np.ndarray):
         super().__setstate__(vetted)
 
 
-def _array_scalar(dtype: _Dtype, data: Any = b"") -> Any:
+def _array_scalar(dtype: _Dtype, data: str | bytes = b"") -> np.generic | None:
     if dtype.numpy() is None:
         return None
     data = data.encode("latin1") if isinstance(data, str) else data
     return np.frombuffer(data, dtype.numpy(), count=1)[0]
 
 
-def _array_from_buffer(data: Any, dtype: _Dtype, shape: tuple, order: str) -> np.ndarray | None:
+def _array_from_buffer(data: bytes, dtype: _Dtype, shape: tuple, order: str) -> np.ndarray | None:
     if dtype.numpy() is None:
         return None
     return np.frombuffer(data, dtype.numpy()).reshape(shape, order="F" if order == "F" else "C")
 
 
-def _tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> torch.Tensor:
+def _tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: object) -> torch.Tensor:
     # The other arguments (requires_grad, hooks, metadata) do not concern weights.
     return torch._utils._rebuild_tensor(storage, offset, size, stride)
 
@@ -115,13 +115,13 @@ def _storage(data: bytes) -> Any:
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
-def _reconstructor(kind: Any, _base: Any, _state: Any) -> StandIn:
+def _reconstructor(kind: object, _base: object, _state: object) -> StandIn:
     if not (isinstance(kind, type) and issubclass(kind, StandIn)):
         raise UnsafePickle("copyreg._reconstructor")
     return kind()
 
 
-def _getattr(owner: Any, name: str) -> type[StandIn]:
+def _getattr(owner: object, name: str) -> type[StandIn]:
     # Methods of classes are pickled this way, e.g. the statistics of a logged history.
     if not (isinstance(owner, type) and issubclass(owner, StandIn)):
         raise UnsafePickle("builtins.getattr")
@@ -133,7 +133,7 @@ def _stand_in(path: str) -> type[StandIn]:
     return type(name, (StandIn,), {"__module__": module})
 
 
-_ADMITTED: dict[str, Any] = {
+_ADMITTED: dict[str, object] = {
     "collections.OrderedDict": _Admitted(OrderedDict),
     "collections.defaultdict": _Admitted(lambda *_: {}),  # its factory is not called
     "collections.deque": _Admitted(deque),
@@ -188,7 +188,7 @@ _MOVED = IMPORT_MAPPING | {
 class Unpickler(pickle.Unpickler):
     """Admits only the names listed above; see the module."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         module, name = NAME_MAPPING.get((module, name), (_MOVED.get(module, module), name))
         path = f"{module}.{name}"
         if path in _ADMITTED:

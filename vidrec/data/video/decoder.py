@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, Self
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,10 @@ class VideoError(RuntimeError):
     """A file that cannot be read correctly; the message gives the file and the reason."""
 
 
-class Decoder(ABC):
+Frame = TypeVar("Frame")  # what a source decodes before it is cut
+
+
+class Decoder(ABC, Generic[Frame]):
     """An opened video; a context manager that closes it.
 
     name: the file, for messages.
@@ -78,14 +81,14 @@ class Decoder(ABC):
             )
 
     @abstractmethod
-    def _frames(self, wanted: list[int]) -> Iterator[tuple[int, Any]]:
+    def _frames(self, wanted: list[int]) -> Iterator[tuple[int, Frame]]:
         """(index, decoded frame) of each frame in `wanted`, sorted; of several the last counts."""
 
     @abstractmethod
-    def _cutter(self, plan: CropPlan) -> Callable[[Any, np.ndarray], None]:
+    def _cutter(self, plan: CropPlan) -> Callable[[Frame, np.ndarray], None]:
         """A function that writes the plan's part of a decoded frame into an (h, w, C) array."""
 
-    def close(self) -> None:  # noqa: B027 - not every source holds a file open
+    def close(self) -> None:
         """Release the file."""
 
     def __enter__(self) -> Self:

@@ -59,7 +59,7 @@ class FrameReader:
         return ImageFolderDecoder(self, path, num_frames, offset)
 
 
-class ImageFolderDecoder(Decoder):
+class ImageFolderDecoder(Decoder[list[av.VideoFrame]]):
     """An opened folder of frames."""
 
     fps = None

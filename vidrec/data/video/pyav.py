@@ -69,7 +69,7 @@ class VideoReader:
             self._num_remembered -= oldest.num_frames
 
 
-class VideoDecoder(Decoder):
+class VideoDecoder(Decoder[av.VideoFrame]):
     """An opened video file."""
 
     def __init__(

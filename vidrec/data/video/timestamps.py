@@ -1,9 +1,8 @@
 """Reading moments of a movie by time, without a pass over its two hours of packets."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
 
 import av
 import numpy as np
@@ -35,7 +34,7 @@ def seconds_to_pts(seconds: float, time_base: Fraction, start: float = 0.0) -> i
     return math.floor((Fraction(seconds) + Fraction(start)) / time_base + tolerance)
 
 
-class TimestampDecoder(Decoder):
+class TimestampDecoder(Decoder[av.VideoFrame]):
     """The frames displayed at some moments, decoded when opened; frame i is that of moment i.
 
     seconds: (F,) ascending, from the beginning of the file. Moments outside the video show its
@@ -65,7 +64,7 @@ class TimestampDecoder(Decoder):
     def _frames(self, wanted: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         return ((index, self._decoded[index]) for index in wanted)
 
-    def _cutter(self, plan: CropPlan) -> Callable[[Any, np.ndarray], None]:
+    def _cutter(self, plan: CropPlan) -> Cutter:
         return Cutter(plan, self.width, self.height, self._accurate)
 
 

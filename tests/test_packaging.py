@@ -7,7 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+import vidrec
 from tests.paths import ROOT
 
 
@@ -43,6 +45,11 @@ def test_the_wheel_brings_its_command_and_its_licence(wheel):
     (folder,) = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
     assert wheel.read(f"{folder}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
     assert "vidrec = vidrec.cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == vidrec.__version__
 
 
 def test_an_installed_package_composes_away_from_the_checkout(wheel, tmp_path):

@@ -1,12 +1,13 @@
 """Text files that people write: errors give the file, the line and what was expected."""
 
 import csv
-import difflib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from vidrec.errors import did_you_mean
 
 
 def numbered_lines(path: str, comments: bool = True) -> Iterator[tuple[int, str]]:
@@ -72,10 +73,5 @@ def what_is_there(path: str) -> str:
     if not folder.is_dir():
         folder = next(parent for parent in folder.parents if parent.is_dir())
         return f"only its parent {folder} does"
-    near = nearest(Path(path).name, sorted(os.listdir(folder)))
-    return f"{folder} has {', '.join(near)}" if near else f"{folder} is empty"
-
-
-def nearest(name: str, names: Sequence[str]) -> list[str]:
-    """Up to three of `names`, the most similar ones where some are similar."""
-    return difflib.get_close_matches(name, names, n=3, cutoff=0.5) or list(names[:3])
+    names = sorted(os.listdir(folder))
+    return did_you_mean(Path(path).name, names) if names else f"{folder} is empty"

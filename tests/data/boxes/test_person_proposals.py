@@ -117,5 +117,5 @@ def test_what_is_no_proposal_file_is_told(tmp_path, name, content, message):
 
 def test_a_missing_file_is_told(tmp_path):
     (tmp_path / "near.pkl").touch()
-    with pytest.raises(FileNotFoundError, match=r"gone\.pkl does not exist; .* has near\.pkl"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.pkl does not exist; .*near\.pkl"):
         read_proposals(str(tmp_path / "gone.pkl"))

@@ -1,6 +1,5 @@
 """Custom annotations of boxes with actions, in a csv or JSON -> `BoxRecords`. Opens no video."""
 
-import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from vidrec.data.boxes.annotations import (
     read_label_map,
 )
 from vidrec.data.boxes.records import BoxRecords
+from vidrec.errors import did_you_mean
 from vidrec.files.text_files import csv_rows, read_json_file, read_text
 
 
@@ -177,6 +177,4 @@ def _id_of(action: object, ids: Mapping[str, int], where: str, classes: str) -> 
         return ids[name]
     if re.fullmatch(r"\d+", name) and int(name) in ids.values():
         return int(name)
-    near = difflib.get_close_matches(name, ids, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(list(ids)[:5])} ..."
-    raise ValueError(f"{where}: the action {name!r} is not in {classes}; {hint}")
+    raise ValueError(f"{where}: the action {name!r} is not in {classes}; {did_you_mean(name, ids)}")

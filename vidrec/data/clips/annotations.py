@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vidrec.data.clips.records import Records
 from vidrec.data.video.listing import VIDEO_EXTENSIONS
+from vidrec.errors import did_you_mean
 from vidrec.files.text_files import (
-    nearest,
     numbered_lines,
     read_json_file,
     what_is_there,
@@ -106,9 +106,8 @@ def scan_folders(
     unknown = sorted(set(found) - set(names))
     if unknown:
         raise ValueError(
-            f"{os.path.join(root, unknown[0])} is not the folder of a known class; the classes are "
-            + ", ".join(repr(name) for name in nearest(unknown[0], names))
-            + (f" and {len(names) - 3} others" if len(names) > 3 else "")
+            f"{os.path.join(root, unknown[0])} is not the folder of a known class; "
+            + did_you_mean(unknown[0], names)
         )
     endings = tuple(extension.lower() for extension in extensions)
     paths: list[str] = []
@@ -326,8 +325,9 @@ def _json_label(label: object, numbers: Mapping[str, int]) -> int:
         return int(label)
     if not numbers:
         raise ValueError(f"label {label!r} is not a number; pass `classes`, the label map")
-    near = ", ".join(repr(name) for name in nearest(str(label), list(numbers)))
-    raise ValueError(f"label {label!r} is not in the label map; the nearest are {near}")
+    raise ValueError(
+        f"label {label!r} is not in the label map; {did_you_mean(str(label), numbers)}"
+    )
 
 
 def _in_order(path: str, pairs: list[tuple[int, str]]) -> list[str]:

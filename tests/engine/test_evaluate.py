@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tests.paths import ROOT
+from tests.waiting import LIMIT
 from vidrec.config.schema import Precision, RuntimeConf
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine.evaluate import evaluate, protocol
@@ -64,7 +65,7 @@ class Ranks:
 
     def __init__(self, world):
         self.world = world
-        self.barrier = threading.Barrier(world, timeout=20)
+        self.barrier = threading.Barrier(world, timeout=LIMIT)
         self.parts = {}
 
     def gather(self, rows):
@@ -121,7 +122,7 @@ from pathlib import Path
 from tests.engine.test_evaluate import RUNTIME, Accuracy, Loader, Net, evaluate
 from vidrec.engine import distributed
 
-dist = distributed.start("cpu", 1.0)
+dist = distributed.start("cpu", 10.0)
 loader = Loader(range(dist.rank, 2, dist.world) if {few} else range(dist.rank, 11, dist.world))
 loader.dataset = range(2 if {few} else 11)
 scores, rows = evaluate(Net(), Accuracy(topk=[1]), loader, RUNTIME, dist)
@@ -137,8 +138,8 @@ def test_real_processes_agree(tmp_path, few):
     script = tmp_path / "script.py"
     script.write_text(CODE.format(few=few))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3", str(script)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    subprocess.run([sys.executable, *launch], timeout=120, check=True, env=environment)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, *launch], timeout=LIMIT, check=True, env=environment)
     results = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(3)]
     assert results[0] == results[1] == results[2]
     scores, index, table = results[0]

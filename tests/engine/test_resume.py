@@ -3,16 +3,16 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from tests.engine.toy_run import NUM_CLASSES, Net, fit, untimed
+from tests.paths import ROOT
+from tests.waiting import LIMIT
 from vidrec.data.transforms.mixing import Mixup
 from vidrec.engine.preempt import Interrupt, Interrupted
 
-SCRIPT = Path(__file__).with_name("toy_run.py")
 EVERYTHING = {
     "schedule": {"ema": 0.9, "precise_bn": 2, "epochs": 3, "batch_size": 4, "accumulate": 2},
     "runtime": {"log_every": 3, "save_every_minutes": 0.0, "keep": 2},
@@ -98,10 +98,9 @@ def test_loaders_with_workers_resume_within_an_epoch(tmp_path):
 
 def start(folder, options, **kwargs):
     folder.mkdir(exist_ok=True)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder), json.dumps(options)],
-        env=environment | {"OMP_NUM_THREADS": "1"},
+        [sys.executable, "-m", "tests.engine.toy_run", str(folder), json.dumps(options)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -113,9 +112,9 @@ def start(folder, options, **kwargs):
 def test_a_killed_process_continues_to_the_same_weights_and_log(tmp_path):
     options = EVERYTHING | {"dropout": 0.5, "norm": True}
     killed = start(tmp_path / "killed", options | {"kill": 7})
-    assert killed.wait(60) == -signal.SIGKILL
+    assert killed.wait(LIMIT) == -signal.SIGKILL
     again = start(tmp_path / "killed", options)
-    assert again.wait(60) == 0, again.stderr.read()
+    assert again.wait(LIMIT) == 0, again.stderr.read()
     (tmp_path / "whole").mkdir()
     whole = fit(tmp_path / "whole", net=net(), **EVERYTHING)
     final = torch.load(tmp_path / "killed" / "final.pt", weights_only=True)
@@ -146,17 +145,17 @@ def test_ctrl_c_saves_and_the_same_command_continues(tmp_path, label):
 
 
 def test_a_terminated_process_with_workers_saves_and_says_how_to_go_on(tmp_path):
-    options = {"slow": 0.2, "runtime": {"num_workers": 1}}
+    options = {"hold": 2, "runtime": {"num_workers": 1}}
     process = start(tmp_path / "run", options, start_new_session=True)
     for line in process.stdout:
         if line.startswith("epoch 1 2"):
             break
     # To the whole group, workers too, as schedulers and terminals do.
     os.killpg(process.pid, signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=LIMIT)
     assert process.returncode == 128 + signal.SIGTERM, errors
     saved = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
-    assert (saved["epoch"], saved["step"]) in [(0, 2), (0, 3), (0, 4)]
+    assert (saved["epoch"], saved["step"]) == (0, 2)
 
 
 def test_a_second_ctrl_c_does_not_wait():

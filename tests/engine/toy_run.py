@@ -1,4 +1,4 @@
-"""A whole training run in miniature, for the tests of the engine: `python toy_run.py FOLDER JSON`.
+"""A whole training run in miniature: `python -m tests.engine.toy_run FOLDER JSON`.
 
 Small enough that what it must come to can be worked out by plain gradient descent in the tests.
 """
@@ -176,7 +176,7 @@ def fit(
     """Train the toy in `folder`, on the ranks that the environment tells of."""
     schedule_conf = ScheduleConf(**{**SCHEDULE, **(schedule or {})})
     runtime_conf = RuntimeConf(**{**RUNTIME, **(runtime or {})})
-    dist = distributed.start("cpu", 1.0)
+    dist = distributed.start("cpu", 10.0)
     try:
         batches = EpochBatches(
             NUM_SAMPLES,
@@ -233,11 +233,15 @@ def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def main(folder: str, options: dict[str, Any]) -> None:
-    """Train with `options` of `fit`; `dropout`, `norm`: of the net; `kill`: die at this many steps;
-    `slow`: seconds a step."""
+    """Train with `options` of `fit`, and these: `dropout`, `norm`: of the net.
+
+    kill: die after that many steps. hold: after that many steps the last rank waits until it has
+    been asked to stop, so that a test that asks for it does not race with the training.
+    """
     torch.set_num_threads(1)
     net = Net(options.pop("dropout", 0.0), options.pop("norm", False))
-    kill, slow, done = options.pop("kill", None), options.pop("slow", 0.0), 0
+    kill, hold, done = options.pop("kill", None), options.pop("hold", None), 0
+    is_last_rank = int(os.environ.get("RANK", 0)) + 1 == int(os.environ.get("WORLD_SIZE", 1))
     precision = options.get("runtime", {}).get("precision")
     if precision:
         options["runtime"]["precision"] = Precision(precision)
@@ -248,7 +252,10 @@ def main(folder: str, options: dict[str, Any]) -> None:
         print(label, step, flush=True)
         if done == kill:
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(slow)
+        if done == hold and is_last_rank:
+            interrupt = signal.getsignal(signal.SIGTERM).__self__  # type: ignore[union-attr]
+            while not interrupt.number:
+                time.sleep(0.01)
 
     result = fit(Path(folder), net=net, on_step=on_step, **options)
     if result.run.rank == 0:

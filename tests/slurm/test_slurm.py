@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.paths import ROOT
+from tests.waiting import LIMIT, until
 
 pytestmark = pytest.mark.slurm
 SMALL = [
@@ -72,7 +72,7 @@ def train(folder, arguments, env=None, wait=True):
     )  # fmt: skip
     if not wait:
         return process
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, output
     return output
 
@@ -90,14 +90,6 @@ def assert_same(ours, theirs):
     assert rows == expected_rows
     for name, weight in expected_weights.items():
         assert torch.equal(weights[name], weight), name
-
-
-def until(condition, seconds=120.0):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.2)
-    return found
 
 
 def steps_done(folder):
@@ -133,8 +125,15 @@ def process_of(job, rank):
 
 
 def hold(job):
-    """Stop the run in its middle until Slurm signals it, with a SIGCONT before."""
+    """Stop the run in its middle, so that what the test does next does not race with it.
+
+    Slurm sends SIGCONT before it preempts a job or ends it at its time limit.
+    """
     os.kill(process_of(job, rank=0), signal.SIGSTOP)
+
+
+def release(job):
+    os.kill(process_of(job, rank=0), signal.SIGCONT)
 
 
 def test_two_nodes_train_as_two_processes_of_one_machine_do(cluster, data, tmp_path):
@@ -144,8 +143,8 @@ def test_two_nodes_train_as_two_processes_of_one_machine_do(cluster, data, tmp_p
     here.mkdir()
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     subprocess.run(
-        [*torchrun, str(ROOT / "train.py"), *both], cwd=here, env=cluster, check=True, timeout=300,
-        capture_output=True,
+        [*torchrun, str(ROOT / "train.py"), *both], cwd=here, env=cluster, check=True,
+        timeout=LIMIT, capture_output=True,
     )  # fmt: skip
     theirs = outcome(here)
     shutil.rmtree(here)
@@ -157,7 +156,7 @@ def test_two_nodes_train_as_two_processes_of_one_machine_do(cluster, data, tmp_p
 def test_a_failing_run_of_a_sweep_does_not_lose_the_others(cluster, data, tmp_path):
     sweep = [*SMALL, data, "schedule.max_steps=2", "schedule.lr=0.01,-1,0.02"]
     process = train(tmp_path, [*sweep, *SUBMIT], cluster, wait=False)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 1
     assert "error: 1 of 3 runs failed" in output
     lines = {line.split()[0]: line for line in output.splitlines() if line.strip()}
@@ -169,7 +168,7 @@ def test_a_failing_run_of_a_sweep_does_not_lose_the_others(cluster, data, tmp_pa
         found = re.findall(r"JobState=(\w+)", slurm(cluster, "scontrol", "show", "jobs"))
         return sorted(found[-3:])
 
-    until(lambda: states() == ["COMPLETED", "COMPLETED", "FAILED"], 30)
+    until(lambda: states() == ["COMPLETED", "COMPLETED", "FAILED"])
 
 
 def interrupted_after_some_steps(cluster, data, folder, how, *more):
@@ -181,7 +180,7 @@ def interrupted_after_some_steps(cluster, data, folder, how, *more):
         job = job_of(cluster)
         how(job)
         until(lambda: "Restarts=1" in job_said(cluster, job))
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=LIMIT)
     finally:
         process.kill()
     assert process.returncode == 0, output
@@ -192,7 +191,9 @@ def test_a_job_that_is_signalled_requeues_itself_and_loses_nothing(
     cluster, data, uninterrupted, tmp_path
 ):
     def send(job):
+        hold(job)
         slurm(cluster, "scancel", "--signal=USR2", job)
+        release(job)
 
     interrupted_after_some_steps(cluster, data, tmp_path, send)
     assert_same(outcome(tmp_path), uninterrupted)
@@ -207,7 +208,7 @@ def test_a_job_that_is_preempted_goes_on_later(cluster, data, uninterrupted, tmp
         urgent.append(subprocess.Popen(command, env=cluster, stderr=subprocess.DEVNULL))
 
     interrupted_after_some_steps(cluster, data, tmp_path, preempt)
-    assert urgent[0].wait(60) == 0
+    assert urgent[0].wait(LIMIT) == 0
     assert_same(outcome(tmp_path), uninterrupted)
 
 
@@ -230,7 +231,7 @@ def test_a_plain_batch_script_requeues_itself(cluster, data, uninterrupted, tmp_
     ).stdout.strip()
     until(lambda: steps_done(tmp_path) >= 4)
     slurm(cluster, "scancel", "--signal=USR2", job)
-    until(lambda: "JobState=COMPLETED" in job_said(cluster, job), 200)
+    until(lambda: "JobState=COMPLETED" in job_said(cluster, job))
     assert "Restarts=1" in job_said(cluster, job)
     assert_same(outcome(tmp_path), uninterrupted)
 
@@ -241,10 +242,10 @@ def test_a_killed_rank_ends_the_job_with_the_reason(cluster, data, tmp_path):
     try:
         until(lambda: steps_done(tmp_path) >= 3)
         job = job_of(cluster)
+        hold(job)
         os.kill(process_of(job, rank=1), signal.SIGKILL)
-        started = time.monotonic()
-        until(lambda: "JobState=FAILED" in job_said(cluster, job), 60)
-        assert time.monotonic() - started < 60
+        release(job)
+        until(lambda: "JobState=FAILED" in job_said(cluster, job))
     finally:  # the launcher learns the end of such a job from sacct, which this cluster has not
         process.kill()
     logs = [

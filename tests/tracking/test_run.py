@@ -208,7 +208,7 @@ from vidrec.tracking.run import Run
 conf = RuntimeConf(wandb=WandbConf(mode=WandbMode.disabled))
 run = Run(Path(sys.argv[1]), 0, conf)
 print("started", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -227,7 +227,7 @@ def test_a_second_job_in_the_same_folder_is_refused_until_the_first_is_gone(open
 
 def test_forked_workers_do_not_hold_the_folder(open_run, tmp_path):
     run = open_run()
-    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(20,))
+    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
     worker.start()
     try:
         run.finish()

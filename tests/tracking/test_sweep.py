@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.paths import ROOT
+from tests.waiting import LIMIT
 from vidrec.commands.sweep import main
 from vidrec.config import overrides
 from vidrec.tracking import status, sweep
@@ -105,7 +106,7 @@ def test_a_number_for_the_learning_rate_means_the_optimizers():
 def train(folder, *arguments):
     return subprocess.run(
         [sys.executable, str(ROOT / "train.py"), "-m", *SMALL, *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=280,
+        cwd=folder, capture_output=True, text=True, timeout=LIMIT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 

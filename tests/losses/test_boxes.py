@@ -59,8 +59,8 @@ def test_focal_loss_is_cross_entropy_at_gamma_zero():
     assert ActionLoss(focal_gamma=2.0)(outputs, {})["loss"] < plain
 
 
-def test_one_of_several_actions_is_an_equal_share_of_the_truth():
-    """With a background column; without one each is the whole of it, as published."""
+def test_labels_of_a_box_with_several_actions_are_divided_by_their_number():
+    """With a background column; without one they are not divided, as published."""
     logits, labels = torch.tensor([[9.0, 2.0, 1.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0, 1.0]])
     outputs = {"logits": logits.double(), "labels": labels.double()}
     normaliser = math.log(math.exp(2) + math.exp(1) + 1)
@@ -71,12 +71,12 @@ def test_one_of_several_actions_is_an_equal_share_of_the_truth():
     assert whole.item() == pytest.approx(2 * normaliser - (2 + 0))
 
 
-def test_no_best_actions_are_told():
+def test_topk_below_one_is_refused():
     with pytest.raises(ValueError, match=r"topk=\[3, 0\]"):
         ActionLoss(topk=(3, 0))
 
 
-def test_more_best_actions_than_there_are():
+def test_topk_above_the_number_of_classes():
     outputs, _ = case("multilabel")
     losses = ActionLoss(topk=(50,))(outputs, {})
     assert losses["recall@top50"] == 1

@@ -9,7 +9,7 @@ from vidrec.losses.boundary import binary_logistic_regression
 from vidrec.losses.bsn import PEMLoss, TEMLoss
 
 
-def test_positives_and_negatives_weigh_the_same():
+def test_positives_and_negatives_have_the_same_weight():
     predicted = torch.tensor([0.8, 0.3, 0.1, 0.6])
     target = torch.tensor([1.0, 0.2, 0.0, 0.5])  # one positive: 0.5 is not above the threshold
     positive = 0.5 * 4 * math.log(0.8 + 1e-5)
@@ -27,7 +27,7 @@ def test_one_class_alone_is_finite(value):
     assert torch.isfinite(predicted.grad).all()
 
 
-def test_actions_weigh_twice():
+def test_actions_have_twice_the_weight():
     out = {name: torch.rand(2, 5) for name in ("action", "start", "end")}
     target = {name: torch.rand(2, 5) for name in out}
     losses = TEMLoss()(out, target)
@@ -37,7 +37,7 @@ def test_actions_weigh_twice():
     torch.testing.assert_close(losses["loss"], total)
 
 
-def test_iou_loss_leaves_out_what_fills_up():
+def test_iou_loss_ignores_padding():
     out = {"iou": torch.tensor([[0.5, 0.9, 0.3], [0.2, 0.0, 0.0]])}
     batch = {
         "iou": torch.tensor([[0.1, 0.5, 0.0], [0.6, 0.7, 0.7]]),
@@ -50,7 +50,7 @@ def test_iou_loss_leaves_out_what_fills_up():
     assert PEMLoss(balanced=True)(out, none)["loss"].item() == 0
 
 
-def test_balanced_loss_draws_as_many_middle_ones_as_high_ones():
+def test_balanced_loss_samples_as_many_middle_as_high_proposals():
     torch.manual_seed(0)
     target = torch.tensor([[0.9] * 50 + [0.4] * 400 + [0.1] * 1000])
     weights = PEMLoss(balanced=True).sampled(target, torch.ones_like(target, dtype=torch.bool))

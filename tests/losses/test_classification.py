@@ -64,7 +64,7 @@ def test_views_are_samples_with_the_label_of_their_video(label):
     torch.testing.assert_close(loss, torch.stack(apart).mean())
 
 
-def test_top1_is_the_share_of_hits():
+def test_top1_is_the_fraction_of_correct_predictions():
     logits = torch.eye(4)[[0, 1, 2, 2]][:, None].requires_grad_()
     losses = CrossEntropy()({"logits": logits}, {"label": torch.arange(4)})
     assert losses["top1"] == 0.75

@@ -227,7 +227,7 @@ def step(net, x):
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_clips_do_not_see_each_other_in_evaluation_and_channels_are_those_declared(name):
+def test_evaluation_is_independent_of_the_batch_and_gives_out_channels(name):
     net, x = build(name), batch(name)
     with torch.no_grad():
         for norm in batch_norms(net):

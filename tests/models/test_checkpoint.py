@@ -1,4 +1,4 @@
-"""Activations computed again give the step that kept ones give: random numbers, statistics."""
+"""Recomputed activations give the same step as stored ones: random numbers, statistics."""
 
 import pytest
 import torch
@@ -44,14 +44,14 @@ def step(net, function, steps=2):
     return {"out": out, "x": x.grad, **gradients, **dict(net.named_buffers())}
 
 
-def test_a_step_is_that_of_kept_activations():
+def test_a_step_equals_that_with_stored_activations():
     kept, again = Net(True), Net(False)
     torch.testing.assert_close(step(again, again), step(kept, kept), rtol=0, atol=0)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_compiled_step_is_that_of_kept_activations():
-    """Compared with the same compiled step that keeps them: the compiler draws its own numbers."""
+def test_a_compiled_step_equals_that_with_stored_activations():
+    """Compared with a compiled step that stores them: compilers draw other random numbers."""
     kept, again = Net(True), Net(False)
     expected = step(kept, torch.compile(kept, backend="aot_eager", fullgraph=True))
     got = step(again, torch.compile(again, backend="aot_eager", fullgraph=True))
@@ -59,7 +59,7 @@ def test_a_compiled_step_is_that_of_kept_activations():
     assert got["blocks.0.norm.num_batches_tracked"] == 2
 
 
-def test_inner_activations_are_not_kept():
+def test_inner_activations_are_not_stored():
     sizes = {}
     for keep in (True, False):
         net, saved = Net(keep), []

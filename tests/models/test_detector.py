@@ -69,7 +69,7 @@ def sample(seed, size=(48, 64), views=1, boxes=2, truth=1):
     }
 
 
-def test_a_batch_of_several_sizes_scores_as_each_clip_alone(net):
+def test_clips_of_several_sizes_in_a_batch_score_like_each_alone(net):
     sizes = [(48, 64), (40, 80), (48, 64), (64, 40)]
     samples = [sample(i, size) for i, size in enumerate(sizes)]
     for one, (height, width) in zip(samples, sizes, strict=True):
@@ -83,7 +83,7 @@ def test_a_batch_of_several_sizes_scores_as_each_clip_alone(net):
         torch.testing.assert_close(together[name], torch.cat([one[name] for one in alone]))
 
 
-def test_clips_are_run_in_parts_that_fit(net):
+def test_max_test_images_bounds_a_forward_pass(net):
     batch = collate_boxes([sample(i) for i in range(5)])
     whole = net.predict(batch)["scores"]
     net.max_test_images = 8  # two clips of four frames
@@ -92,7 +92,7 @@ def test_clips_are_run_in_parts_that_fit(net):
     assert [shape[0] for shape in net.backbone.seen] == [2, 2, 1]
 
 
-def test_views_of_a_proposal_are_averaged_and_unseen_ones_left_out(net):
+def test_views_of_a_proposal_are_averaged_and_proposals_in_no_view_left_out(net):
     views = collate_boxes([sample(0, views=3)])
     apart = []
     for view in range(3):
@@ -110,7 +110,7 @@ def test_views_of_a_proposal_are_averaged_and_unseen_ones_left_out(net):
     torch.testing.assert_close(found["proposals"][0], torch.tensor(hidden["proposals"][1]))
 
 
-def test_what_is_learned_are_the_true_boxes_and_what_fits_them(net):
+def test_training_boxes_are_the_ground_truth_and_matching_proposals(net):
     one = sample(3, boxes=3, truth=2)
     one["boxes"][1] = one["gt_boxes"][0] + 0.1
     batch = collate_boxes([sample(1, boxes=0, truth=1), one])
@@ -128,7 +128,7 @@ def test_what_is_learned_are_the_true_boxes_and_what_fits_them(net):
     torch.testing.assert_close(out["logits"][:4], again)
 
 
-def test_clips_without_any_box_train_without_nan_on_all_parameters(net):
+def test_clips_without_boxes_give_finite_gradients_to_all_parameters(net):
     """Other ranks wait for the gradients of every parameter."""
     batch = collate_boxes([sample(0, boxes=0, truth=0), sample(1, boxes=0, truth=0)])
     net.train()
@@ -142,7 +142,7 @@ def test_clips_without_any_box_train_without_nan_on_all_parameters(net):
 @pytest.mark.parametrize(
     "shared", [ACRNHead(12, 6), FBOHead(FBONonLocal(6, 2, 3, 1, 4))], ids=["acrn", "fbo"]
 )
-def test_clips_without_any_box_pass_every_shared_head(net, shared):
+def test_clips_without_boxes_pass_every_shared_head(net, shared):
     net.roi_head.shared_head = shared
     if isinstance(shared, FBOHead):
         net.roi_head.bbox_head = BBoxHead(9, NUM_CLASSES, background_class=True)
@@ -190,7 +190,7 @@ def test_a_shared_head_sees_the_bank_of_its_clip(net):
     torch.testing.assert_close(scores.logit(), moved, rtol=1e-3, atol=1e-3)
 
 
-def test_every_view_and_every_learned_box_sees_the_bank_of_its_clip(net):
+def test_every_view_and_every_training_box_sees_the_bank_of_its_clip(net):
     class Bank(nn.Module):
         def forward(self, x, joined, views, bank):
             return bank[views].mean(dim=1)[:, :, None, None, None].expand_as(x)
@@ -219,12 +219,12 @@ def test_bf16(net):
         torch.testing.assert_close(net.predict(batch)["scores"], scores, rtol=0.05, atol=0.05)
 
 
-def test_several_views_to_learn_from_are_told(net):
+def test_several_views_in_training_are_refused(net):
     batch = collate_boxes([sample(0, views=3)])
     with pytest.raises(ValueError, match=r"3 views.*ThreeCrop.*data\.transforms\.train"):
         net.train()(batch)
 
 
-def test_a_limit_below_one_frame_is_told(net):
+def test_a_limit_below_one_frame_is_refused(net):
     with pytest.raises(ValueError, match="max_test_images=0 is less than 1"):
         FastRCNN(net.backbone, net.roi_head, net.assigner, net.sampler, [1.0], [1.0], 0)

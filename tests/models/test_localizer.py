@@ -47,7 +47,7 @@ def test_names_and_shapes_are_those_of_published_checkpoints(stem, net):
     assert ours == {n: s for n, s in theirs.items() if n not in ("sample_mask", "bm_mask")}
 
 
-def test_the_masks_of_published_checkpoints_are_left_alone(tmp_path):
+def test_masks_in_published_checkpoints_are_ignored(tmp_path):
     net, other = small_bmn(), small_bmn()
     state = {name: torch.randn_like(t) for name, t in net.state_dict().items()}
     masks = {"sample_mask": torch.zeros(12, 4 * 144), "bm_mask": torch.zeros(12, 12)}
@@ -59,7 +59,7 @@ def test_the_masks_of_published_checkpoints_are_left_alone(tmp_path):
         torch.testing.assert_close(tensor, state[name])
 
 
-def test_confidences_are_those_of_the_layers_one_after_the_other():
+def test_confidences_equal_those_of_the_plain_layers():
     net = small_bmn().double()
     features = torch.randn(2, 8, 12, dtype=torch.float64)
     matched, activate = net.x_3d_p
@@ -87,7 +87,7 @@ def test_every_parameter_learns():
     }
 
 
-def test_half_precision_gives_probabilities_in_full():
+def test_half_precision_gives_float32_probabilities():
     net, data = small_bmn(), batch()
     whole = net(data)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -110,14 +110,14 @@ def test_predictions_lie_in_the_window():
     assert (found["scores"][:, 1:] <= found["scores"][:, :-1]).all()
 
 
-def test_wrong_length_names_the_way_out():
+def test_a_wrong_length_is_refused_with_the_remedy():
     with pytest.raises(ValueError, match=r"length 9.*temporal_dim=12.*data\.resize=true"):
         small_bmn()(batch(length=9))
     with pytest.raises(ValueError, match="feat_dim=30"):
         small_bmn(feat_dim=30)
 
 
-def test_pem_scores_only_what_is_there():
+def test_pem_ignores_padding():
     net = PEM(pem_feat_dim=4, pem_hidden_dim=3, post_process_top_k=4)
     data = {
         "proposal": torch.tensor([[[0.1, 0.4, 0.9, 0.8], [0.5, 0.7, 0.3, 0.5], [0, 0, 0, 0]]]),

@@ -70,7 +70,7 @@ def frames_reached(map_of_first_change):
     return map_of_first_change.abs().amax(dim=(0, 1, 3, 4)).nonzero().flatten().tolist()
 
 
-def test_slow_only_looks_along_time_from_the_third_stage_on():
+def test_slow_only_convolves_over_time_from_the_third_stage_on():
     net = tiny(ResNet3dSlowOnly, depth=50, out_indices=(0, 1, 2, 3))
     x = clips(1, 3, 9, 32, 32)
     changed = x.clone()
@@ -82,7 +82,7 @@ def test_slow_only_looks_along_time_from_the_third_stage_on():
     assert third == fourth == list(range(9))  # six blocks of 3x1x1
 
 
-def test_flags_of_single_blocks_say_which_look_along_time():
+def test_flags_per_block_say_which_convolve_over_time():
     net = tiny(
         depth=50, num_stages=1, inflate=[[1, 0, 1]], with_pool2=False, conv1_kernel=(1, 7, 7)
     )

@@ -192,7 +192,7 @@ def test_mean_and_maximum_of_the_bank():
         torch.testing.assert_close(out[:, 5:, 0, 0, 0], pool(bank[views], dim=1))
 
 
-def test_a_missing_or_misfitting_bank_is_told():
+def test_a_missing_or_unsuitable_bank_is_refused():
     x, views = drawn(2, 5, 1, 3, 3), torch.tensor([0, 0])
     with pytest.raises(ValueError, match=r"bank of long-term features.*vidrec bank"):
         FBOHead(FBOMax())(x, x, views, None)
@@ -225,7 +225,7 @@ def test_features_of_other_channels_are_told(run, message):
         (lambda: FBONonLocal(5, 7, 4, 1, 6, num_non_local_layers=0), r"num_non_local_layers=0"),
     ],
 )
-def test_bad_settings_are_told(make, message):
+def test_bad_settings_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

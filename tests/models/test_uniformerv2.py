@@ -122,7 +122,7 @@ def test_global_block_is_torchs_attention_of_one_query():
 
 
 def test_at_first_the_features_are_half_the_mean_of_the_frames_class_tokens():
-    """Global blocks, relations and the query start at zero; `balance` weighs both the same."""
+    """Global blocks, relations and the query start at zero; `balance` weights both equally."""
     torch.manual_seed(0)
     net = UniFormerV2(**SMALL).eval()
     clip = torch.randn(2, 3, 4, 8, 8)
@@ -160,7 +160,7 @@ def test_positions_are_a_convolution_over_time_and_space():
 
 
 def test_query_looks_at_class_tokens_and_at_patches_with_positions():
-    """Equations 6 to 10, one frame at a time; `balance` weighs the query and the frames."""
+    """Equations 6 to 10, one frame at a time; `balance` weights the query and the frames."""
     net = small_net(no_lmhra=True, layers=1, return_list=[0], mlp_dropout=[0.0]).eval()
     clip, seen = torch.randn(2, 3, 4, 8, 8), []
     block = net.transformer.resblocks[0]

@@ -1,4 +1,4 @@
-"""Files of other origins: the same input gives the same output after loading into our nets.
+"""Published files of other projects: the same input gives the same output after loading into our nets.
 
 Oracles are the networks of torchvision and timm with random weights and, for origins that are no
 library, tables of names written here in the other direction: from ours, as MMAction2's networks
@@ -515,7 +515,7 @@ def test_every_tensor_of_a_file_finds_its_place(tmp_path, origin, kind, rules, s
     assert report.missing == [name for name in loaded if name not in state]
 
 
-def test_blobs_that_are_no_weights_are_left_over(tmp_path):
+def test_blobs_other_than_weights_are_unused(tmp_path):
     donor, net = randomized(named("slowonly")), named("slowonly")
     rules = [*PYSLOWFAST["slowonly"], *TO_CAFFE2]
     blobs = {translated(n, rules): t.numpy() for n, t in donor.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Weights found, opened, converted, loaded: against torchvision, timm and files of other hands."""
+"""Finding, opening, converting and loading weights of torchvision, timm and others."""
 
 import functools
 import hashlib
@@ -88,7 +88,7 @@ def test_a_torchvision_classifier_becomes_the_backbone(classifier, tmp_path):
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "backbone.", "module.backbone.", ""])
 @pytest.mark.parametrize("bare", [True, False])
-def test_what_wrappers_put_before_names_does_not_matter(classifier, tmp_path, prefix, bare):
+def test_prefixes_of_wrappers_are_removed(classifier, tmp_path, prefix, bare):
     state = {prefix + name: tensor for name, tensor in classifier.state_dict().items()}
     net = recognizer()
     report = load_weights(net.backbone if bare else net, save(state, tmp_path / "r.pth"))
@@ -195,7 +195,7 @@ def test_old_swin_stages_are_those_that_timm_makes_of_them():
 # Refusal
 
 
-def test_names_that_meet_without_their_prefix_are_kept_apart(tmp_path):
+def test_names_that_differ_only_in_a_prefix_are_kept_apart(tmp_path):
     net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
     state = {"0.weight": torch.ones(1, 1), "encoder.0.weight": torch.zeros(1, 1)}
     state |= {"encoder.1.weight": torch.zeros(1, 1)}
@@ -228,7 +228,7 @@ def test_a_backbone_that_hardly_matches_is_refused_and_nothing_loaded(classifier
     )
 
 
-def test_a_head_of_other_classes_stays_with_a_line(tmp_path):
+def test_a_head_with_other_classes_is_kept_and_reported(tmp_path):
     donor, net = randomized(recognizer(num_classes=400)), recognizer(num_classes=5)
     report = load_weights(net, save({"state_dict": donor.state_dict()}, tmp_path / "a.pth"))
     assert report.missing == ["cls_head.fc_cls.weight", "cls_head.fc_cls.bias"]
@@ -392,7 +392,7 @@ def damaged(path, data):
     return path
 
 
-def test_files_that_are_no_checkpoints_say_so_in_a_sentence(tmp_path):
+def test_other_files_than_checkpoints_are_refused_in_a_sentence(tmp_path):
     net = recognizer()
     whole = save({"state_dict": net.state_dict()}, tmp_path / "z").read_bytes()
     legacy = save(
@@ -482,7 +482,7 @@ def test_a_url_is_fetched_once_whole_and_checked(hub, server):
     assert [p.name for p in hub.iterdir()] == [name]
 
 
-def test_urls_of_one_file_name_do_not_meet_in_the_cache(hub, server):
+def test_urls_with_the_same_file_name_do_not_collide_in_the_cache(hub, server):
     site, url, _ = server
     for folder, value in (("a", 1.0), ("b", 2.0)):
         (site / folder).mkdir()

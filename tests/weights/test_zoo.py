@@ -181,7 +181,7 @@ def test_the_command_lists_what_matches(capsys):
         command.main(["resnext9"])
 
 
-def test_the_command_tells_all_of_one(capsys):
+def test_the_command_shows_all_of_one_recipe(capsys):
     command.main([TSN])
     text = capsys.readouterr().out
     assert "top1 72.83, top5 90.65 (25 clips x 10 crops)" in text

@@ -1,4 +1,4 @@
-"""Published files of other projects: the same input gives the same output after loading into our nets.
+"""Published files of other projects give the same output once loaded into our networks.
 
 Oracles are the networks of torchvision and timm with random weights and, for origins that are no
 library, tables of names written here in the other direction: from ours, as MMAction2's networks

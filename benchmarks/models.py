@@ -95,7 +95,7 @@ def random_batch(conf: TrainConf, batch_size: int, device: torch.device) -> dict
     return {k: v.pin_memory() if pinned else v for k, v in (("video", video), ("label", label))}
 
 
-def plain_attention(
+def plain_attention(  # noqa: PLR0913 - the signature is torch's
     query: Tensor,
     key: Tensor,
     value: Tensor,

@@ -159,7 +159,7 @@ class Result:
     run: Run
 
 
-def fit(
+def fit(  # noqa: PLR0913 - what a test changes of a run
     folder: Path,
     *,
     net: nn.Module | None = None,

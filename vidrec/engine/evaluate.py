@@ -82,7 +82,7 @@ def _report(bad: list[tuple[str, str]], bad_videos: BadVideos | None) -> list[st
     return [f"unreadable video {path}: {reason}" for path, reason in bad]
 
 
-def protocol(
+def protocol(  # noqa: PLR0913 - keywords only, each one part of the line
     *,
     clips: int,
     crops: int,

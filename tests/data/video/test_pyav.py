@@ -55,7 +55,7 @@ def pictures(seed: int = 0, noise: float = 8) -> list[np.ndarray]:
     return frames
 
 
-def write_video(
+def write_video(  # noqa: PLR0913 - containers, codecs and times are what the tests vary
     path: Path,
     frames: list[np.ndarray],
     container: str = "mp4",

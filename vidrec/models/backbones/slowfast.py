@@ -64,7 +64,7 @@ class SlowPathway(ResNet3d):
     options: see `ResNet3d`; the pathway has all four stages.
     """
 
-    def __init__(  # noqa: PLR0913 - the signature is the configuration
+    def __init__(
         self,
         depth: int,
         speed_ratio: int = 8,

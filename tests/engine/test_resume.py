@@ -144,6 +144,7 @@ def test_ctrl_c_saves_and_the_same_command_continues(tmp_path, label):
     assert untimed(result.run.logged) == log
 
 
+@pytest.mark.slow
 def test_a_terminated_process_with_workers_saves_and_says_how_to_go_on(tmp_path):
     options = {"hold": 2, "runtime": {"num_workers": 1}}
     process = start(tmp_path / "run", options, start_new_session=True)

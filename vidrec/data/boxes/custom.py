@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def read_boxes(  # noqa: PLR0913 - the signature is the configuration
             f"{num_classes - 1}: use num_classes={max(names) + 1}"
         )
     ids = {name: number for number, name in names.items()}
-    read = _read_own_json if Path(ann_file).suffix.lower() == ".json" else _read_own_csv
+    read = _read_json if Path(ann_file).suffix.lower() == ".json" else _read_csv
     table = read(ann_file, ids, classes)
     return pack(
         table,
@@ -71,6 +71,18 @@ def read_boxes(  # noqa: PLR0913 - the signature is the configuration
     )
 
 
+class _Line(NamedTuple):
+    """A box with one action as it is written, for a csv or JSON; nothing is checked yet."""
+
+    where: str  # place in the file
+    video: object
+    timestamp: Any
+    box: Any
+    action: object
+    width: Any  # of the frame in pixels, if boxes are in pixels
+    height: Any
+
+
 def read_classes(path: str, first: int) -> dict[int, str]:
     """id -> name of a label map, or of a text file with one name per line, counted from `first`."""
     if Path(path).suffix.lower() == ".pbtxt":
@@ -81,7 +93,7 @@ def read_classes(path: str, first: int) -> dict[int, str]:
     return dict(enumerate(names, start=first))
 
 
-def _read_own_csv(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
+def _read_csv(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
     lines = csv_rows(path)
     _, header = next(lines, (0, []))
     place = {name.strip(): i for i, name in enumerate(header)}
@@ -92,7 +104,7 @@ def _read_own_csv(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
             f"{path}: the header lacks {', '.join(missing)}; expected "
             f"{','.join(needed)}, and width,height for boxes in pixels"
         )
-    rows = []
+    written = []
     for line, row in lines:
         if len(row) < len(header):
             raise ValueError(
@@ -100,73 +112,70 @@ def _read_own_csv(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
                 f"has {len(header)}"
             )
         value = {name: row[i].strip() for name, i in place.items()}
-        rows.append(
-            (
-                f"{path}, line {line}",
-                value["video"],
-                value["timestamp"],
-                [value[name] for name in ("x1", "y1", "x2", "y2")],
-                value["action"],
-                (value.get("width"), value.get("height")),
+        written.append(
+            _Line(
+                where=f"{path}, line {line}",
+                video=value["video"],
+                timestamp=value["timestamp"],
+                box=[value[name] for name in ("x1", "y1", "x2", "y2")],
+                action=value["action"],
+                width=value.get("width"),
+                height=value.get("height"),
             )
         )
-    return _own_table(rows, ids, classes)
+    return _table(written, ids, classes)
 
 
-def _read_own_json(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
+def _read_json(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
     frames = read_json_file(path)
-    rows = []
+    written = []
     for place, frame in enumerate(frames if isinstance(frames, list) else [frames]):
         where = f"{path}, key frame {place}"
         try:
-            size = (frame.get("width"), frame.get("height"))
+            width, height = frame.get("width"), frame.get("height")
             for entry in frame["boxes"]:
                 actions = entry["actions"]
                 for action in actions if isinstance(actions, list) else [actions]:
-                    rows.append(
-                        (where, frame["video"], frame["timestamp"], entry["box"], action, size)
-                    )
+                    video, timestamp, box = frame["video"], frame["timestamp"], entry["box"]
+                    written.append(_Line(where, video, timestamp, box, action, width, height))
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f'{where} is not {{"video": ..., "timestamp": ..., "boxes": [{{"box": [x1, y1, x2, '
                 f'y2], "actions": [...]}}]}}: {error!r}'
             ) from None
-    return _own_table(rows, ids, classes)
+    return _table(written, ids, classes)
 
 
-def _own_table(
-    rows: Sequence[tuple[str, Any, Any, Any, object, tuple[Any, Any]]],
-    ids: Mapping[str, int],
-    classes: str,
-) -> BoxTable:
-    """rows: place in the file, video, timestamp, box, action, (width, height)."""
-    boxes = np.zeros((len(rows), 4), np.float32)
-    timestamps, actions = np.zeros(len(rows)), np.zeros(len(rows), np.int64)
-    for i, (where, video, timestamp, box, action, (width, height)) in enumerate(rows):
+def _table(written: Sequence[_Line], ids: Mapping[str, int], classes: str) -> BoxTable:
+    boxes = np.zeros((len(written), 4), np.float32)
+    timestamps, actions = np.zeros(len(written)), np.zeros(len(written), np.int64)
+    for i, line in enumerate(written):
+        has_size = line.width or line.height
         try:
-            corners = np.array([float(value) for value in box])
-            timestamps[i] = float(timestamp)
+            corners = np.array([float(value) for value in line.box])
+            timestamps[i] = float(line.timestamp)
             # With a size boxes are in pixels; a width without a height is a mistake.
-            size = [float(width), float(height)] if width or height else [1.0, 1.0]
+            size = [float(line.width), float(line.height)] if has_size else [1.0, 1.0]
             if corners.shape != (4,) or min(size) <= 0 or not math.isfinite(timestamps[i]):
                 raise ValueError
         except (TypeError, ValueError):
-            pixels = f" and width x height {width!r} x {height!r}" if width or height else ""
+            pixels = f" and width x height {line.width!r} x {line.height!r}" if has_size else ""
             raise ValueError(
-                f"{where}: timestamp {timestamp!r}, box {box!r}{pixels} are not numbers"
+                f"{line.where}: timestamp {line.timestamp!r}, box {line.box!r}{pixels} are not "
+                "numbers"
             ) from None
-        if not str(video or "").strip():
-            raise ValueError(f"{where}: the name of the video is missing")
+        if not str(line.video or "").strip():
+            raise ValueError(f"{line.where}: the name of the video is missing")
         corners /= size * 2
         boxes[i] = corners
-        actions[i] = _id_of(action, ids, where, classes)
-    check_boxes(boxes, lambda i: rows[i][0])
+        actions[i] = _id_of(line.action, ids, line.where, classes)
+    check_boxes(boxes, lambda i: written[i].where)
     return BoxTable(
-        np.array([row[1] for row in rows], dtype=str),
+        np.array([line.video for line in written], dtype=str),
         timestamps,
         boxes,
         actions,
-        np.arange(1, len(rows) + 1),
+        np.arange(1, len(written) + 1),
     )
 
 

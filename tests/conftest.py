@@ -8,15 +8,9 @@ import sys
 
 import pytest
 import torch
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
 
+import vidrec
 from tests.paths import ROOT
-from vidrec.config import validation
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import lenient
 
 TINY = [
     "model.net.backbone.num_stages=2", "model.net.cls_head.in_channels=128", "model.clip.size=32",
@@ -37,15 +31,7 @@ def pytest_xdist_auto_num_workers(config):
 @pytest.fixture(scope="session")
 def compose():
     """`compose(*overrides, config_name="train")`: the checked configuration of a command line."""
-
-    def compose(*overrides, config_name="train"):
-        register()
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
-            cfg = hydra_compose(config_name, overrides=lenient(list(overrides)))
-        return validation.check(cfg, OmegaConf.get_type(cfg), overrides)
-
-    return compose
+    return vidrec.compose
 
 
 def run_python(*arguments, cwd, ranks=1):

@@ -1,3 +1,24 @@
-"""vidrec: video understanding research, composed with Hydra."""
+"""Video understanding in PyTorch: recognition, action detection and temporal localization.
+
+    conf = vidrec.compose("model=tsn", "data=kinetics400")
+    net = vidrec.build_model(conf)
+    net = vidrec.load_model("runs/tsn_tiny_shapes")
+
+Importing it takes no time: torch and Hydra are imported with the first call.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vidrec.api import ModelDescription, build_model, compose, load_model
 
 __version__ = "0.1.0"
+__all__ = ["ModelDescription", "build_model", "compose", "load_model"]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        from vidrec import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'vidrec' has no attribute '{name}'")

@@ -1,7 +1,7 @@
 """Configuration -> objects, in reading order. The only caller of `instantiate`."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,13 +20,7 @@ from vidrec.config.schema import (
     ScheduleConf,
     VideoDataConf,
 )
-from vidrec.data.boxes.collate import collate_boxes
-from vidrec.data.boxes.dataset import BoxDataset
-from vidrec.data.clips.collate import collate_clips
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
-from vidrec.data.segments.collate import collate_features, collate_proposals
-from vidrec.data.segments.dataset import ActivityNetDataset
-from vidrec.data.segments.proposal_dataset import ProposalDataset
 from vidrec.data.transforms.mixing import Mix
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed
@@ -89,10 +83,12 @@ def build_steps(data: VideoDataConf, split: str) -> dict[str, Any]:
     return {name: _make(step) for name, step in data.transforms[split].items() if step is not None}
 
 
-def prepare_data(data: DataConf) -> None:
-    """Write the embedded example data where it is not there yet."""
-    if data.prepare is not None:
+def prepare_data(data: DataConf, dist: Distributed | None = None) -> None:
+    """Write the embedded example data if it is not there yet; the other ranks wait for rank 0."""
+    if data.prepare is not None and (dist is None or dist.rank == 0):
         _make(data.prepare)
+    if dist is not None:
+        dist.barrier()
 
 
 def build_loaders(
@@ -133,19 +129,8 @@ def _loader(dataset: Any, batches: Any, runtime: RuntimeConf, dist: Distributed)
         persistent_workers=workers > 0 if persistent is None else persistent,
         prefetch=runtime.prefetch,
         pin_memory=dist.device.type == "cuda",
-        collate=_collate_of(dataset),
+        collate=dataset.collate,
     )
-
-
-def _collate_of(dataset: Any) -> Callable[[list[Any]], Any]:
-    match getattr(dataset, "dataset", dataset):  # a part of a dataset holds the whole
-        case BoxDataset():
-            return collate_boxes
-        case ActivityNetDataset():
-            return collate_features
-        case ProposalDataset():
-            return collate_proposals
-    return collate_clips
 
 
 def num_workers(runtime: RuntimeConf, dist: Distributed) -> int:

@@ -10,14 +10,13 @@ import torch
 from torch.utils.data import Dataset
 
 from vidrec import build
-from vidrec.commands.train import begin
 from vidrec.config.schema import BankConf
 from vidrec.data.boxes.feature_bank import write_bank
 from vidrec.data.collate import to_device
 from vidrec.engine import distributed
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import autocast
-from vidrec.engine.setup import net_to_device
+from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.files.atomic_write import atomic_write
 from vidrec.files.partial_results import open_partial_results, partial_results_of
 from vidrec.models.detector import FastRCNN
@@ -34,6 +33,7 @@ class Part(Dataset):
         self.dataset = dataset
         self.start = start
         self.stop = min(stop, len(dataset))
+        self.collate = dataset.collate
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -50,7 +50,8 @@ def bank_run(conf: BankConf) -> None:
         raise ValueError(f"out={conf.out} does not end with .npy")
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
-        begin(conf, dist)
+        set_torch_options(conf.runtime)
+        build.prepare_data(conf.data, dist)
         # The boxes of the split, seen as in evaluation: nothing is drawn.
         conf.data.val = conf.data.val | {"records": getattr(conf.data, conf.split)["records"]}
         dataset = build.build_dataset(conf.data, "val")

@@ -106,12 +106,12 @@ def extract_run(conf: ExtractConf) -> None:
     try:
         set_torch_options(conf.runtime)
         root, paths = list_videos(conf.videos)
-        out = Path(conf.out)
         windows = choose_windows(conf)
         settings = (
             f"{conf.checkpoint} {windows.window} {windows.stride} {windows.num_frames} {conf.crops}"
         )
-        missing = [path for path in paths if not is_done(target(path, root, out), settings)]
+        output = Output(root, Path(conf.out), settings)
+        missing = [path for path in paths if not output.is_done(path)]
         mine = missing[dist.rank :: dist.world]
         net = build.build_net(conf.model)
         assert isinstance(net, Recognizer)
@@ -123,13 +123,13 @@ def extract_run(conf: ExtractConf) -> None:
         net_to_device(net, dist.device).eval()
         if dist.rank == 0:
             print(f"{loaded}\n{len(paths)} videos in {root}, {len(missing)} to do")
-        failed = write_features(net, mine, root, out, windows, settings, conf, dist)
+        failed = write_features(net, mine, output, conf, dist)
         for path, reason in failed:
             print(f"warning: left out {path}: {reason}", flush=True)
         dist.barrier()
         if dist.rank == 0:
-            index = write_index(paths, root, out)
-            print(f"{out}: {index} of {len(paths)} videos; {out / 'features.json'} lists them")
+            index = write_index(paths, output)
+            print(f"{conf.out}: {index} of {len(paths)} videos, listed in features.json")
     finally:
         dist.stop()
 
@@ -144,38 +144,45 @@ def choose_windows(conf: ExtractConf) -> Windows:
     return Windows(window, stride, num_frames, conf.chunk)
 
 
-def target(path: Path, root: Path, out: Path) -> Path:
-    """The file of a video's features."""
-    inside = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
-    return out / inside.with_suffix(".npz")
+@dataclass(frozen=True)
+class Output:
+    """Where the features of videos go, and the settings they are made with."""
 
+    root: Path  # names of videos are relative to it
+    out: Path
+    settings: str
 
-def is_done(path: Path, settings: str) -> bool:
-    """Whether the features are there. ValueError where they were made in another way."""
-    if not path.is_file():
-        return False
-    with np.load(path) as content:
-        made = str(content["settings"])
-    if made != settings:
-        raise ValueError(
-            f"{path} was made with other settings ({made}, not {settings}); use another out=FOLDER"
-        )
-    return True
+    def file(self, video: Path) -> Path:
+        """The file of a video's features."""
+        inside = video.relative_to(self.root) if video.is_relative_to(self.root) else video.name
+        return (self.out / inside).with_suffix(".npz")
+
+    def is_done(self, video: Path) -> bool:
+        """Whether the features exist. Raises ValueError if they were made with other settings."""
+        path = self.file(video)
+        if not path.is_file():
+            return False
+        with np.load(path) as content:
+            made = str(content["settings"])
+        if made != self.settings:
+            raise ValueError(
+                f"{path} was made with other settings ({made}, not {self.settings}); "
+                "use another out=FOLDER"
+            )
+        return True
 
 
 @torch.no_grad()
 def write_features(  # noqa: PLR0913 - one rank's part of the command
     net: Recognizer,
     paths: Sequence[Path],
-    root: Path,
-    out: Path,
-    windows: Windows,
-    settings: str,
+    output: Output,
     conf: ExtractConf,
     dist: distributed.Distributed,
 ) -> list[tuple[Path, str]]:
     """Extract and write one video after the other; the files that could not be read, and why."""
     assert isinstance(conf.data, ClipDataConf)
+    windows = choose_windows(conf)
     loader = DataLoader(
         Chunks(paths, windows, build.build_steps(conf.data, conf.crops)),
         batch_size=None,
@@ -199,14 +206,14 @@ def write_features(  # noqa: PLR0913 - one rank's part of the command
         features = inputs.taken().unflatten(0, (-1, crops)).mean(dim=1)
         parts.setdefault(number, []).append(features.half().cpu().numpy())
         if sum(map(len, parts[number])) == int(chunk["total"]):
-            with atomic_write(target(path, root, out)) as stream:
+            with atomic_write(output.file(path)) as stream:
                 np.savez(
                     stream,
                     feature=np.concatenate(parts.pop(number)),
                     num_frames=int(chunk["num_frames"]),
                     fps=float(chunk["fps"]),
                     stride=windows.stride,
-                    settings=settings,
+                    settings=output.settings,
                 )
             done += 1
             bar.show(done, len(paths), "extracting")
@@ -237,23 +244,23 @@ class Inputs:
         self._hook.remove()
 
 
-def write_index(paths: Sequence[Path], root: Path, out: Path) -> int:
+def write_index(paths: Sequence[Path], output: Output) -> int:
     """features.json in the form of the ActivityNet annotations; how many videos are in it."""
     videos = {}
     for path in paths:
-        file = target(path, root, out)
+        file = output.file(path)
         if not file.is_file():
             continue
         with np.load(file) as content:
             num_frames, fps = int(content["num_frames"]), float(content["fps"])
             num_features = len(content["feature"])
-            videos[file.relative_to(out).with_suffix("").as_posix()] = {
+            videos[file.relative_to(output.out).with_suffix("").as_posix()] = {
                 "duration_frame": num_frames,
                 "duration_second": num_frames / fps if fps else float(num_frames),
                 "feature_frame": num_features * int(content["stride"]),
                 "num_features": num_features,
                 "annotations": [],
             }
-    with atomic_write(out / "features.json", "w") as stream:
+    with atomic_write(output.out / "features.json", "w") as stream:
         json.dump(videos, stream, indent=1)
     return len(videos)

@@ -7,14 +7,13 @@ import numpy as np
 import torch
 
 from vidrec import build
-from vidrec.commands.train import begin
 from vidrec.config.schema import ProposalsConf
 from vidrec.data.collate import to_device
 from vidrec.data.segments.bsn_proposals import make_proposals, write_proposals
 from vidrec.data.segments.dataset import ActivityNetDataset
 from vidrec.engine import distributed
 from vidrec.engine.evaluate import autocast
-from vidrec.engine.setup import net_to_device
+from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.models.localizer import TEM
 from vidrec.progress import track
 from vidrec.weights.load import load_weights
@@ -29,7 +28,8 @@ def proposals_run(conf: ProposalsConf) -> None:
         raise ValueError("there is no network: give run=DIR or checkpoint=FILE")
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
-        begin(conf, dist)
+        set_torch_options(conf.runtime)
+        build.prepare_data(conf.data, dist)
         net = build.build_net(conf.model)
         if not isinstance(net, TEM):
             raise ValueError(

@@ -71,6 +71,8 @@ class KeyFrameClipConf:
     interval: int = limited(16, 1, 4096, is_referenced=True)  # from one frame to the next
     size: int = limited(256, 1, 8192, is_referenced=True)  # crop edge in training, pixels
     short_side: int = limited(256, 1, 8192, is_referenced=True)  # before cropping, pixels
+    # Short side, and edge of the crops, in tests with several crops; pixels.
+    test_size: int = limited(256, 1, 8192, is_referenced=True)
 
 
 @dataclass

@@ -1,0 +1,17 @@
+"""Everything in which tasks differ for shared code; nothing else asks which task it is in."""
+
+from vidrec.config import schema
+from vidrec.config.schema import TrainConf
+from vidrec.tasks import detection, localization, recognition
+from vidrec.tasks.task import Task
+
+TASKS: dict[schema.Task, Task] = {
+    schema.Task.recognition: recognition,
+    schema.Task.detection: detection,
+    schema.Task.localization: localization,
+}
+
+
+def task_of(conf: TrainConf) -> Task:
+    """The task of a checked configuration."""
+    return TASKS[conf.model.task]

@@ -298,6 +298,7 @@ def pack(  # noqa: PLR0913 - both readers pass their configuration on
         columns=dict(columns),
         excluded=excluded,
         excluded_actions=Counter(left_out[left_out >= 0].tolist()),
+        person_score_threshold=score_threshold,
     )
 
 

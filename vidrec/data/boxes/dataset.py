@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from torch.utils.data import Dataset
 
-from vidrec.data.boxes.collate import BoxSample
+from vidrec.data.boxes.collate import BoxSample, collate_boxes
 from vidrec.data.boxes.key_frames import MomentReader, check_videos, find_videos
 from vidrec.data.boxes.records import BoxRecords, KeyFrame
 from vidrec.data.transforms.pipeline import Pipeline, Step
@@ -36,6 +36,8 @@ class BoxDataset(Dataset):
     bank: long-term features around a key frame (Wu et al., CVPR 2019).
     on_bad_video: `raise` stops; `skip` drops the sample; `replace` takes another, random one.
     """
+
+    collate = staticmethod(collate_boxes)
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,

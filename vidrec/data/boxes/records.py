@@ -40,6 +40,7 @@ class BoxRecords:
     columns: Mapping[int, int]  # id in the annotation files -> column, of all learned classes
     excluded: frozenset[tuple[str, float]] = frozenset()  # (video, timestamp) that do not count
     excluded_actions: Mapping[int, int] = field(default_factory=dict)  # id -> boxes in `excluded`
+    person_score_threshold: float = 0.0  # proposals with a lower score were left out
 
     def __len__(self) -> int:
         return len(self.timestamps)

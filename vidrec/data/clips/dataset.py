@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
-from vidrec.data.clips.collate import ClipSample, ViewSample
+from vidrec.data.clips.collate import ClipSample, ViewSample, collate_clips
 from vidrec.data.clips.records import Record, Records
 from vidrec.data.clips.sampling import Sampling
 from vidrec.data.transforms.pipeline import Pipeline, Step
@@ -28,6 +28,8 @@ class VideoDataset(Dataset):
     same_frames: the copies show the same frames, decoded once; otherwise each samples its own.
     on_bad_video: `raise` stops; `skip` drops the sample; `replace` takes another, random one.
     """
+
+    collate = staticmethod(collate_clips)
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,

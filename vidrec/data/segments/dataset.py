@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 from torch.utils.data import Dataset
 
-from vidrec.data.segments.collate import FeatureSample
+from vidrec.data.segments.collate import FeatureSample, collate_features
 from vidrec.data.segments.features import FeatureFolder
 from vidrec.data.segments.records import SegmentRecords
 
@@ -55,6 +55,8 @@ class ActivityNetDataset(Dataset):
 
     Raises ValueError or FileNotFoundError if a sequence is missing or has another shape.
     """
+
+    collate = staticmethod(collate_features)
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,

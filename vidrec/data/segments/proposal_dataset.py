@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
-from vidrec.data.segments.collate import ProposalSample
+from vidrec.data.segments.collate import ProposalSample, collate_proposals
 from vidrec.data.segments.records import SegmentRecords
 
 
@@ -16,6 +16,8 @@ class ProposalDataset(Dataset):
     records: the videos. folder: NAME.npz of each, as `vidrec proposals` writes them. top_k: number
     of best proposals of a video; fewer are padded with zeros.
     """
+
+    collate = staticmethod(collate_proposals)
 
     def __init__(self, records: SegmentRecords, folder: str, top_k: int) -> None:
         self.records = records

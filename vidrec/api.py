@@ -1,0 +1,161 @@
+"""The Python API: configurations, networks and trained models in one call each."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
+from omegaconf import OmegaConf
+from torch import nn
+
+import vidrec
+from vidrec import build
+from vidrec.config import validation
+from vidrec.config.compose import conf_dir, register
+from vidrec.config.overrides import lenient, overrides_of_run, wrong_choice
+from vidrec.config.schema import ModelConf, TrainConf, VideoDataConf
+from vidrec.config.signatures import locate
+from vidrec.engine import checkpoint
+from vidrec.errors import ConfigError
+from vidrec.weights.load import load_weights
+
+# Keys of a dataset that say which samples there are, not how one is made.
+_SAMPLES = ("_target_", "records", "prefix", "features", "bank", "on_bad_video", "seed")
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """How a trained network is to be used; checkpoints hold it as plain values."""
+
+    version: str  # of vidrec
+    task: str
+    net: dict[str, Any]  # the node it was built from
+    clip: dict[str, Any]  # `model.clip`; empty if the network takes no clips
+    preprocessing: dict[str, Any]  # how the samples of a test are made: `sampling`, `steps`, ...
+    class_names: list[str]
+    data: str  # name of the dataset it was trained on
+
+
+def compose(*overrides: str, config_name: str = "train") -> TrainConf:
+    """The checked configuration of a command line, e.g. `compose("model=tsn", "data=ucf101")`.
+
+    overrides: as on the command line of `python train.py`. config_name: the command whose
+    configuration it is. Raises ConfigError with every problem.
+    """
+    register()
+    if problem := wrong_choice(list(overrides)):
+        raise ConfigError(problem)
+    state = Singleton.get_state()  # of the Hydra program that may be calling
+    try:
+        GlobalHydra.instance().clear()
+        with hydra.initialize_config_dir(conf_dir(), version_base="1.3"):
+            cfg = hydra.compose(config_name, overrides=lenient(list(overrides)))
+    finally:
+        Singleton.set_state(state)
+    return validation.check(cfg, OmegaConf.get_type(cfg), overrides)
+
+
+def build_model(conf: TrainConf, *, pretrained: bool = False) -> nn.Module:
+    """The network of a configuration, in training mode on the CPU.
+
+    pretrained: load `model.weights`, as training does before its first step.
+    """
+    net = build.build_net(conf.model)
+    if pretrained and conf.model.weights is not None:
+        load_weights(net, conf.model.weights, min_backbone=conf.model.min_backbone)
+    return net
+
+
+def load_model(source: str | Path) -> nn.Module:
+    """A trained network in evaluation mode on the CPU, with a `description`.
+
+    source: a run directory (its best checkpoint), a checkpoint file that vidrec wrote, or
+    `zoo://STEM`, a published recipe. `net.description` is a `ModelDescription`: clip,
+    preprocessing and class names. Nothing in a file is executed: networks of other packages are
+    loaded from the run directory, whose configuration names them.
+
+    Raises ValueError if the file holds no description or does not fit, FileNotFoundError if there
+    is nothing at `source`.
+    """
+    source = str(source)
+    if source.startswith("zoo://"):
+        conf = compose(f"experiment={source.removeprefix('zoo://')}", "model.weights=null")
+        return _loaded(build_model(conf), source, describe_model(conf))
+    path = Path(source)
+    if path.is_dir():
+        conf = compose(*overrides_of_run(path, []), "model.weights=null")
+        best = path / checkpoint.BEST
+        file = best if best.exists() else path / checkpoint.LAST
+        known = _description_in(file)
+        return _loaded(build_model(conf), str(file), known or describe_model(conf))
+    description = _description_in(path)
+    if description is None:
+        raise ValueError(
+            f"{source} does not say which network it holds: give its run directory, or build the "
+            "network with vidrec.build_model and load the file with vidrec.weights.load"
+        )
+    _check_targets(source, description.net)
+    net = build.build_net(ModelConf(net=description.net))
+    return _loaded(net, source, description)
+
+
+def describe_model(conf: TrainConf, class_names: list[str] | None = None) -> ModelDescription:
+    """What a configuration says about using its network.
+
+    class_names: default the numbers of the classes.
+    """
+    num_classes = conf.data.num_classes if isinstance(conf.data, VideoDataConf) else 0
+    clip = getattr(conf.model, "clip", None)
+    return ModelDescription(
+        version=vidrec.__version__,
+        task=conf.model.task.value,
+        net=dict(conf.model.net),
+        clip=asdict(clip) if clip is not None else {},
+        preprocessing={k: v for k, v in conf.data.test.items() if k not in _SAMPLES},
+        class_names=class_names or [str(number) for number in range(num_classes)],
+        data=conf.data.name,
+    )
+
+
+def _loaded(net: nn.Module, source: str, description: ModelDescription) -> nn.Module:
+    report = load_weights(net, source, min_backbone=1.0)
+    if report.missing or report.differing:
+        raise ValueError(f"{report}\n{source} does not fit: the rest would be random")
+    net.description = description  # type: ignore[assignment]
+    return net.eval()
+
+
+def _description_in(file: Path) -> ModelDescription | None:
+    """What a checkpoint says about its network; None if it says nothing."""
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {file}")
+    content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    about = content.get("about") if isinstance(content, Mapping) else None
+    if not isinstance(about, Mapping):
+        return None
+    if missing := [field.name for field in fields(ModelDescription) if field.name not in about]:
+        raise ValueError(f"{file} describes its network without {', '.join(missing)}")
+    return ModelDescription(**{field.name: about[field.name] for field in fields(ModelDescription)})
+
+
+def _check_targets(source: str, node: object) -> None:
+    """Raise ValueError unless everything that the node would call is a class of vidrec.models."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            target = locate(str(node["_target_"]))
+            module = getattr(target, "__module__", "")
+            if not inspect.isclass(target) or not module.startswith("vidrec.models."):
+                raise ValueError(
+                    f"{source} asks for {node['_target_']}, which is not a network of vidrec: give "
+                    "the run directory, whose configuration you can read"
+                )
+        for value in node.values():
+            _check_targets(source, value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            _check_targets(source, value)

@@ -1,0 +1,65 @@
+"""Spatio-temporal action detection for shared code; see `vidrec.tasks.task`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vidrec import build
+from vidrec.config.schema import EvaluateConf, TrainConf
+from vidrec.data.boxes.dataset import BoxDataset
+from vidrec.models.detector import FastRCNN
+from vidrec.plots.boxes import draw_boxes
+from vidrec.tasks.recognition import of_all
+from vidrec.tasks.task import Evaluated, Figure
+
+
+def class_names(conf: TrainConf, dataset: BoxDataset) -> list[str]:
+    """A name for each column of a label; the background and ids without a name are numbers."""
+    records = dataset.records
+    names = [str(number) for number in range(records.num_classes)]
+    for action, column in records.columns.items():
+        names[column] = records.classes.get(action, str(action))
+    return names
+
+
+def summary(dataset: BoxDataset) -> str:
+    records = dataset.records
+    return f"{len(records.columns)} actions are learned, {len(records.classes)} of them evaluated"
+
+
+def protocol(dataset: BoxDataset, net: FastRCNN, num_scored: int) -> str:
+    """E.g. `1 view, 8x8 frames, short side 256, person score >= 0.9, 57,062 key frames`."""
+    sampling, transforms = dataset.sampling, dataset.transforms
+    views = transforms.num_crops
+    parts = [
+        f"{views} view{'s' * (views != 1)}",
+        f"{sampling.clip_len}x{sampling.frame_interval} frames",
+    ]
+    if transforms.short_side is not None:
+        parts.append(f"short side {transforms.short_side}")
+    parts.append(f"person score >= {dataset.records.person_score_threshold:g}")
+    return ", ".join([*parts, f"{of_all(num_scored, len(dataset))} key frames"])
+
+
+def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
+    """The key frames with the highest and the lowest average precision."""
+    for path in draw_boxes(found.metric, found.rows, found.dataset, folder):
+        yield Figure(path.stem, path)
+
+
+def pictures(found: Evaluated, folder: Path) -> None:
+    draw_boxes(found.metric, found.rows, found.dataset, folder, count=12)
+
+
+def dump(found: Evaluated, path: str) -> None:
+    """Write the csv of the AVA challenge."""
+    found.metric.dump(found.rows, path)
+
+
+def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
+    """The metric of the data group on a csv of the AVA challenge, whoever wrote it."""
+    if len(conf.score) != 1:
+        raise ValueError(f"score has {len(conf.score)} files; boxes are scored one file at a time")
+    build.prepare_data(conf.data)
+    metric = build.build_metric(conf.data)
+    scores = metric.score_file(conf.score[0])
+    return scores, f"{len(metric.records):,} annotated key frames, {conf.score[0]}"

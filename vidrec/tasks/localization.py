@@ -1,0 +1,57 @@
+"""Temporal localization for shared code; see `vidrec.tasks.task`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vidrec import build
+from vidrec.config.schema import EvaluateConf, TrainConf
+from vidrec.data.segments.dataset import ActivityNetDataset
+from vidrec.models.localizer import BMN, PEM, TEM
+from vidrec.plots.timelines import draw_all_segments, draw_segments
+from vidrec.tasks.task import Evaluated, Figure
+
+
+def class_names(conf: TrainConf, dataset: ActivityNetDataset) -> list[str]:
+    """Names of the actions in the annotations; the networks here find segments of any of them."""
+    return list(dataset.records.classes)
+
+
+def summary(dataset: ActivityNetDataset) -> str:
+    return f"segments of {len(dataset.records.classes)} kinds of actions, found as one"
+
+
+def protocol(dataset: ActivityNetDataset, net: BMN | TEM | PEM, num_scored: int) -> str:
+    """E.g. `at most 100 segments of each of 4,728 of 4,728 sequences`."""
+    return (
+        f"at most {net.nms.top_k} segments of each of {num_scored:,} of {len(dataset):,} sequences"
+    )
+
+
+def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
+    """Segments that were found above the ground truth, for some sequences."""
+    path = folder / "segments.png"
+    draw_segments(found.rows, found.dataset.records, path)
+    yield Figure("segments", path)
+
+
+def pictures(found: Evaluated, folder: Path) -> None:
+    """A timeline of every video."""
+    metric = found.metric
+    draw_all_segments(metric.detections(found.rows), metric.records, folder)
+
+
+def dump(found: Evaluated, path: str) -> None:
+    """Write ActivityNet's results JSON."""
+    found.metric.dump(found.rows, path)
+
+
+def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
+    """The metric of the data group on a results JSON, whoever wrote it."""
+    if len(conf.score) != 1:
+        raise ValueError(
+            f"score has {len(conf.score)} files; segments are scored one file at a time"
+        )
+    build.prepare_data(conf.data)
+    metric = build.build_metric(conf.data)
+    scores = metric.score_file(conf.score[0])
+    return scores, f"{len(metric.records):,} annotated videos, {conf.score[0]}"

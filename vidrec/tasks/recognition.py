@@ -1,0 +1,121 @@
+"""Recognition of clips for shared code; see `vidrec.tasks.task`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vidrec import build
+from vidrec.config.schema import ClipDataConf, EvaluateConf, TrainConf
+from vidrec.data.clips.annotations import read_label_map
+from vidrec.data.clips.dataset import VideoDataset
+from vidrec.metrics import predictions
+from vidrec.metrics.accuracy import confusion_matrix
+from vidrec.metrics.predictions import Predictions, fuse
+from vidrec.models.recognizer import Recognizer
+from vidrec.plots.clips import draw_predictions, load_samples, write_predictions
+from vidrec.plots.confusion import draw_confusion
+from vidrec.tasks.task import Evaluated, Figure
+
+
+def class_names(conf: TrainConf, dataset: VideoDataset) -> list[str]:
+    """Names of the file `data.class_names`. Raises ValueError if it has another number of them."""
+    assert isinstance(conf.data, ClipDataConf)
+    if conf.data.class_names is None:
+        return [str(number) for number in range(conf.data.num_classes)]
+    names = read_label_map(conf.data.class_names)
+    if len(names) != conf.data.num_classes:
+        raise ValueError(
+            f"data.class_names={conf.data.class_names} has {len(names)} names, "
+            f"but data.num_classes={conf.data.num_classes}"
+        )
+    return names
+
+
+def summary(dataset: VideoDataset) -> str:
+    kind = "several labels a video" if dataset.records.multi_label else "one label a video"
+    return f"{dataset.num_classes} classes, {kind}"
+
+
+def protocol(dataset: VideoDataset, net: Recognizer, num_scored: int) -> str:
+    """E.g. `3 clips x 1 crop, 8x8 frames, 256 px, short side 256, prob averaged, 19,790 of 19,796
+    videos`.
+    """
+    sampling, transforms = dataset.sampling, dataset.transforms
+    clips, crops = sampling.num_views, transforms.num_crops
+    parts = [
+        f"{clips or 'all'} clip{'s' * (clips != 1)} x {crops} crop{'s' * (crops != 1)}",
+        frames_of(sampling.clip_len, sampling.frame_interval),
+    ]
+    if transforms.crop_size is not None:
+        parts.append(f"{_pixels(transforms.crop_size)} px")
+    if transforms.short_side is not None:
+        parts.append(f"short side {transforms.short_side}")
+    if net.average_clips not in (None, "none"):
+        parts.append(f"{net.average_clips} averaged")
+    return ", ".join([*parts, f"{of_all(num_scored, len(dataset))} videos"])
+
+
+def of_all(num_scored: int, num_samples: int) -> str:
+    """How many samples a score counts.
+
+    >>> of_all(19790, 19796)
+    '19,790 of 19,796'
+    """
+    return f"{num_samples:,}" if num_scored == num_samples else f"{num_scored:,} of {num_samples:,}"
+
+
+def frames_of(clip_len: int, frame_interval: int | None) -> str:
+    """The frames of a clip; an interval of None means that they are spread over the video.
+
+    >>> frames_of(8, 4), frames_of(8, None)
+    ('8x4 frames', '8 frames')
+    """
+    return f"{clip_len} frames" if frame_interval is None else f"{clip_len}x{frame_interval} frames"
+
+
+def _pixels(size: int | tuple[int, int]) -> str:
+    return str(size) if isinstance(size, int) else f"{size[0]}x{size[1]}"
+
+
+def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
+    """The confusion matrix of single labels; samples with their predictions, still and moving."""
+    rows = found.rows
+    if rows["label"].ndim == 1:
+        predicted = rows["scores"].argmax(axis=1)
+        matrix = confusion_matrix(predicted, rows["label"], len(found.class_names))
+        path = folder / "confusion.png"
+        draw_confusion(matrix, found.class_names, path)
+        yield Figure("confusion", path)
+    samples = load_samples(rows, found.dataset, found.class_names)
+    path = folder / "predictions.png"
+    draw_predictions(samples, path)
+    yield Figure("predictions", path)
+    path = folder / "predictions.mp4"
+    write_predictions(samples, path)
+    yield Figure("prediction_clips", path)
+
+
+def pictures(found: Evaluated, folder: Path) -> None:
+    """The same figures."""
+    for _ in figures(found, folder):
+        pass
+
+
+def dump(found: Evaluated, path: str) -> None:
+    """Write an .npz with the scores of every video."""
+    rows, records = found.rows, found.dataset.records
+    names = [records[int(index)].path for index in rows["index"]]
+    numbers = [str(number) for number in range(len(found.class_names))]
+    class_names = [] if found.class_names == numbers else found.class_names
+    written = Predictions(
+        rows["scores"], rows["label"], rows["index"], names, class_names, found.protocol
+    )
+    predictions.dump(written, path)
+
+
+def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
+    """The metric of the data group on one dump, or on several fused."""
+    fused = fuse(conf.score, conf.score_weights)
+    if conf.dump:
+        predictions.dump(fused, conf.dump)
+    scores = build.build_metric(conf.data).compute(fused.rows)
+    return scores, f"{len(fused.names):,} videos, {fused.protocol}"

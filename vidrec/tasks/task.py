@@ -1,0 +1,57 @@
+"""What shared code asks of a task; `recognition`, `detection` and `localization` answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from torch import nn
+
+from vidrec.config.schema import EvaluateConf, TrainConf
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation came to."""
+
+    metric: Any  # of the task
+    rows: dict[str, np.ndarray]  # of all samples
+    dataset: Any  # of the task
+    class_names: list[str]
+    protocol: str = ""  # how the scores were measured
+
+
+class Figure(NamedTuple):
+    """A picture or, with the ending .mp4, a video."""
+
+    name: str
+    path: Path
+
+
+class Task(Protocol):
+    """The modules of this package."""
+
+    def class_names(self, conf: TrainConf, dataset: Any) -> list[str]:
+        """Names of what the network's outputs stand for; numbers if they have no names."""
+
+    def summary(self, dataset: Any) -> str:
+        """A line on what is learned, said before training."""
+
+    def protocol(self, dataset: Any, net: nn.Module, num_scored: int) -> str:
+        """How a score was measured, in one line to print beside it.
+
+        It is asked of the objects that did the work: sampling, transforms, records and network.
+        """
+
+    def figures(self, found: Evaluated, folder: Path) -> Iterator[Figure]:
+        """Write the figures of a run into its directory."""
+
+    def pictures(self, found: Evaluated, folder: Path) -> None:
+        """Write the pictures that `evaluate pictures=FOLDER` asks for."""
+
+    def dump(self, found: Evaluated, path: str) -> None:
+        """Write the predictions."""
+
+    def score_files(self, conf: EvaluateConf) -> tuple[dict[str, float], str]:
+        """The scores of the files `conf.score` and how they were measured; runs no network."""

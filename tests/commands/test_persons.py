@@ -161,7 +161,7 @@ def test_the_command_writes_the_file(videos, weights, tmp_path, capsys):
     ("options", "message"),
     [
         (["--detector", "yolo"], r"error: torchvision has no detector 'yolo'"),
-        (["--num-classes", "7"], r"error: .*detector\.pth does not fit .* of 7 classes"),
+        (["--num-classes", "7"], r"error: .*detector\.pth does not fit .* with 7 classes"),
         (["--weights", "gone.pth"], r"error: the weights gone\.pth do not exist"),
         (["--every", "0"], r"error: every=0.0 must be above 0"),
         (["--every", "1.5", "--frames"], r"error: every=1.5 is not a whole number of frames"),

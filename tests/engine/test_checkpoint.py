@@ -119,9 +119,9 @@ def test_nothing_to_resume_from_is_told_from_nothing_readable(tmp_path):
 
 def test_another_kind_of_file_is_refused(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "weights.pth")
-    with pytest.raises(CheckpointError, match=r"give it as model\.weights"):
+    with pytest.raises(CheckpointError, match=r"pass it as model\.weights"):
         checkpoint.read(tmp_path / "weights.pth")
-    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+    with pytest.raises(CheckpointError, match="does not exist"):
         checkpoint.read(tmp_path / "absent.pt")
 
 

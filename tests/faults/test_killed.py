@@ -69,7 +69,7 @@ def test_asked_to_stop_it_saves_and_the_same_command_continues(train, same, numb
 
 def test_ctrl_c_before_the_first_step_ends_at_once(train):
     stopped = train(fault="hold:8")
-    stopped.wait_for("everything goes to")
+    stopped.wait_for("run directory: ")
     stopped.kill(signal.SIGINT)
     assert stopped.wait() in (130, -signal.SIGINT)
 

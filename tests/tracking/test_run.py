@@ -83,6 +83,13 @@ def test_rewinding_drops_the_rows_that_will_be_written_again(open_run):
     assert not list(run.folder.glob(".*.part"))
 
 
+def test_rows_that_stay_come_back_without_what_was_no_number(tmp_path):
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    file.write({"step": 1, "train/loss": float("nan"), "lr": 0.5})
+    file.write({"step": 2, "train/loss": 1.0})
+    assert file.rewind(1) == [{"step": 1, "lr": 0.5}]
+
+
 def test_a_run_resumed_before_its_validation_forgets_the_row_of_it(open_run):
     run = open_run()
     for step in (10, 20):

@@ -1,28 +1,29 @@
-"""Checkpoints: written whole or not at all, read back even if the last one is damaged."""
+"""Checkpoint files: written atomically, and readable even if the last one is damaged."""
 
 import errno
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 FORMAT = 1
+Content = dict[str, Any]  # of a checkpoint; can be loaded with weights_only=True
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be written or read."""
+    """A checkpoint cannot be written or read."""
 
 
-def save_last(content: Mapping[str, Any], folder: Path, names: Sequence[str] = ()) -> None:
-    """Write last.pt, which holds either all of `content` or what it held before, then previous.pt.
+def save_last(content: Content, folder: Path, names: Sequence[str] = ()) -> None:
+    """Replace last.pt atomically; the one before becomes previous.pt.
 
-    names: further names of the new file. They come before last.pt does, so that a run that is
-    killed in between goes on from the old last.pt and gives them again. Raises CheckpointError when
-    the disk is full or the folder cannot be written.
+    names: further names of the new file. They are set before last.pt is, so that a run that is
+    killed in between continues from the old last.pt and sets them again. Raises CheckpointError if
+    the disk is full or the folder is not writable.
     """
     path, previous = folder / LAST, folder / PREVIOUS
     part = folder / f".{LAST}.part"
@@ -46,12 +47,12 @@ def save_last(content: Mapping[str, Any], folder: Path, names: Sequence[str] = (
             errno.EFBIG,
         )
         reason = "the disk is full" if full else str(error).splitlines()[0]
-        kept = "; the one before it is whole" if path.exists() else ""
+        kept = "; the previous one is intact" if path.exists() else ""
         raise CheckpointError(f"{path} could not be written: {reason}{kept}") from error
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest `keep` of the numbered checkpoints."""
+    """Delete all numbered checkpoints but the newest `keep`."""
     numbered = sorted(
         (int(match[1]), path)
         for path in folder.glob("epoch_*.pt")
@@ -61,14 +62,12 @@ def prune(folder: Path, keep: int) -> None:
         path.unlink()
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint of ours. Raises CheckpointError when it is damaged or something
-    else.
-    """
+def read(path: Path) -> Content:
+    """The content of a checkpoint. Raises CheckpointError if it is damaged or another file."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise CheckpointError(f"there is no checkpoint {path}") from None
+        raise CheckpointError(f"checkpoint {path} does not exist") from None
     except Exception as error:  # damaged files fail anywhere in the reader
         first_line = (str(error).splitlines() or [""])[0][:150]
         raise CheckpointError(
@@ -76,16 +75,16 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is not a checkpoint to resume from; "
-            "to start from its weights, give it as model.weights"
+            f"{path} is not a checkpoint that a run can resume from; "
+            "to start from its weights, pass it as model.weights"
         )
     return content
 
 
-def read_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
-    """last.pt, or previous.pt if that is damaged; None where there is neither.
+def read_newest(folder: Path, warn: Callable[[str], None]) -> Content | None:
+    """last.pt, or previous.pt if that is damaged; None if there is neither.
 
-    Raises CheckpointError when there are checkpoints but none can be read.
+    Raises CheckpointError if there are checkpoints but none is readable.
     """
     errors = []
     for path in (folder / LAST, folder / PREVIOUS):
@@ -107,8 +106,8 @@ def read_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | N
 
 
 def _link(source: Path, target: Path) -> None:
-    """`target` becomes another name of the file `source`, atomically; a copy where links are not
-    to be had.
+    """Make `target` another name of the file `source`, atomically; a copy if the file system has no
+    hard links.
     """
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)

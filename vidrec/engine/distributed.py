@@ -36,7 +36,7 @@ class Distributed:
         return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
 
     def gather(self, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The rows of all ranks, one rank's after the other's. Ranks without rows take no part."""
+        """The rows of all ranks, concatenated in order of rank. Ranks without rows are skipped."""
         if self.world == 1:
             return rows
         parts: list[dict[str, np.ndarray]] = [{} for _ in range(self.world)]
@@ -75,11 +75,11 @@ class Distributed:
         self.max(0)
 
     def stop(self) -> None:
-        """Leave the group. Its threads end here, not in the middle of the interpreter's end."""
+        """Leave the group. Its threads end here, not while the interpreter shuts down."""
         if td.is_initialized():
             gc.collect()  # a DistributedDataParallel that is still in a cycle holds the group
-            # One in the frames of an exception does too: then the threads stay, but have the moment
-            # that they need to let go of the last tensors.
+            # So does one in the traceback of an exception: then the threads stay, but get the time
+            # that they need to release the last tensors.
             time.sleep(0.05)
             td.destroy_process_group()
 
@@ -87,9 +87,9 @@ class Distributed:
 def start(device: str = "auto", timeout_minutes: float = 10.0) -> Distributed:
     """Join the other ranks that torchrun or `srun` started, or be the only one.
 
-    device: auto (CUDA where there is any), cpu or cuda. A rank that waits for longer than the
-    timeout for the others fails instead of hanging; torchrun and Slurm then end the rest. Raises
-    ValueError where CUDA is asked for and missing.
+    device: auto (CUDA if available), cpu or cuda. A rank that waits for the others for longer than
+    the timeout fails instead of hanging; torchrun and Slurm then end the rest. Raises ValueError if
+    CUDA is requested but missing.
     """
     rank, world, local_rank, local_world = _place()
     if device == "auto":
@@ -107,9 +107,9 @@ def start(device: str = "auto", timeout_minutes: float = 10.0) -> Distributed:
     else:
         own = torch.device("cpu")
     if world > 1:
-        # DistributedDataParallel imports it anyway. Imported after the group exists it would keep
-        # the group, and gloo's threads with it; one that still holds a tensor when Python ends
-        # aborts the process ("terminate called without an active exception").
+        # DistributedDataParallel imports it anyway. Imported after the group exists, it would keep
+        # the group alive, and gloo's threads with it; a thread that still holds a tensor when
+        # Python exits aborts the process ("terminate called without an active exception").
         import_module("torch._dynamo")
 
         _rendezvous()

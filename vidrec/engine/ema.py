@@ -42,5 +42,5 @@ def _tensors(net: nn.Module) -> list[torch.Tensor]:
 def _columns(
     pairs: list[tuple[torch.Tensor, torch.Tensor]],
 ) -> list[tuple[list[torch.Tensor], list[torch.Tensor]]]:
-    """Pairs as one pair of lists; nothing where there are none."""
+    """A list of pairs as one pair of lists, for torch._foreach; empty if there are no pairs."""
     return [([a for a, _ in pairs], [b for _, b in pairs])] if pairs else []

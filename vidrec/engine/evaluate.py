@@ -1,4 +1,4 @@
-"""Scoring a network on every sample of a dataset, once, on any number of ranks."""
+"""Scores of a network on a dataset: every sample exactly once, on any number of ranks."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-    """The mixed precision of `runtime.precision`: nothing for fp32."""
+    """The context of `runtime.precision`; fp32 changes nothing."""
     dtype = torch.float16 if precision == Precision.fp16 else torch.bfloat16
     return torch.autocast(device.type, dtype=dtype, enabled=precision != Precision.fp32)
 
@@ -38,11 +38,11 @@ def evaluate(
 
     net: the bare module with `predict`, left in evaluation mode; not wrapped, so that ranks with
     fewer batches do not wait for a forward pass of the others. loader: this rank's share of the
-    samples, none of them twice. progress: told (batches done, batches). bad_videos: counts the
-    unreadable files; without it they are only logged.
+    samples, none of them twice. progress: called with (batches done, batches). bad_videos: counts
+    the unreadable files; without it they are only logged.
 
-    The scores hold `num_scored` where fewer samples were scored than the dataset has. The rows come
-    sorted by index. Raises RuntimeError where samples are missing that no one reported unreadable.
+    The scores include `num_scored` if fewer samples were scored than the dataset has. The rows are
+    sorted by index. Raises RuntimeError if samples are missing that were not reported unreadable.
     """
     net.eval()
     metric.reset()

@@ -1,8 +1,8 @@
-"""Ranks that notice within a minute when another one is gone, instead of waiting for it.
+"""Each rank notices within a minute when another one is gone, instead of waiting for it.
 
 Rank 0 holds a connection to every other rank, over which both ends send a byte every few seconds.
-A killed process closes its connection, a machine that is lost goes silent; a rank that is waiting
-inside a collective operation would see neither before the timeout of that operation.
+A killed process closes its connection, a lost machine goes silent; a rank that waits inside a
+collective operation would notice neither before the timeout of that operation.
 """
 
 import os
@@ -24,9 +24,9 @@ LOST = 4  # exit status of a rank that ends because another is gone
 
 
 class Heartbeat:
-    """Watches the other ranks from `start` to `stop`, in threads that take no time.
+    """Watches the other ranks until `stop`, in threads that are idle almost all the time.
 
-    tell: gets one sentence when a rank is gone, before this process ends with status LOST.
+    tell: called with one sentence when a rank is gone, before this process exits with status LOST.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Heartbeat:
         self.dist = dist
         self.tell = tell
         self.interval, self.silence, self.grace = interval, silence, grace
-        self.lost: str | None = None  # which rank, once one is
+        self.lost: str | None = None  # which rank is gone, and why
         self._stopped = threading.Event()
         self._peers: list[socket.socket] = []
         if dist.world > 1:
@@ -51,7 +51,7 @@ class Heartbeat:
             threading.Thread(target=self._beat, daemon=True).start()
 
     def stop(self, clean: bool) -> None:
-        """Say goodbye, or if not `clean` leave without: the others then end too."""
+        """Stop watching. If not `clean`, leave without a goodbye: the other ranks then exit too."""
         if self._stopped.is_set():
             return
         self._stopped.set()
@@ -62,14 +62,14 @@ class Heartbeat:
                 peer.close()
 
     def wait_for_loss(self, seconds: float = 2.0) -> str | None:
-        """Which rank is gone, for an error that may be but the consequence."""
+        """Which rank is gone, for an error that may be only its consequence; None if none is."""
         end = time.monotonic() + seconds if self._peers else 0
         while self.lost is None and time.monotonic() < end:
             time.sleep(0.05)
         return self.lost
 
     def _connect(self) -> None:
-        """Rank 0 accepts every other rank; who is who is told in the first bytes."""
+        """Rank 0 accepts every other rank; the first line that each end sends is its name."""
         name = f"{self.dist.rank} {socket.gethostname()}"
         place = [0]
         if self.dist.rank == 0:

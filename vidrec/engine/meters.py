@@ -4,13 +4,13 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vidrec.engine import checkpoint
+from vidrec.engine.checkpoint import Content
 from vidrec.engine.distributed import Distributed
 
 
@@ -88,13 +88,13 @@ class Meters:
         self.begun = self.mark = now
         return row
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Content:
         """`rows` (ranks, 1 + names): count and sums of every rank, which must all call this."""
         own = np.array([[float(self.count), *(total.item() for total in self.sums)]])
         rows = self.dist.gather({"rows": own})["rows"]
         return {"names": self.names, "rows": torch.from_numpy(rows)}
 
-    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+    def load_state_dict(self, content: Content) -> None:
         """Continue the sums; on another number of ranks all get the mean, which logs the same."""
         rows = content["rows"]
         own = rows[self.dist.rank] if len(rows) == self.dist.world else rows.mean(dim=0)

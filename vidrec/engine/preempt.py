@@ -1,4 +1,4 @@
-"""Stopping early without losing work: Ctrl-C, SIGTERM, SIGUSR2; what Slurm must be told then."""
+"""Stopping early without losing work, on Ctrl-C, SIGTERM or SIGUSR2, and requeueing in Slurm."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-# How long a task that has saved everything waits for Slurm to end it.
+# How long a task that has saved its state waits for Slurm to end it.
 SECONDS_TO_THE_END = 300
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
@@ -25,8 +25,10 @@ class Interrupted(SystemExit):
 
 
 class Interrupt:
-    """Notes a signal instead of dying from it, between `with` and its end; a second Ctrl-C dies at
-    once.
+    """Inside its `with` block, signals are noted instead of ending the process. A second Ctrl-C
+    ends it at once.
+
+    number: of the signal; 0 if there was none.
     """
 
     def __init__(self) -> None:
@@ -56,9 +58,9 @@ def in_slurm_job() -> bool:
 def give_back(number: int) -> None:
     """Leave a Slurm job that was asked to stop so that it is queued again, with all its tasks.
 
-    SIGUSR2 (a time limit is near, or the job is preempted) requeues it; after SIGTERM Slurm itself
-    decides, for it may have been cancelled. Either way the task waits for its end: one that leaves
-    early would end the job for good. Outside of Slurm, and for Ctrl-C, returns at once.
+    On SIGUSR2 (a time limit is near, or the job is preempted) this requeues it; on SIGTERM Slurm
+    decides, because the job may have been cancelled. Either way the task waits to be ended: one
+    that exits early would end the job for good. Outside of Slurm, and on Ctrl-C, returns at once.
     """
     if not in_slurm_job() or number == signal.SIGINT:
         return
@@ -72,9 +74,9 @@ def give_back(number: int) -> None:
 
 
 def requeue_before_training() -> None:
-    """Until the training loop watches for it, SIGUSR2 requeues the job: nothing is lost yet.
+    """Let SIGUSR2 requeue the job until the training loop handles it: there is nothing to save yet.
 
-    Its default would end the job for good.
+    By default the signal would end the job for good.
     """
     if in_slurm_job():
         signal.signal(signal.SIGUSR2, lambda number, _: give_back(number))

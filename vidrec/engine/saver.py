@@ -2,13 +2,12 @@
 
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from signal import Signals
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from vidrec.engine import checkpoint
-from vidrec.engine.checkpoint import CheckpointError
+from vidrec.engine.checkpoint import CheckpointError, Content
 from vidrec.engine.job import Job
 from vidrec.engine.preempt import Interrupt, Interrupted
 from vidrec.engine.state import TrainState
@@ -109,7 +108,7 @@ def resume(job: Job, state: TrainState) -> None:
     run.info(f"continuing after step {state.steps_done} (epoch {state.epoch + 1})")
 
 
-def _read(job: Job) -> dict[str, Any] | None:
+def _read(job: Job) -> Content | None:
     """The checkpoint to continue from; None to start from the beginning."""
     how, folder, dist = job.runtime.resume, job.run.folder, job.dist
     if how == "never":
@@ -129,7 +128,7 @@ def _read(job: Job) -> dict[str, Any] | None:
     return content
 
 
-def _check_same_steps(content: Mapping[str, Any], job: Job) -> None:
+def _check_same_steps(content: Content, job: Job) -> None:
     """Raise ValueError unless a step of the checkpoint's run is a step of this one."""
     theirs, world = content["effective_batch"], job.dist.world
     if theirs != job.samples_per_step:

@@ -1,11 +1,11 @@
 """All that changes while a run trains."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from vidrec.config.schema import Precision
+from vidrec.engine.checkpoint import Content
 from vidrec.engine.ema import EMA
 from vidrec.engine.job import Job
 from vidrec.engine.meters import Meters
@@ -40,7 +40,7 @@ class TrainState:
         """Optimizer steps since the start of the run."""
         return self.epoch * self.steps_per_epoch + self.step
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Content:
         """All that a resumed run needs to continue exactly. Every rank must call it."""
         averaged = {"ema": self.ema.state_dict()} if self.ema else {}
         return {
@@ -54,7 +54,7 @@ class TrainState:
             "window": self.meters.state_dict(),
         }
 
-    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+    def load_state_dict(self, content: Content) -> None:
         """Continue from what `state_dict` returned. Raises ValueError if only one has an EMA."""
         if ("ema" in content) != (self.ema is not None):
             raise ValueError(

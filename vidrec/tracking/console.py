@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-# What comes after the losses and scores of a row, in this order.
+# Shown after the losses and scores of a row, in this order.
 _WORDS = {
     "lr": "lr",
     "grad_norm": "grad",
@@ -22,7 +22,7 @@ def console_line(
     num_epochs: int | None = None,
     num_steps: int | None = None,
 ) -> str:
-    """One row for a reader: where we are, losses and scores, then rates and times.
+    """One row for a reader: position in the run, losses and scores, then rates and times.
 
     >>> row = {"train/loss": 1.25, "lr": 0.01, "time/step": 0.12, "time/eta": 3700}
     >>> console_line(row, 3, 40, 50, 1000)

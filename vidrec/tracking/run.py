@@ -1,6 +1,6 @@
-"""What a run tells about itself: console, train.log, metrics.jsonl, a dashboard.
+"""The log of a run: console, train.log, metrics.jsonl, a dashboard.
 
-Rank 0 speaks; on the other ranks every method is safe to call and silent.
+Rank 0 logs; on the other ranks every method may be called and does nothing.
 """
 
 import fcntl
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 
 import yaml
@@ -23,7 +24,10 @@ from vidrec.files.atomic_write import atomic_write
 from vidrec.progress import ProgressBar, print_above
 from vidrec.tracking.console import console_line
 from vidrec.tracking.dashboards import tensorboard, wandb
-from vidrec.tracking.dashboards.sender import Dashboard, Sender
+from vidrec.tracking.dashboards.sender import Dashboard, Row, Sender
+
+Changes = Mapping[str, Sequence[object]]  # key -> [value of the recipe, value of this run]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class RunLocked(RuntimeError):
@@ -33,12 +37,12 @@ class RunLocked(RuntimeError):
 class Run:
     """The run in `folder`: its lock, its logs, its dashboard.
 
-    Writes `metrics.jsonl` (one object a line: `epoch`, `step`, then names such as `train/loss` and
-    `val/top1`), `train.log`, `config.yaml` (resolved), `changes.yaml` and what the dashboard keeps.
-    Raises RunLocked where another process runs in `folder`.
+    Writes `metrics.jsonl` (one object per line: `epoch`, `step`, names such as `train/loss` and
+    `val/top1`), `train.log`, `config.yaml` (resolved), `changes.yaml` and files of the dashboard.
+    Raises RunLocked if another process uses `folder`.
 
     rank: of this process. config_text: the resolved configuration in YAML. changes: where it
-    differs from the recipe, key -> [there, here]; see `vidrec.config.recipe_diff`.
+    differs from the recipe, key -> [recipe, this run]; see `vidrec.config.recipe_diff`.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class Run:
         rank: int,
         runtime: RuntimeConf,
         config_text: str = "",
-        changes: Mapping[str, Sequence[Any]] | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self.folder = folder
         self.rank = rank
@@ -77,11 +81,11 @@ class Run:
         self._dashboard = self._start_dashboard(runtime, config_text, changes or {})
 
     def begin(self, num_epochs: int, num_steps: int) -> None:
-        """Say how many epochs and optimizer steps the whole run has, for the console."""
+        """Set how many epochs and optimizer steps the whole run has, for the console."""
         self._num_epochs, self._num_steps = num_epochs, num_steps
 
-    def log(self, row: Mapping[str, float], *, epoch: float, step: int) -> None:
-        """Record a row of numbers in metrics.jsonl, on the console and in wandb.
+    def log(self, row: Row, *, epoch: float, step: int) -> None:
+        """Record a row of numbers in metrics.jsonl, on the console and in the dashboard.
 
         epoch: counted from 1; step: optimizer steps done since the start of the run.
         """
@@ -93,9 +97,9 @@ class Run:
         self._show(lambda dashboard: dashboard.log(full))
 
     def rewind(self, step: int, *, validated: bool = True) -> None:
-        """Forget the rows that a run resumed after `step` writes again; 0 forgets all.
+        """Drop the rows that a run resumed after `step` writes again; 0 drops all.
 
-        validated: whether a validation that belongs after `step` is over; else its row goes too.
+        validated: whether a validation that follows `step` is over; else its row is dropped too.
         """
         if self._open:
             kept = self._metrics.rewind(step, validated)
@@ -106,7 +110,7 @@ class Run:
             self._log.info(text)
 
     def warn(self, text: str, *, every_rank: bool = False) -> None:
-        """Warn on rank 0; with `every_rank` (what only one rank knows) on whichever rank calls."""
+        """Warn on rank 0; with `every_rank`, for what only one rank knows, on the calling rank."""
         if self._open:
             self._log.warning(text)
         elif every_rank:
@@ -118,7 +122,7 @@ class Run:
             self._bar.show(done, total, label)
 
     def picture(self, name: str, *paths: Path, captions: Sequence[str] = ()) -> None:
-        """Show picture files in the dashboard as one list under `name`; captions: one each."""
+        """Show picture files in the dashboard side by side under `name`; captions: one each."""
         if self._open:
             self._show(lambda dashboard: dashboard.pictures(name, paths, captions))
 
@@ -128,7 +132,7 @@ class Run:
             self._show(lambda dashboard: dashboard.video(name, path))
 
     def finish(self, exit_code: int = 0) -> None:
-        """Close everything; an exception on its way out is written to train.log too."""
+        """Close everything; an exception that is being raised is written to train.log too."""
         if not self._open:
             return
         self._open = False
@@ -144,7 +148,7 @@ class Run:
             self._dashboard.send(call)
 
     def _start_dashboard(
-        self, runtime: RuntimeConf, config_text: str, changes: Mapping[str, Sequence[Any]]
+        self, runtime: RuntimeConf, config_text: str, changes: Changes
     ) -> Sender | None:
         config: dict[str, Any] = yaml.safe_load(config_text) or {}
         if changes:
@@ -162,7 +166,7 @@ class Run:
 
 
 class MetricsFile:
-    """metrics.jsonl, appended line by line; opening it drops a line that a crash cut off."""
+    """metrics.jsonl, appended line by line; a line that a crash cut off is dropped on opening."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -170,8 +174,8 @@ class MetricsFile:
             self._keep(math.inf, True)
         self._stream = path.open("a", encoding="utf-8")
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Append one object. Values that JSON does not know (NaN, infinity) become null."""
+    def write(self, row: Row) -> None:
+        """Append one object. Values that JSON lacks (NaN, infinity) become null."""
         plain = {
             name: value.item() if hasattr(value, "item") else value for name, value in row.items()
         }
@@ -185,18 +189,21 @@ class MetricsFile:
         except OSError as error:
             raise OSError(f"{self.path} could not be written: {error.strerror}") from error
 
-    def rewind(self, step: int, validated: bool = True) -> list[dict[str, Any]]:
-        """Drop the rows after `step`, in one atomic replacement of the file; those that stay.
+    def rewind(self, step: int, validated: bool = True) -> list[Row]:
+        """Drop the rows after `step`, in one atomic replacement of the file.
 
-        Where it is not validated yet, rows of `step` itself with names such as `val/top1` go too.
+        Returns the remaining rows, without their values that were not finite.
+
+        If `step` is not validated yet, its own rows with names such as `val/top1` are dropped too.
         """
         self._stream.close()
         kept = self._keep(step, validated)
         self._stream = self.path.open("a", encoding="utf-8")
-        return [json.loads(line) for line in kept]
+        rows = [json.loads(line) for line in kept]
+        return [{name: v for name, v in row.items() if v is not None} for row in rows]
 
     def close(self) -> None:
-        with suppress(OSError):  # of a row that `write` has failed with
+        with suppress(OSError):  # the buffer of a row that `write` failed to write
             self._stream.close()
 
     def _keep(self, last_step: float, validated: bool) -> list[str]:
@@ -217,7 +224,7 @@ class MetricsFile:
 
 
 class _Lines(logging.Formatter):
-    """Plain lines; those above information name their level."""
+    """Plain lines; warnings and errors name their level."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -227,7 +234,7 @@ class _Lines(logging.Formatter):
 
 
 class _Console(logging.Handler):
-    """Standard output as it is now, above the progress bar."""
+    """Standard output as it is at the time of the message, above the progress bar."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -241,7 +248,7 @@ class _Console(logging.Handler):
 
 
 def _open_log(path: Path) -> logging.Logger:
-    """The logger of the package, whose lines go to the console and to `path`."""
+    """The logger of the package, writing to the console and to `path`."""
     log = logging.getLogger("vidrec")
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -252,8 +259,8 @@ def _open_log(path: Path) -> logging.Logger:
     return log
 
 
-def _close_log(log: logging.Logger, error: Any) -> None:
-    """Detach the handlers; `error` goes to the file alone, for Python itself prints it."""
+def _close_log(log: logging.Logger, error: ExcInfo | None) -> None:
+    """Detach the handlers; `error` is written to the file only, because Python prints it."""
     for handler in list(log.handlers):
         if isinstance(handler, logging.FileHandler) and error and error[0]:
             handler.handle(
@@ -267,7 +274,7 @@ def _close_log(log: logging.Logger, error: Any) -> None:
 def _lock(path: Path) -> IO[str]:
     """Hold `path` until it is closed or the process ends, however it ends.
 
-    A record lock (lockf): forked loader workers that outlive a killed run do not hold it.
+    A record lock (lockf), because forked loader workers that outlive a killed run do not hold it.
     """
     stream = path.open("a+", encoding="utf-8")
     try:

@@ -1,8 +1,7 @@
-"""Where a run puts its files."""
+"""A check that the run directory can be written, before anything else."""
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -10,13 +9,13 @@ from omegaconf import DictConfig
 
 
 class Writable(Callback):
-    """Ends the program with a sentence where the run directory cannot be written.
+    """Ends the program with a sentence if the run directory is not writable.
 
-    Hydra, which writes there first, ends with a traceback.
+    Hydra, which writes there first, would end it with a traceback.
     """
 
-    def on_run_start(self, config: DictConfig, **options: Any) -> None:
-        HydraConfig.instance().set_config(config)  # what names the directory asks it
+    def on_run_start(self, config: DictConfig, **options: object) -> None:
+        HydraConfig.instance().set_config(config)  # the resolver of the directory reads it
         folder = Path(config.hydra.run.dir)
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""How a run ended, in one small file of its directory that a table of a sweep can read."""
+"""The status of a run, in one small file of its directory that the table of a sweep reads."""
 
 import json
 from contextlib import suppress
@@ -11,10 +11,10 @@ State = Literal["running", "finished", "stopped", "failed"]
 FILE = "status.json"
 
 
-def write(folder: Path, state: State, **facts: Any) -> None:
-    """Say that the run of `folder` is in `state`, beside what was said before.
+def write(folder: Path, state: State, **facts: object) -> None:
+    """Set the state of the run in `folder`, and add `facts` to those written before.
 
-    A disk that is full keeps the old word.
+    On a full disk the previous status stays.
     """
     said = {name: fact for name, fact in read(folder).items() if name != "error"}
     text = json.dumps({**said, "state": state, **facts})
@@ -23,7 +23,7 @@ def write(folder: Path, state: State, **facts: Any) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What `write` said last; empty where there is nothing readable."""
+    """The last status that was written; empty if there is none that is readable."""
     try:
         return json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

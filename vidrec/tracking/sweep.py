@@ -1,4 +1,4 @@
-"""The runs of a sweep as a table: what differs between them and what came out."""
+"""The runs of a sweep as a table: how they differ, and their results."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from vidrec.tracking import status
 
 @dataclass
 class Row:
-    """One run. state: of `vidrec.tracking.status`, or `waiting` before its first word."""
+    """One run. state: of `vidrec.tracking.status`, or `waiting` if it has not started."""
 
     folder: Path
     overrides: dict[str, str] = field(default_factory=dict)
@@ -32,12 +32,12 @@ class Row:
 def read_rows(folder: Path) -> list[Row]:
     """The runs directly under `folder`, best first, failed ones last.
 
-    Raises FileNotFoundError where there is none.
+    Raises FileNotFoundError if there are none.
     """
     found = sorted(path.parent.parent for path in folder.glob("*/.hydra/overrides.yaml"))
     if not found:
         raise FileNotFoundError(
-            f"{folder} holds no runs; give the directory that the sweep printed, such as "
+            f"{folder} holds no runs; pass the directory that the sweep printed, such as "
             "runs/sweep,..."
         )
     rows = [_read_row(path) for path in found]
@@ -45,13 +45,13 @@ def read_rows(folder: Path) -> list[Row]:
 
 
 def varied(rows: Sequence[Row]) -> list[str]:
-    """The overrides that are not the same in all runs, in the order they were given."""
+    """The overrides that differ between runs, in the order in which they were given."""
     keys = list(dict.fromkeys(key for row in rows for key in row.overrides))
     return [key for key in keys if len({row.overrides.get(key) for row in rows}) > 1]
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
-    """A heading and a line of cells for each run."""
+    """The header, then one line of cells per run."""
     keys = varied(rows)
     metric = next((row.key for row in rows if row.key), "best")
     lines = [[*keys, metric, "epochs", "state", "run"]]
@@ -97,7 +97,7 @@ def _read_row(folder: Path) -> Row:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl; a line that is being written does not count yet."""
+    """The rows of metrics.jsonl, without a last line that is still being written."""
     if not path.is_file():
         return []
     whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
@@ -109,9 +109,9 @@ def _rank(row: Row) -> float:
 
 
 class Report(Callback):
-    """Hydra's callback at the end of a multirun: prints the table, fails where a run has failed."""
+    """Hydra's callback at the end of a multirun: prints the table, and fails if a run failed."""
 
-    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+    def on_multirun_end(self, config: DictConfig, **_: object) -> None:
         folder = Path(config.hydra.sweep.dir)
         try:
             rows = read_rows(folder)

@@ -55,7 +55,7 @@ def test_the_first_failure_is_warned_about_once(broken):
     send.finish(0)
     send.finish(0)
     assert warnings == [
-        f"wandb failed, the run goes on without its dashboard: ConnectionError: {broken} failed"
+        f"wandb failed, the run continues without it: ConnectionError: {broken} failed"
     ]
 
 
@@ -70,8 +70,8 @@ def test_a_dashboard_that_hangs_delays_no_row_and_the_end_only_for_a_while(monke
     send.finish(0)
     assert board.heard == []  # it still hangs
     assert warnings == [
-        "wandb does not keep up, it misses rows of metrics.jsonl",
-        "wandb has not taken everything in 0 s, leaving it",
+        "wandb does not keep up; it will miss rows that metrics.jsonl has",
+        "wandb did not finish in 0 s; not waiting longer",
     ]
     released.set()
 

@@ -45,7 +45,7 @@ def test_scalars_media_configuration_and_hyperparameters(tmp_path):
                 * np.ones((1, 32, 48, 3), np.uint8), frame_rate=8)  # fmt: skip
     board = start(tmp_path / "run")
     board.rewind(0, [], True)
-    board.log({"epoch": 1, "step": 20, "train/loss": 0.5, "broken": None})
+    board.log({"epoch": 1, "step": 20, "train/loss": 0.5})
     board.log({"epoch": 1, "step": 20, "val/top1": 0.25})
     board.pictures("confusion", [tmp_path / "a.png"], [])
     board.video("clips", tmp_path / "a.mp4")

@@ -1,4 +1,4 @@
-"""What a dashboard is, and the thread that keeps a slow or broken one from the training."""
+"""The interface of dashboards, and the thread that keeps a slow one from delaying training."""
 
 import queue
 import threading
@@ -6,21 +6,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-MAX_WAITING = 10_000  # calls that a dashboard may be behind; rows beyond are in metrics.jsonl only
+Row = Mapping[str, float]  # `epoch`, `step`, then losses, scores and the like
+
+MAX_WAITING = 10_000  # calls that a dashboard may lag behind; later rows are in metrics.jsonl only
 FINISH_SECONDS = 150.0  # a run waits this long at its end for its dashboard
 
 
 class Dashboard(Protocol):
     """Shows one run. Every method may raise or take its time."""
 
-    place: str  # where to look at the run, or how to get it there
+    place: str  # where to see the run, or the command that uploads it
 
-    def log(self, row: Mapping[str, Any]) -> None:
+    def log(self, row: Row) -> None:
         """A row of numbers; it has `epoch` and `step`."""
 
-    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]], validated: bool) -> None:
+    def rewind(self, step: int, kept: Sequence[Row], validated: bool) -> None:
         """The run continues after `step`.
 
         kept: all rows up to there. validated: whether rows of `step` such as `val/top1` are among
@@ -39,7 +41,7 @@ class Dashboard(Protocol):
 class Sender:
     """Calls a dashboard from a thread of its own, in order.
 
-    The first failure is warned about, then the dashboard hears nothing more.
+    The first failure is warned about; after it the dashboard is not called again.
     """
 
     def __init__(self, name: str, dashboard: Dashboard, warn: Callable[[str], None]) -> None:
@@ -57,11 +59,11 @@ class Sender:
             self._calls.put_nowait(call)
         except queue.Full:
             if not self._behind:
-                self.warn(f"{self.name} does not keep up, it misses rows of metrics.jsonl")
+                self.warn(f"{self.name} does not keep up; it will miss rows that metrics.jsonl has")
             self._behind = True
 
     def finish(self, exit_code: int) -> None:
-        """Wait for the dashboard to take what is queued, but not for ever."""
+        """Wait until the dashboard has processed the queue, for at most FINISH_SECONDS."""
         until = time.monotonic() + FINISH_SECONDS
         last = (lambda dashboard: dashboard.finish(exit_code)), _end
         with suppress(queue.Full):
@@ -69,7 +71,7 @@ class Sender:
                 self._calls.put(call, timeout=max(until - time.monotonic(), 0))
         self._thread.join(max(until - time.monotonic(), 0))
         if self._thread.is_alive():
-            self.warn(f"{self.name} has not taken everything in {FINISH_SECONDS:.0f} s, leaving it")
+            self.warn(f"{self.name} did not finish in {FINISH_SECONDS:.0f} s; not waiting longer")
 
     def _work(self, dashboard: Dashboard) -> None:
         failed = False
@@ -78,9 +80,7 @@ class Sender:
                 if not failed:
                     call(dashboard)
             except Exception as error:
-                self.warn(
-                    f"{self.name} failed, the run goes on without its dashboard: {sentence(error)}"
-                )
+                self.warn(f"{self.name} failed, the run continues without it: {sentence(error)}")
                 failed = True
 
 

@@ -6,30 +6,32 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vidrec.tracking.dashboards.sender import Row
+
 FOLDER = "tensorboard"
 
 
 def start(
     folder: Path, config: Mapping[str, Any], config_text: str, warn: Callable[[str], None]
 ) -> "TensorBoard | None":
-    """The event files of the run in `folder`; None where the package is missing.
+    """The event files of the run in `folder`; None if the package is missing.
 
-    config: shown as hyperparameters, config_text as text; warn: takes a sentence.
+    config: shown as hyperparameters. config_text: shown as text. warn: called with a sentence.
     """
     try:
         import torch.utils.tensorboard  # noqa: F401  takes some seconds
     except ImportError:
         warn(
             "runtime.dashboard=tensorboard needs a package: pip install 'vidrec[tensorboard]'; "
-            "the run goes on without its dashboard"
+            "the run continues without its dashboard"
         )
         return None
     return TensorBoard(folder / FOLDER, config, config_text)
 
 
 class TensorBoard:
-    """Each process that worked on a run leaves an event file; the steps that a later one repeats
-    are taken out of the earlier ones.
+    """Each process that worked on a run leaves an event file. Steps that a later one repeats are
+    purged from the earlier ones.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any], config_text: str) -> None:
@@ -41,7 +43,7 @@ class TensorBoard:
         self._writer: Any = None
         self._has_hyperparameters = False
 
-    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]], validated: bool) -> None:
+    def rewind(self, step: int, kept: Sequence[Row], validated: bool) -> None:
         self.step = step
         # TensorBoard forgets whole steps only: the rows of `step` that stay are written again.
         again = [] if validated else [row for row in kept if row["step"] == step]
@@ -49,11 +51,11 @@ class TensorBoard:
         for row in again:
             self.log(row)
 
-    def log(self, row: Mapping[str, Any]) -> None:
+    def log(self, row: Row) -> None:
         writer = self._writer or self._open()
         self.step = int(row["step"])
         for name, value in row.items():
-            if name != "step" and value is not None:
+            if name != "step":
                 writer.add_scalar(name, value, self.step)
         scores = {name: value for name, value in row.items() if name.startswith("val/")}
         if scores and not self._has_hyperparameters:
@@ -70,7 +72,7 @@ class TensorBoard:
             self._add_image(tag, path.read_bytes(), size)
 
     def video(self, name: str, path: Path) -> None:
-        """As an animated picture: TensorBoard plays no mp4."""
+        """As an animated GIF: TensorBoard does not play mp4."""
         import av
 
         with av.open(str(path)) as container:
@@ -113,7 +115,7 @@ class TensorBoard:
         writer.flush()
 
     def _add_hyperparameters(self, scores: Mapping[str, float]) -> None:
-        """One row of the table that compares runs; its scores are the curves' last values."""
+        """A row in the table that compares runs; its scores are the last values of the curves."""
         from torch.utils.tensorboard.summary import hparams
 
         for summary in hparams(flat(self._config), dict(scores)):
@@ -122,7 +124,7 @@ class TensorBoard:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str | float | bool]:
-    """The values of nested mappings under dotted names; what is no number or text as JSON.
+    """The values of nested mappings under dotted names; other than numbers and texts as JSON.
 
     >>> flat({"model": {"depth": 18, "sizes": [1, 2]}})
     {'model.depth': 18, 'model.sizes': '[1, 2]'}

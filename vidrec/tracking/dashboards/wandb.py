@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 from vidrec.config.schema import WandbConf, WandbMode
 from vidrec.files.atomic_write import atomic_write
-from vidrec.tracking.dashboards.sender import sentence
+from vidrec.tracking.dashboards.sender import Row, sentence
 
-ANSWER_SECONDS = 5.0  # a server that says nothing for so long is not asked to take the run
+ANSWER_SECONDS = 5.0  # a server that is silent for so long is not used
 INIT_SECONDS = 20.0  # then the run is recorded offline
-FINISH_SECONDS = 120.0  # then what is not uploaded stays on disk
-FLUSH_SECONDS = 1.0  # rows that a killed machine may take with it
+FINISH_SECONDS = 120.0  # then the rest is not uploaded, but stays on disk
+FLUSH_SECONDS = 1.0  # rows of so long may be lost when the machine is killed
 ID, SENT = "wandb_id", "wandb_sent.json"
 
 
@@ -37,18 +37,18 @@ def has_login(base_url: str) -> bool:
 
 
 def check_answers(base_url: str) -> None:
-    """Raise OSError where the server cannot be reached or is silent.
+    """Raise OSError if the server cannot be reached or is silent.
 
-    wandb itself finds that out by waiting for INIT_SECONDS.
+    wandb itself would find out after INIT_SECONDS only.
     """
-    anyone = ssl.create_default_context()  # nothing is sent: whether to trust it is up to wandb
+    anyone = ssl.create_default_context()  # nothing is sent, so wandb decides whether to trust it
     anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
     with suppress(urllib.error.HTTPError):  # is an answer
         urllib.request.urlopen(base_url, timeout=ANSWER_SECONDS, context=anyone).close()
 
 
 def run_id(folder: Path) -> str:
-    """The id under which the runs of this folder continue one curve."""
+    """The wandb id of the run in `folder`, the same for all its processes."""
     path = folder / ID
     if path.is_file() and (known := path.read_text().strip()):
         return known
@@ -58,21 +58,21 @@ def run_id(folder: Path) -> str:
 
 
 def forget(folder: Path) -> None:
-    """The next run of this folder is a new one."""
+    """Let the next process start a new wandb run."""
     for name in (ID, SENT):
         (folder / name).unlink(missing_ok=True)
 
 
 def start(
-    folder: Path, conf: WandbConf, config: dict[str, Any], warn: Callable[[str], None]
+    folder: Path, conf: WandbConf, config: Mapping[str, object], warn: Callable[[str], None]
 ) -> "WandbDashboard | None":
-    """Start or continue the run of `folder`; None where that is not wanted or impossible.
+    """Start or continue the run of `folder`; None if that is not wanted or impossible.
 
     `WandbMode.auto` follows the environment variable WANDB_MODE if it is set, else goes online with
     a login and offline without. An online run that cannot reach its server is recorded offline:
     `wandb sync` uploads it.
 
-    config: shown in the dashboard; warn: takes a sentence.
+    config: shown in the dashboard. warn: called with a sentence.
     """
     mode = WandbMode(conf.mode)
     if mode is WandbMode.auto and (wanted := os.environ.get("WANDB_MODE")) in set(WandbMode):
@@ -82,7 +82,7 @@ def start(
     try:
         import wandb  # takes most of a second
     except Exception as error:
-        warn(f"wandb cannot be imported, the run goes on without its dashboard: {error}")
+        warn(f"wandb cannot be imported, the run continues without its dashboard: {error}")
         return None
     base_url = os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
     login = has_login(base_url)
@@ -100,13 +100,15 @@ def start(
         except Exception as error:
             then = "recording offline" if attempt == "online" else "no dashboard"
             warn(f"wandb did not start {attempt}, {then}: {sentence(error)}")
-            # Its background process would hold the run's id and refuse the next attempt.
+            # Its background process would keep the id of the run and refuse the next attempt.
             with suppress(Exception):
                 wandb.teardown()
     return None
 
 
-def _init(wandb: Any, mode: str, folder: Path, conf: WandbConf, config: dict[str, Any]) -> Any:
+def _init(
+    wandb: Any, mode: str, folder: Path, conf: WandbConf, config: Mapping[str, object]
+) -> Any:
     options: dict[str, Any] = {"console": "off", "silent": True}
     if mode == "online":
         options["init_timeout"] = INIT_SECONDS
@@ -123,11 +125,11 @@ def _init(wandb: Any, mode: str, folder: Path, conf: WandbConf, config: dict[str
         entity=conf.entity,
         group=conf.group,
         tags=list(conf.tags),
-        config=config,
+        config=dict(config),
         allow_val_change=True,
         settings=wandb.Settings(**options),
     )
-    # Ours goes back when a run resumes from an earlier checkpoint; wandb's own must not.
+    # Curves are drawn over our step: wandb's own counter may not go back when a run resumes.
     run.define_metric("step")
     run.define_metric("*", step_metric="step")
     return run
@@ -151,16 +153,16 @@ class WandbDashboard:
         offline = f"offline; `wandb sync {Path(run.dir).parent}` uploads it" if run.offline else ""
         self.place = offline or run.url
 
-    def log(self, row: Mapping[str, Any]) -> None:
+    def log(self, row: Row) -> None:
         kind = "val" if any(name.startswith("val/") for name in row) else "train"
         if row["step"] <= self._sent.get(kind, -1):
             return
-        self._sent[kind] = row["step"]
+        self._sent[kind] = int(row["step"])
         with atomic_write(self._sent_file, "w") as stream:
             json.dump(self._sent, stream)
-        self.run.log({name: value for name, value in row.items() if value is not None})
+        self.run.log(dict(row))
 
-    def rewind(self, step: int, kept: Sequence[Mapping[str, Any]], validated: bool) -> None:
+    def rewind(self, step: int, kept: Sequence[Row], validated: bool) -> None:
         for row in kept:  # the last ones may not have been sent before the kill
             self.log(row)
 

@@ -1,5 +1,5 @@
-"""Tests of recipes share recipes.py, whose assertions say what differs as those of tests do."""
+"""Assertions in recipes.py report what differs, as those in tests do."""
 
 import pytest
 
-pytest.register_assert_rewrite("recipes")
+pytest.register_assert_rewrite("tests.conf.recipes")

@@ -28,16 +28,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from vidrec import compose
 from vidrec.build import build_loss, build_net
-from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import lenient
 from vidrec.config.schema import Precision, TrainConf
-from vidrec.config.validation import check
 from vidrec.engine.evaluate import autocast
 from vidrec.engine.setup import channels_last
 
@@ -73,15 +69,11 @@ PEAK = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S": 362.0, "4090": 165.
 
 
 def configuration(name: str, small: bool, extra: list[str]) -> TrainConf:
-    register()
-    GlobalHydra.instance().clear()
     overrides, small_overrides = NETWORKS[name]
     overrides = [*overrides, "data=kinetics400", "data.root=none"]
     if small:
         overrides += ["model.clip.size=64", "model.clip.short_side=64", *small_overrides]
-    overrides += extra
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return check(compose("train", overrides=lenient(overrides)))
+    return compose(*overrides, *extra)
 
 
 def random_batch(conf: TrainConf, batch_size: int, device: torch.device) -> dict[str, Tensor]:

@@ -9,15 +9,12 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import get_object
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from vidrec.config import validation
-from vidrec.config.compose import conf_dir, register
+import vidrec
 from vidrec.config.schema import TrainConf
 
 CLASSES: dict[str, dict[str, Any]] = {"BACKBONES": {}, "HEADS": {}, "NECKS": {}, "WEIGHTS": {}}
@@ -28,13 +25,7 @@ for path in sorted(Path(__file__).parent.glob("published_*.py")):
 PHASES = {"LinearLR": "Linear", "MultiStepLR": "MultiStep", "CosineAnnealingLR": "Cosine"}
 
 
-@functools.cache
-def composed(*overrides: str, name: str = "train", schema: type = TrainConf) -> Any:
-    """The checked configuration of a command."""
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return validation.check(compose(name, overrides=list(overrides)), schema, overrides)
+composed = functools.cache(vidrec.compose)  # several tests look at one recipe
 
 
 def assert_same_arguments(

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.conf.recipes import composed
-from vidrec.config.schema import ProposalsConf
 from vidrec.errors import ConfigError
 
 BMN = {
@@ -78,7 +77,7 @@ def test_experiment_is_the_published_recipe(stem):
 
 
 def test_proposals_are_made_with_the_published_settings():
-    conf = composed("data=activitynet", name="proposals", schema=ProposalsConf)
+    conf = composed("data=activitynet", config_name="proposals")
     assert (conf.top_k, conf.peak_threshold, conf.bsp_boundary_ratio) == (1000, 0.5, 0.2)
     samples = conf.num_sample_start, conf.num_sample_end, conf.num_sample_action
     assert (*samples, conf.num_sample_interp) == (8, 8, 16, 3)

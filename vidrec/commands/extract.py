@@ -173,7 +173,7 @@ class Output:
 
 
 @torch.no_grad()
-def write_features(  # noqa: PLR0913 - one rank's part of the command
+def write_features(
     net: Recognizer,
     paths: Sequence[Path],
     output: Output,

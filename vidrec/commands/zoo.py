@@ -91,20 +91,13 @@ def measure(recipe: zoo.Recipe) -> tuple["Complexity", str]:
     Of networks that eat more than clips only the parameters: then there is no view.
     """
     import torch
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
 
-    from vidrec.build import build_net
-    from vidrec.config import validation
-    from vidrec.config.compose import conf_dir, register
+    from vidrec import build_model, compose
     from vidrec.models.complexity import Complexity, clip_of, count
 
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        conf = validation.check(compose("train", overrides=[f"experiment={recipe.name}"]))
+    conf = compose(f"experiment={recipe.name}")
     with torch.device("meta"):
-        net = build_net(conf.model)
+        net = build_model(conf)
     if recipe.task != "recognition":
         return Complexity(sum(p.numel() for p in net.parameters()), 0), ""
     frames, channels, height, width = clip_of(conf)

@@ -26,6 +26,7 @@ AUDIO_OVERRIDES = [
 STEMS = sorted(path.name.removesuffix(".json.gz") for path in FIGURES.iterdir())
 STEMS.remove(AUDIO)  # an architecture that no recipe has
 DETECTORS = [stem for stem in STEMS if "_ava" in stem or "multisports" in stem]
+ONE_A_FAMILY = {stem.split("_")[0]: stem for stem in DETECTORS}.values()
 FAST = (
     "tsn_imagenet-pretrained-mobileone-s4_deploy",
     "tsm_imagenet-pretrained-mobilenetv2",
@@ -73,7 +74,13 @@ def test_published_recipe(capsys, stem):
     assert figures(stem) <= set(report["differences"])
 
 
-@pytest.mark.parametrize("stem", DETECTORS)
+@pytest.mark.parametrize(
+    "stem",
+    [
+        pytest.param(stem, marks=() if stem in ONE_A_FAMILY else pytest.mark.slow)
+        for stem in DETECTORS
+    ],
+)
 def test_published_names_and_shapes_of_detectors(stem):
     """On the meta device, so that nothing is computed."""
     golden = json.loads(gzip.decompress((FIGURES / f"{stem}.json.gz").read_bytes()))

@@ -8,6 +8,7 @@ import inspect
 import runpy
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from hydra.utils import get_object
 from torch import nn
@@ -48,10 +49,31 @@ def assert_same_arguments(
 
 
 def with_defaults(target: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(get_object(target)).parameters
-    defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
-    defaults = {n: list(v) if isinstance(v, tuple) else v for n, v in defaults.items()}
-    return defaults | {key: value for key, value in arguments.items() if key != "_target_"}
+    """All arguments that the constructor works with, those of its base classes included."""
+    given = {key: value for key, value in arguments.items() if key != "_target_"}
+    return {
+        n: list(v) if isinstance(v, tuple) else v
+        for n, v in _all(get_object(target), given).items()
+    }
+
+
+def _all(target: Any, given: dict[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(target).parameters.values()
+    own = {p.name: p.default for p in parameters if p.default is not p.empty} | given
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return own
+    # What it passes on to the constructor that it is built on, which is not run.
+    base = next(c for c in target.__mro__[1:] if "__init__" in vars(c))
+    with mock.patch.object(base, "__init__", side_effect=_Reached) as init:
+        try:
+            target(**given)
+        except _Reached:
+            passed = inspect.signature(base).bind(*init.call_args.args, **init.call_args.kwargs)
+    return _all(base, dict(passed.arguments) | passed.kwargs) | own
+
+
+class _Reached(Exception):
+    """The base class's constructor was called."""
 
 
 def assert_same_phases(conf: TrainConf, published: list[dict[str, Any]]) -> None:

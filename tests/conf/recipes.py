@@ -51,10 +51,8 @@ def assert_same_arguments(
 def with_defaults(target: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """All arguments that the constructor works with, those of its base classes included."""
     given = {key: value for key, value in arguments.items() if key != "_target_"}
-    return {
-        n: list(v) if isinstance(v, tuple) else v
-        for n, v in _all(get_object(target), given).items()
-    }
+    found = _all(get_object(target), given)
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items()}
 
 
 def _all(target: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +67,8 @@ def _all(target: Any, given: dict[str, Any]) -> dict[str, Any]:
             target(**given)
         except _Reached:
             passed = inspect.signature(base).bind(*init.call_args.args, **init.call_args.kwargs)
-    return _all(base, dict(passed.arguments) | passed.kwargs) | own
+    arguments = dict(passed.arguments)
+    return _all(base, arguments | arguments.pop("options", {})) | own
 
 
 class _Reached(Exception):

@@ -3,6 +3,7 @@
 How published classes are named here is in published_*.py beside this file.
 """
 
+import contextlib
 import functools
 import inspect
 import runpy
@@ -62,12 +63,11 @@ def _all(target: Any, given: dict[str, Any]) -> dict[str, Any]:
         return own
     # What it passes on to the constructor that it is built on, which is not run.
     base = next(c for c in target.__mro__[1:] if "__init__" in vars(c))
-    with mock.patch.object(base, "__init__", side_effect=_Reached) as init:
-        try:
-            target(**given)
-        except _Reached:
-            passed = inspect.signature(base).bind(*init.call_args.args, **init.call_args.kwargs)
-    arguments = dict(passed.arguments)
+    signature = inspect.signature(base)
+    patched = mock.patch.object(base, "__init__", side_effect=_Reached)
+    with patched as init, contextlib.suppress(_Reached):
+        target(**given)
+    arguments = dict(signature.bind(*init.call_args.args, **init.call_args.kwargs).arguments)
     return _all(base, arguments | arguments.pop("options", {})) | own
 
 

@@ -124,7 +124,7 @@ def test_copies_are_independent_networks():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(ValueError, match="did you mean resnet50"):
+    with pytest.raises(ValueError, match="did you mean 'resnet50'"):
         ImageBackbone("resnet5O")
     with pytest.raises(ValueError, match="torchvision has no image model 'swin_tiny'"):
         ImageBackbone("torchvision/swin_tiny")

@@ -59,5 +59,5 @@ def test_every_network_of_torchvision_composes_by_name(compose):
 def test_other_channels_and_unknown_names():
     net = VideoNetwork("s3d", 5, in_channels=2)
     assert net(torch.zeros(1, 2, 16, 224, 224)).shape == (1, 5)
-    with pytest.raises(ValueError, match="no video model 'r3d18'; did you mean r3d_18"):
+    with pytest.raises(ValueError, match="no video model 'r3d18'; did you mean 'r3d_18'"):
         VideoNetwork("r3d18", 5)

@@ -424,7 +424,7 @@ def test_other_files_than_checkpoints_are_refused_in_a_sentence(tmp_path):
 
 def test_a_missing_file_names_its_neighbour(tmp_path):
     save({}, tmp_path / "best.pt")
-    with pytest.raises(ValueError, match=r"did you mean best\.pt"):
+    with pytest.raises(ValueError, match=r"did you mean 'best\.pt'"):
         load_weights(recognizer(), tmp_path / "bets.pt")
     with pytest.raises(ValueError, match=r"is a folder.*best\.pt"):
         load_weights(recognizer(), tmp_path)
@@ -534,7 +534,7 @@ def test_torchvision_names_mean_the_first_published_weights(hub, classifier):
         "r3d_18": 3,
     }.items():
         assert read_weights(f"torchvision://{name}")["w"] == value
-    with pytest.raises(ValueError, match="did you mean resnet50"):
+    with pytest.raises(ValueError, match="did you mean 'resnet50'"):
         read_weights("torchvision://resnet051")
     with pytest.raises(ValueError, match="IMAGENET1K_V1, IMAGENET1K_V2"):
         read_weights("torchvision://resnet50.KINETICS")
@@ -554,7 +554,7 @@ def test_timm_names_give_what_timm_loads(tmp_path, monkeypatch):
     image = torch.randn(1, 3, 64, 64)
     expected = donor.forward_head(donor.forward_features(image), pre_logits=True)
     torch.testing.assert_close(net.backbone.eval()(image), expected)
-    with pytest.raises(ValueError, match="did you mean resnet18"):
+    with pytest.raises(ValueError, match="did you mean 'resnet18'"):
         load_weights(net, "timm://rsenet18")
 
 

@@ -1,13 +1,13 @@
 """List the published models, or tell all of one."""
 
 import argparse
-import difflib
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidrec.errors import did_you_mean
 from vidrec.weights import zoo
 
 if TYPE_CHECKING:  # a listing answers without torch
@@ -41,8 +41,7 @@ def matching(pattern: str) -> list[zoo.Recipe]:
         if any(wanted.search(text) for text in (recipe.name, recipe.algorithm, recipe.dataset))
     ]
     if not found:
-        near = difflib.get_close_matches(pattern, zoo.recipes(), n=3, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}?" if near else "`vidrec zoo` lists all"
+        hint = did_you_mean(pattern, zoo.recipes())
         raise SystemExit(f"vidrec zoo: no published model matches '{pattern}'; {hint}")
     return found
 

@@ -6,7 +6,6 @@ of the network (`vidrec.weights.convert`), and loaded entirely or not at all; a 
 was loaded.
 """
 
-import difflib
 import hashlib
 import http.client
 import os
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from vidrec.errors import did_you_mean
 from vidrec.files import safe_pickle
 from vidrec.files.atomic_write import atomic_write
 from vidrec.weights import torchscript, zoo
@@ -173,9 +173,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> object:
     if not path.is_file():
         folder = path.parent
         beside = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        near = difflib.get_close_matches(path.name, beside, n=1)
-        hint = f"did you mean {near[0]}" if near else _FROM_SCRATCH
-        raise ValueError(f"there is no file {path}; {hint}")
+        hint = did_you_mean(path.name, sorted(beside))
+        raise ValueError(f"there is no file {path}; {hint}; {_FROM_SCRATCH}")
     with path.open("rb") as file:
         head = file.read(512)
     if reason := _not_a_checkpoint(head):
@@ -299,8 +298,7 @@ def _torchvision_url(name: str) -> str:
 
     name, _, tag = name.partition(".")
     if name not in (known := list_models()):
-        near = difflib.get_close_matches(name, known, n=3) or known
-        raise ValueError(f"torchvision has no model '{name}'; did you mean {_some(near)}?")
+        raise ValueError(f"torchvision has no model '{name}'; {did_you_mean(name, known)}")
     published = {weights.name: weights for weights in get_model_weights(name)}
     tag = tag.upper() or next(iter(published), "")
     if tag not in published:
@@ -314,8 +312,8 @@ def _timm(name: str) -> dict[str, Tensor]:
     import timm
 
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3)
-        raise ValueError(f"timm has no model '{name}'; did you mean {_some(near)}?")
+        hint = did_you_mean(name.split(".")[0], timm.list_models())
+        raise ValueError(f"timm has no model '{name}'; {hint}")
     try:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # the hub client has errors of its own

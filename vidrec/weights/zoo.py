@@ -13,6 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidrec.errors import did_you_mean
+
 if TYPE_CHECKING:  # a listing answers without torch
     from vidrec.models.complexity import Complexity
 
@@ -52,9 +54,10 @@ def find(name: str) -> Recipe:
     """
     known = recipes()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}?" if near else "`vidrec zoo` lists all"
-        raise ValueError(f"there is no published recipe '{name}'; {hint}")
+        raise ValueError(
+            f"there is no published recipe '{name}' (`vidrec zoo` lists all); "
+            f"{did_you_mean(name, known)}"
+        )
     return known[name]
 
 

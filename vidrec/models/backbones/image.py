@@ -1,12 +1,13 @@
 """Any image backbone of timm or torchvision by name."""
 
-import difflib
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
+
+from vidrec.errors import did_you_mean
 
 # The blocks of timm's transformers and of torchvision's MaxViT: "blocks.3", "layers.1.blocks.0".
 BLOCK_NAMES = r"(?:\w+\.)*?(?:(?:layers|stages)\.\d+\.)?\w*blocks\d*\.\d+"
@@ -132,5 +133,4 @@ def _with_channels(stem: nn.Conv2d, in_channels: int) -> nn.Conv2d:
 
 
 def _unknown(library: str, name: str, known: list[str]) -> str:
-    near = ", ".join(difflib.get_close_matches(name, known, n=3)) or f"{library}'s list_models()"
-    return f"{library} has no image model '{name}'; did you mean {near}?"
+    return f"{library} has no image model '{name}'; {did_you_mean(name, known)}"

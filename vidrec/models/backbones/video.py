@@ -1,9 +1,10 @@
 """Any video network of torchvision by name."""
 
-import difflib
 from collections.abc import Mapping
 
 from torch import nn
+
+from vidrec.errors import did_you_mean
 
 
 def VideoNetwork(
@@ -25,8 +26,7 @@ def VideoNetwork(
 
     known = models.list_models(module=models.video)
     if name not in known:
-        near = ", ".join(difflib.get_close_matches(name, known, n=2) or known)
-        raise ValueError(f"torchvision has no video model '{name}'; did you mean {near}?")
+        raise ValueError(f"torchvision has no video model '{name}'; {did_you_mean(name, known)}")
     net = models.get_model(name, weights=None, num_classes=num_classes, **dict(options or {}))
     if hasattr(net, "blocks"):  # MViT's; see `VisionTransformer`
         net.block_names = r"blocks\.\d+"

@@ -1,13 +1,14 @@
-"""What the box metric gains over the usual procedure, in one run on one core.
+"""AVA mAP against the usual procedure, in one run on one core.
 
     python benchmarks/ava_metric.py [--detections 200000] [--repeats 5]
 
-Both read AVA's csv of the truth and of the detections and end with the average precision of each of
-60 classes. The usual procedure is that of the challenge's script: line by line into a dictionary of
-key frames; for each key frame and each of the 60 classes the detections are sorted, compared with
-the true boxes and matched one by one; then the curve of each class. The results are the same.
+Both read AVA's csv files of the ground truth and of the detections, and compute the average
+precision of each of 60 classes. The usual procedure is that of the challenge's script: it reads
+line by line into a dictionary of key frames; for each key frame and each of the 60 classes it sorts
+the detections, compares them with the ground-truth boxes and matches them one by one; then it
+computes the curve of each class. The results are the same.
 
-The last line is one JSON object of ratios; exit status 1 where one is below its bar.
+The last line is one JSON object of ratios; the exit status is 1 if one is below its bar.
 """
 
 import argparse
@@ -34,12 +35,12 @@ from vidrec.metrics.ava_map import AVAMeanAP
 
 BARS = {"whole": 15.0, "scoring": 15.0}
 NUM_CLASSES = 60
-LIKELY = 10  # actions of a person
+LIKELY = 10  # actions per person
 
 
 def write_task(folder: Path, num_detections: int) -> None:
-    """Truth and detections as a detector leaves them: one to three persons in each key frame, ten
-    actions of each that are likelier than the threshold of 0.002."""
+    """Ground truth, and detections like those of a detector: one to three persons per key frame,
+    each with ten actions that score above the threshold of 0.002."""
     rng = np.random.default_rng(0)
     truth: list[str] = []
     found: list[str] = []
@@ -77,7 +78,7 @@ Frames = dict[str, list[tuple[float, int, list[float]]]]
 
 
 def loop_read(path: Path) -> Frames:
-    """Key frame -> (score, action, box) of its lines, best first."""
+    """Key frame -> (score, action, box) of each of its lines, best first."""
     frames: Frames = defaultdict(list)
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.reader(file):
@@ -144,7 +145,7 @@ def loop_area(scores: np.ndarray, right: np.ndarray, count: int) -> float:
 
 
 def seconds(action: Callable[[], Any], repeats: int) -> float:
-    """The fastest of some calls."""
+    """The time of the fastest call."""
     times = []
     for _ in range(repeats):
         begin = time.perf_counter()

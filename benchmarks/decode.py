@@ -1,16 +1,16 @@
 """Training clips per CPU second from video files: vidrec's reader against decord and OpenCV.
 
-The other side does what is usual in this field: decord decodes the frames, OpenCV resizes the short
-side to 256, cuts a random box, resizes it to 224 and mirrors every other clip. Both read the same
-frames of the same files in one process, one after the other; medians of user + system time are
-compared. vidrec opens every file anew, with nothing remembered.
+The baseline is the usual pipeline: decord decodes the frames, OpenCV resizes the short side to 256,
+cuts a random box, resizes it to 224 and flips every other clip. Both read the same frames of the
+same files in one process, one after the other; medians of user + system time are compared. vidrec
+opens every file anew and caches nothing.
 
     pip install decord opencv-python-headless
     python benchmarks/decode.py [VIDEO ...] [--clips 15]
 
 VIDEOs are files as downloaded, with long groups of pictures (such as Kinetics at 340x256); without
-any, one is synthesised. The variants with a keyframe every 12 and 16 frames are encoded from them
-here. The last line is one JSON object.
+any, one is synthesised. The variants with a keyframe every 12 and 16 frames are encoded from them.
+The last line is one JSON object.
 """
 
 import argparse
@@ -45,7 +45,7 @@ ENCODINGS = {
 
 
 def synthesise(path: Path, num_frames: int = 300, width: int = 340, height: int = 256) -> None:
-    """Layers of natural-looking texture that drift over each other, with grain, as H.264."""
+    """An H.264 file: layers of natural-looking texture that drift over each other, with grain."""
     rng = np.random.default_rng(0)
     side = 512
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None])
@@ -76,7 +76,7 @@ def synthesise(path: Path, num_frames: int = 300, width: int = 340, height: int 
 
 
 def encode(source: Path, target: Path, options: dict[str, str]) -> None:
-    """The frames of `source` with its short side at 256 and other H.264 options."""
+    """Re-encode `source` with its short side at 256 and the H.264 `options`."""
     with av.open(str(source)) as video, av.open(str(target), "w") as container:
         first = video.streams.video[0]
         scale = 256 / min(first.width, first.height)
@@ -93,7 +93,7 @@ def encode(source: Path, target: Path, options: dict[str, str]) -> None:
 
 
 def sample(num_frames: int, pattern: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
-    """Frame numbers of one clip in each of as many equal segments."""
+    """Frame numbers of one clip in each of `clips` equal segments."""
     clips, frames, interval = pattern
     starts = num_frames / clips * (np.arange(clips) + rng.random(clips)) - rng.random() * interval
     starts = np.clip(starts, 0, max(num_frames - 1 - (frames - 1) * interval, 0)).astype(int)
@@ -146,7 +146,7 @@ def their_views(path: str, indices: np.ndarray) -> list[np.ndarray]:
 
 
 def our_views(path: str, indices: np.ndarray) -> np.ndarray:
-    """Each frame once, scaled; the device cuts the crops."""
+    """Every distinct frame once, scaled; the device cuts the crops."""
     with VideoReader(table_frames=0).open(path) as source:
         scale = 256 / min(source.width, source.height)
         size = round(source.height * scale), round(source.width * scale)
@@ -163,11 +163,11 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("videos", nargs="*", type=Path)
-    parser.add_argument("--clips", type=int, default=15, help="clips of each file and pattern")
+    parser.add_argument("--clips", type=int, default=15, help="clips per file and pattern")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     figures: dict[str, dict[str, float]] = {}
-    print("CPU ms a clip      pattern      decord + OpenCV   vidrec   ratio   two crops a decode")
+    print("CPU ms per clip    pattern      decord + OpenCV   vidrec   ratio   two crops per decode")
     with tempfile.TemporaryDirectory() as folder:
         videos = args.videos
         if not videos:

@@ -1,8 +1,8 @@
 """What the training loop costs per step beyond a bare PyTorch loop on the same tensors.
 
 `python benchmarks/engine_overhead.py` prints a table and, as its last line, one JSON object. Both
-loops see ready batches in memory; validation and saving cancel out, because a step's time is
-the difference between a long and a short run, divided by the difference in steps.
+loops get batches that are in memory already; validation and saving cancel out, because the time of
+a step is the difference between a long and a short run, divided by the difference in steps.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from vidrec.engine.train import train
 
 
 class Silent:
-    """A run that keeps nothing but its folder: what is measured is the loop."""
+    """A run that logs nothing, so that only the loop is measured."""
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
@@ -38,7 +38,7 @@ class Silent:
 
 
 class Ready:
-    """The same batch again and again."""
+    """A loader that returns the same batch again and again."""
 
     def __init__(self, batch: dict[str, torch.Tensor], num_batches: int) -> None:
         self.batch, self.num_batches = batch, num_batches
@@ -121,14 +121,14 @@ def engine_seconds(layers: nn.Module, batch: dict[str, torch.Tensor], steps: int
 
 
 def milliseconds(measure: Any, layers: nn.Module, batch: Any, steps: int) -> float:
-    """Of one step, from a run of `steps` // 4 and one of `steps` more."""
+    """Time of one step, from a run of `steps` // 4 steps and one that has `steps` more."""
     short = steps // 4
     first = measure(layers, batch, short)
     return 1e3 * (measure(layers, batch, short + steps) - first) / steps
 
 
 def compare(layers: nn.Module, batch: Any, steps: int, repeats: int) -> dict[str, float]:
-    """Medians over alternating repeats, after one that does not count."""
+    """Medians over alternating repeats, after a warm-up."""
     pairs = []
     for repeat in range(repeats + 1):
         number = steps if repeat else max(4, steps // 10)
@@ -167,7 +167,7 @@ def main() -> None:
         options.resnet_steps,
         options.repeats,
     )
-    # The difference of two long times is noisy; this is the same cost against the longer step.
+    # The difference of two long times is noisy; this relates the same overhead to the longer step.
     resnet["trivial_overhead_percent"] = round(100 * trivial["overhead_ms"] / resnet["bare_ms"], 3)
     print(f"{'network':10} {'bare, ms':>10} {'overhead, ms':>13} {'overhead, %':>12}")
     for name, row in (("linear", trivial), ("ResNet-18", resnet)):

@@ -1,15 +1,15 @@
-"""What temporal localization gains over the usual way of doing each step, in one run.
+"""The steps of temporal localization against plain implementations of them, in one run.
 
     python benchmarks/localization.py [--batch 2] [--only step memory nms recall features]
 
 - step, memory: a training step of BMN (400 x 100) and its peak memory, against the plain
   formulation with a dense sampling mask and a convolution in three dimensions.
 - nms: from the maps of a video to its proposals, against a Python loop over candidates.
-- recall: AR@AN of 4,728 videos x 100 proposals, against the official script's procedure: a table
-  per video, and a loop over thresholds, videos and shares.
-- features: a sequence of 100 x 400 from its binary copy, against csv.
+- recall: AR@AN of 4,728 videos x 100 proposals, against the procedure of the official script: a
+  table per video, and a loop over thresholds, videos and fractions of the proposals.
+- features: reading a sequence of 100 x 400 from its binary copy, against csv.
 
-The last line is one JSON object of ratios; exit status 1 where one is below its bar.
+The last line is one JSON object of ratios; the exit status is 1 if one is below its bar.
 """
 
 import argparse
@@ -43,7 +43,7 @@ BARS = {"step": 4.0, "memory": 4.0, "nms": 15.0, "recall": 20.0, "features": 20.
 
 
 class PlainBMN(BMN):
-    """The same network with the layer as it is usually written."""
+    """BMN with the boundary-matching layer as it is usually written."""
 
     mask: Tensor
 
@@ -62,7 +62,7 @@ class PlainBMN(BMN):
 
 
 def seconds(action: Callable[[], Any], repeats: int) -> float:
-    """The fastest of some calls, after one that does not count."""
+    """The time of the fastest call, after a warm-up."""
     action()
     times = []
     for _ in range(repeats):
@@ -73,7 +73,7 @@ def seconds(action: Callable[[], Any], repeats: int) -> float:
 
 
 def training_step(kind: str, batch_size: int) -> tuple[float, float]:
-    """Seconds of a step and MiB that it needs beyond what was there before it."""
+    """Seconds of a step, and the MiB by which it raises the peak memory."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net = channels_last((PlainBMN if kind == "plain" else BMN)(100, 400).to(device))
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
@@ -104,7 +104,7 @@ def _peak_mib(device: torch.device) -> float:
 
 
 def compare_steps(batch_size: int) -> dict[str, float]:
-    """Each in a process of its own, whose peak is its own."""
+    """Each in a separate process, to measure its own peak memory."""
     results = {}
     for kind in ("plain", "ours"):
         command = [sys.executable, __file__, "--child", kind, "--batch", str(batch_size)]
@@ -147,7 +147,7 @@ def loop_over_candidates(start: np.ndarray, end: np.ndarray, maps: np.ndarray) -
 
 
 def compare_nms() -> dict[str, float]:
-    """Sixteen videos, as an evaluation loads them; a video each."""
+    """Sixteen videos, as in a batch of an evaluation; times are per video."""
     generator = torch.Generator().manual_seed(0)
     start, end = torch.rand(2, 16, 100, generator=generator)
     maps = torch.rand(16, 2, 100, 100, generator=generator)
@@ -156,7 +156,7 @@ def compare_nms() -> dict[str, float]:
     found = soft_nms(bmn_candidates(start, end, maps), 0.4, 0.5, 0.9, 100)
     expected = np.array(loop_over_candidates(*(x[0].numpy() for x in (start, end, maps))))
     np.testing.assert_allclose(found.segments[0], expected[:, :2])
-    print(f"nms: {1e3 * plain:.1f} ms in a loop, {1e3 * ours:.2f} ms here, a video")
+    print(f"nms: {1e3 * plain:.1f} ms in a loop, {1e3 * ours:.2f} ms here, per video")
     return {"nms": plain / ours}
 
 

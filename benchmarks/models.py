@@ -1,20 +1,21 @@
-"""Training steps of the headline networks against the plainest implementation of the same networks.
+"""Training steps of the main networks against a plain implementation of the same networks.
 
     python benchmarks/models.py [--networks tsn slowonly ...] [--rungs plain bf16 ...]
-    python benchmarks/models.py --small       # small clips, for a processor
+    python benchmarks/models.py --small       # small clips, for a CPU
 
 A step is: batch to the device, forward, loss, backward, optimizer. Every rung adds one thing to the
-rung before, `plain` being what one writes first: frames normalised to float32 by the host,
+one before it. `plain` is what one would write first: frames normalised to float32 on the host,
 contiguous tensors, attention as softmax(q k') v in full, float32.
 
     bf16           autocast
-    uint8          bytes travel to the device, which normalises them
+    uint8          frames are sent to the device as bytes and normalised there
     attention      torch's fused attention
-    channels_last  the layout that the frames come in
+    channels_last  the memory layout of the frames
     compile        torch.compile
 
-Rungs are measured in turn, several times; a ratio is plain time over its time. Memory is the
-device's peak, on a processor what is kept for the backward pass. The last line is one JSON object.
+Rungs are measured in turn, several times; the ratio is the time of `plain` over that of the rung.
+Memory is the peak of the device; on a CPU, what is kept for the backward pass. The last line is one
+JSON object.
 """
 
 import argparse
@@ -39,7 +40,7 @@ from vidrec.engine.setup import channels_last
 
 RUNGS = ("plain", "bf16", "uint8", "attention", "channels_last", "compile")
 
-# Overrides of each network, and those of its small setting.
+# Overrides of each network, and further ones with --small.
 NETWORKS: dict[str, tuple[list[str], list[str]]] = {
     "tsn": (["model=tsn", "model.clip.clips=8"], []),
     "tsm": (["model=tsm"], []),
@@ -64,7 +65,7 @@ NETWORKS: dict[str, tuple[list[str], list[str]]] = {
     ),
 }
 
-# Dense bf16 TFLOP/s that the makers state.
+# Dense bf16 TFLOP/s as stated by the manufacturers.
 PEAK = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S": 362.0, "4090": 165.0}
 
 
@@ -144,7 +145,7 @@ class Step:
         self.forward = torch.compile(forward) if "compile" in rungs else forward
 
     def _forward(self, video: Tensor) -> dict[str, Tensor]:
-        """Frames (N, V, T, H, W, C), bytes or normalised already."""
+        """video: (N, V, T, H, W, C), uint8 or normalised already."""
         is_raw = video.dtype == torch.uint8
         clips = self.net.normalise(video) if is_raw else video.movedim(-1, -3)
         if "channels_last" not in self.rungs:
@@ -152,7 +153,7 @@ class Step:
         return self.net.outputs(clips)
 
     def __call__(self) -> Tensor:
-        """Do the step; the loss before it."""
+        """Do one step; returns the loss before it."""
         self.optimizer.zero_grad(set_to_none=True)
         video = self.batch["video"]
         if "uint8" not in self.rungs:
@@ -167,7 +168,7 @@ class Step:
         return losses["loss"].detach()
 
     def seconds(self, steps: int) -> float:
-        """Of one step, over several."""
+        """Mean time of a step."""
         self._wait()
         begun = time.perf_counter()
         for _ in range(steps):
@@ -176,7 +177,7 @@ class Step:
         return (time.perf_counter() - begun) / steps
 
     def megabytes(self) -> float:
-        """The device's peak in one step; on a processor, what is kept for the backward pass."""
+        """Peak memory of the device in one step; on a CPU, what is kept for the backward pass."""
         if self.device.type == "cuda":
             self._wait()
             torch.cuda.reset_peak_memory_stats()
@@ -252,7 +253,7 @@ def main() -> None:
     )
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--rungs", nargs="+", choices=RUNGS, help="on a processor no bf16, compile")
+    parser.add_argument("--rungs", nargs="+", choices=RUNGS, help="default on a CPU: no bf16, compile")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--small", action="store_true", help="clips of 64 pixels")
     parser.add_argument("--batch-size", type=int, default=8)
@@ -270,7 +271,8 @@ def main() -> None:
     results = {}
     for name in options.networks:
         results[name] = measure(name, options, device)
-        print(f"{name}: {results[name]['gflops_a_step']} GFLOPs a step of {options.batch_size}")
+        gflops = results[name]["gflops_a_step"]
+        print(f"{name}: {gflops} GFLOPs per step of {options.batch_size} clips")
         for rung, row in results[name]["rungs"].items():
             print(
                 f"  {rung:14}{row['step_ms']:10.1f} ms {row['ratio']:7.2f} x "

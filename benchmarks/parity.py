@@ -13,5 +13,5 @@ ROOT = Path(__file__).resolve().parents[1]
 
 search_path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, search_path))
-# -P: packages of the working directory do not take the place of ours.
+# -P: packages in the working directory do not shadow ours.
 os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.parity.parity", *sys.argv[1:]])

@@ -3,8 +3,8 @@
     python benchmarks/records_memory.py [--samples 10000000] [--workers 2]
 
 Each worker is forked by a DataLoader, reads all records one by one, and then reports its unique set
-size (the private pages of /proc/self/smaps_rollup, Linux only). The figure is the largest
-difference from workers of an empty table; the exit status is 1 where it is above 50 MiB.
+size (the private pages of /proc/self/smaps_rollup, Linux only). The result is the largest
+difference from workers of an empty table; the exit status is 1 if it is above 50 MiB.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def private_mib() -> float:
 
 
 def pack(num_samples: int) -> Records:
-    """Samples with paths as long as those of Kinetics, all columns filled."""
+    """Records with paths as long as those of Kinetics, all columns filled."""
     paths = (f"class_{i % 700:03d}/video_{i:08d}_000010_000020.mp4" for i in range(num_samples))
     labels = (i % 700 for i in range(num_samples))
     return Records.pack(paths, labels, [300] * num_samples, [0] * num_samples)

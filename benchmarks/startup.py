@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py
 
-The smallest of several runs each, in fresh processes; bare imports beside them for scale.
+The fastest of several runs each, in fresh processes, with bare imports for comparison.
 """
 
 import json

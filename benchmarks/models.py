@@ -253,7 +253,7 @@ def main() -> None:
     )
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--rungs", nargs="+", choices=RUNGS, help="default on a CPU: no bf16, compile")
+    parser.add_argument("--rungs", nargs="+", choices=RUNGS, help="on a CPU no bf16, compile")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--small", action="store_true", help="clips of 64 pixels")
     parser.add_argument("--batch-size", type=int, default=8)

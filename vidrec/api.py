@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import hydra
 import torch
@@ -18,7 +17,7 @@ from vidrec import build
 from vidrec.config import validation
 from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient, overrides_of_run, wrong_choice
-from vidrec.config.schema import ModelConf, TrainConf, VideoDataConf
+from vidrec.config.schema import ModelConf, Node, TrainConf, VideoDataConf
 from vidrec.config.signatures import locate
 from vidrec.engine import checkpoint
 from vidrec.errors import ConfigError
@@ -34,9 +33,9 @@ class ModelDescription:
 
     version: str  # of vidrec
     task: str
-    net: dict[str, Any]  # the node it was built from
-    clip: dict[str, Any]  # `model.clip`; empty if the network takes no clips
-    preprocessing: dict[str, Any]  # how the samples of a test are made: `sampling`, `steps`, ...
+    net: Node  # the node it was built from
+    clip: Node  # `model.clip`; empty if the network takes no clips
+    preprocessing: Node  # how the samples of a test are made: `sampling`, `steps`, ...
     class_names: list[str]
     data: str  # name of the dataset it was trained on
 

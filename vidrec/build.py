@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from vidrec.config.schema import (
     DataConf,
     ModelConf,
+    Node,
     ParamRule,
     RuntimeConf,
     ScheduleConf,
@@ -22,9 +23,12 @@ from vidrec.config.schema import (
 )
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
 from vidrec.data.transforms.mixing import Mix
+from vidrec.data.transforms.pipeline import Step
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed
+from vidrec.engine.job import LossFunction
 from vidrec.engine.lr import LearningRate
+from vidrec.engine.metric import Metric
 from vidrec.engine.optim import linear_scale, parameter_groups
 
 
@@ -38,7 +42,7 @@ class Loaders:
     bad_val: BadVideos
 
 
-def _make(node: Any) -> Any:
+def _make(node: Node) -> Any:
     """The object a `_target_` node describes; what its constructor raises comes as it is."""
     try:
         return instantiate(node, _convert_="all")
@@ -54,11 +58,11 @@ def build_net(model: ModelConf) -> nn.Module:
     return _make(model.net)
 
 
-def build_loss(model: ModelConf) -> Any:
+def build_loss(model: ModelConf) -> LossFunction:
     return _make(model.loss)
 
 
-def build_metric(data: DataConf) -> Any:
+def build_metric(data: DataConf) -> Metric:
     return _make(data.metric)
 
 
@@ -78,7 +82,7 @@ def build_dataset(data: DataConf, split: str) -> Any:
     return dataset
 
 
-def build_steps(data: VideoDataConf, split: str) -> dict[str, Any]:
+def build_steps(data: VideoDataConf, split: str) -> dict[str, Step]:
     """The named steps of a split alone, for frames that no dataset holds."""
     return {name: _make(step) for name, step in data.transforms[split].items() if step is not None}
 

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,8 +11,13 @@ from torch.utils.data import Dataset
 
 from vidrec import build
 from vidrec.config.schema import BankConf
+from vidrec.data.boxes.batch import BoxBatch
+from vidrec.data.boxes.collate import BoxSample
+from vidrec.data.boxes.dataset import BoxDataset
 from vidrec.data.boxes.feature_bank import write_bank
+from vidrec.data.boxes.records import BoxRecords
 from vidrec.data.collate import to_device
+from vidrec.data.unreadable import Skipped
 from vidrec.engine import distributed
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import autocast
@@ -29,7 +34,7 @@ PART = 2000  # key frames that are kept together: what an interrupted run loses
 class Part(Dataset):
     """The samples `start` to `stop` of a dataset."""
 
-    def __init__(self, dataset: Any, start: int, stop: int) -> None:
+    def __init__(self, dataset: BoxDataset, start: int, stop: int) -> None:
         self.dataset = dataset
         self.start = start
         self.stop = min(stop, len(dataset))
@@ -38,7 +43,7 @@ class Part(Dataset):
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+    def __getitem__(self, key: tuple[int, int]) -> BoxSample | Skipped:
         return self.dataset[key[0], self.start + key[1]]
 
 
@@ -78,7 +83,7 @@ def bank_run(conf: BankConf) -> None:
 
 @torch.inference_mode()
 def write_parts(
-    net: FastRCNN, dataset: Any, folder: Path, conf: BankConf, dist: Distributed
+    net: FastRCNN, dataset: BoxDataset, folder: Path, conf: BankConf, dist: Distributed
 ) -> None:
     """FOLDER/START.npz: `index` (R,) rows of the records and `features` (R, C) float16."""
     alone = Distributed(device=dist.device)
@@ -95,7 +100,7 @@ def write_parts(
             for path, reason in batch.pop("bad_videos", []):
                 print_above(f"warning: left out {path}: {reason}")
             if "index" in batch:
-                moved: Any = to_device(batch, dist.device)
+                moved = cast(BoxBatch, to_device(batch, dist.device))
                 with autocast(dist.device, conf.runtime.precision):
                     rows = net.features(moved)
                 features.append(rows.half().cpu().numpy())
@@ -105,7 +110,7 @@ def write_parts(
             np.savez(stream, index=np.concatenate(index), features=together)
 
 
-def join_parts(folder: Path, records: Any, out: str) -> int:
+def join_parts(folder: Path, records: BoxRecords, out: str) -> int:
     """Write the bank and drop its parts; returns the number of features."""
     bank: dict[str, dict[int, list[np.ndarray]]] = {}
     count = 0

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 import torch
@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vidrec import build
 from vidrec.config.schema import ClipDataConf, ExtractConf, RecognizerConf
+from vidrec.data.clips.batch import ViewBatch
 from vidrec.data.clips.collate import ViewSample, collate_clips
 from vidrec.data.collate import to_device
-from vidrec.data.transforms.pipeline import Pipeline
+from vidrec.data.transforms.pipeline import Pipeline, Step
 from vidrec.data.video.listing import list_videos
 from vidrec.data.video.pyav import VideoError, VideoReader
 from vidrec.engine import distributed
@@ -50,20 +51,28 @@ class Windows:
         return indices.clip(0, length - 1)
 
 
+class Chunk(TypedDict, total=False):
+    """Some windows of one video, or `number` and `error` of a file that cannot be read."""
+
+    number: int  # of the video
+    error: str
+    batch: ViewBatch  # one sample
+    crops: int  # of each window
+    num_frames: int  # of the video
+    fps: float  # 0 if unknown
+    total: int  # windows of the video
+
+
 class Chunks(IterableDataset):
-    """The windows of videos, some at a time; a worker takes whole videos.
+    """The windows of videos, some at a time; a worker takes whole videos."""
 
-    Gives `batch`, a `ViewBatch` of one sample, `number` of the video and what is known of it; for a
-    file that cannot be read `error` in place of the batch.
-    """
-
-    def __init__(self, paths: Sequence[Path], windows: Windows, steps: dict[str, Any]) -> None:
+    def __init__(self, paths: Sequence[Path], windows: Windows, steps: dict[str, Step]) -> None:
         self.paths = paths
         self.windows = windows
         self.transforms = Pipeline(steps)
         self.reader = VideoReader(accurate=True)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Chunk]:
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         for number in range(first, len(self.paths), step):
@@ -72,13 +81,12 @@ class Chunks(IterableDataset):
             except VideoError as error:
                 yield {"number": number, "error": str(error)}
 
-    def _chunks(self, number: int) -> Iterator[dict[str, Any]]:
+    def _chunks(self, number: int) -> Iterator[Chunk]:
         rng = np.random.default_rng(0)  # evaluation draws nothing
         with self.reader.open(str(self.paths[number])) as source:
             views = self.windows(source.num_frames)
             plan = self.transforms.plan(source.width, source.height, rng)
             crops = np.array(plan.crops or [(0, 0, plan.size[1], plan.size[0], 0)], dtype=np.int64)
-            facts = {"num_frames": source.num_frames, "fps": source.fps or 0.0, "total": len(views)}
             for start in range(0, len(views), self.windows.chunk):
                 part = views[start : start + self.windows.chunk]
                 distinct, row = np.unique(part, return_inverse=True)
@@ -92,9 +100,11 @@ class Chunks(IterableDataset):
                 }
                 yield {
                     "number": number,
-                    "batch": collate_clips([sample]),
+                    "batch": cast(ViewBatch, collate_clips([sample])),
                     "crops": len(crops),
-                    **facts,
+                    "num_frames": source.num_frames,
+                    "fps": source.fps or 0.0,
+                    "total": len(views),
                 }
 
 
@@ -199,7 +209,7 @@ def write_features(
             failed.append((path, chunk["error"]))
             parts.pop(number, None)
             continue
-        batch: Any = to_device(chunk["batch"], dist.device)
+        batch = to_device(chunk["batch"], dist.device)
         with autocast(dist.device, conf.runtime.precision):
             net.predict(batch)
         crops = int(chunk["crops"])

@@ -1,7 +1,6 @@
 """Between the networks of BSN: the first one's boundaries of all videos become proposals."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ import torch
 from vidrec import build
 from vidrec.config.schema import ProposalsConf
 from vidrec.data.collate import to_device
+from vidrec.data.segments.batch import FeatureBatch
 from vidrec.data.segments.bsn_proposals import make_proposals, write_proposals
 from vidrec.data.segments.dataset import ActivityNetDataset
 from vidrec.engine import distributed
@@ -58,7 +58,7 @@ def proposals_run(conf: ProposalsConf) -> None:
 
 
 def _write(
-    conf: ProposalsConf, dataset: ActivityNetDataset, batch: dict[str, Any], scores: np.ndarray
+    conf: ProposalsConf, dataset: ActivityNetDataset, batch: FeatureBatch, scores: np.ndarray
 ) -> None:
     """scores: (N, T, 3)."""
     assert conf.out is not None

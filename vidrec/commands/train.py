@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -29,7 +28,7 @@ from vidrec.weights.load import load_weights
 
 
 def train_run(
-    conf: TrainConf, folder: Path, config_text: str, changes: Mapping[str, Sequence[Any]]
+    conf: TrainConf, folder: Path, config_text: str, changes: Mapping[str, Sequence[object]]
 ) -> float:
     """Train as `conf` says in `folder`; returns the best validation score."""
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
@@ -37,7 +36,7 @@ def train_run(
     exit_code, agreed = 1, False  # agreed: all ranks end together
     where = f"the last checkpoint is {folder / checkpoint.LAST}, the same command goes on from it"
 
-    def say(state: status.State, **facts: Any) -> None:
+    def say(state: status.State, **facts: object) -> None:
         if dist.rank == 0:
             status.write(folder, state, **facts)
 

@@ -13,6 +13,8 @@ from omegaconf import MISSING
 
 from vidrec.config.fields import fixed, limited, one_of, referenced
 
+Node = dict[str, Any]  # a mapping that a `_target_` or the named steps in it own
+
 
 class Precision(StrEnum):
     fp32 = "fp32"
@@ -83,8 +85,8 @@ class ModelConf:
     """
 
     task: Task = MISSING
-    net: dict[str, Any] = MISSING
-    loss: dict[str, Any] = MISSING
+    net: Node = MISSING
+    loss: Node = MISSING
     weights: str | None = None  # path, URL, zoo://STEM, torchvision://NAME or timm://NAME
     # Refuse weights that match a smaller fraction of the backbone.
     min_backbone: float = limited(0.95, 0, 1)
@@ -120,11 +122,11 @@ class DataConf:
     task: Task = MISSING
     name: str = MISSING
     root: str = referenced(MISSING)
-    prepare: Any = None  # a `_target_` that writes embedded example data on first use
-    train: dict[str, Any] = MISSING
-    val: dict[str, Any] = MISSING
-    test: dict[str, Any] = MISSING
-    metric: dict[str, Any] = MISSING
+    prepare: Node | None = None  # a `_target_` that writes embedded example data on first use
+    train: Node = MISSING
+    val: Node = MISSING
+    test: Node = MISSING
+    metric: Node = MISSING
 
 
 @dataclass
@@ -135,8 +137,8 @@ class VideoDataConf(DataConf):
     multi_label: bool = referenced(False)
     channels: int = limited(3, 1, 10_000)  # of a frame of a sample: 3, or 2 x clip.frames for flow
     folder: str = referenced("videos")  # where the videos are under root
-    sampling: dict[str, Any] = referenced(factory=dict)  # train, val, test
-    transforms: dict[str, Any] = referenced(factory=dict)  # train, val, test: named steps each
+    sampling: Node = referenced(factory=dict)  # train, val, test
+    transforms: Node = referenced(factory=dict)  # train, val, test: named steps each
     on_bad_video: str = one_of("raise", ["raise", "skip", "replace"])
     max_bad_fraction: float = limited(0.001, 0, 1)  # of the dataset; more is fatal
 
@@ -175,8 +177,8 @@ class FeatureDataConf(DataConf):
     channels_first: bool = referenced(False)  # the files hold (C, T)
     cache: str | None = referenced(None)  # where converted csv files go; null: into the folder
     skip_missing: bool = referenced(False)  # leave out annotated videos without features
-    labels: Any = referenced(None)  # a `_target_`: what the network learns from
-    windows: Any = referenced(None)  # a `_target_` that cuts long sequences
+    labels: Node | None = referenced(None)  # a `_target_`: what the network learns from
+    windows: Node | None = referenced(None)  # a `_target_` that cuts long sequences
 
 
 @dataclass
@@ -209,12 +211,12 @@ class ScheduleConf:
     val_batch_size: int = limited(32, 1, 1_000_000)
     test_batch_size: int = limited(1, 1, 1_000_000)
     accumulate: int = limited(1, 1, 1_000_000)  # micro-batches of one step
-    optimizer: dict[str, Any] = MISSING  # a partial: parameters come later
-    param_groups: dict[str, Any] = field(default_factory=dict)  # named ParamRules, first match wins
+    optimizer: Node = MISSING  # a partial: parameters come later
+    param_groups: Node = field(default_factory=dict)  # named ParamRules, first match wins
     # Learning rate of a layer over that of the next one.
     layer_decay: float | None = limited(None, 1e-3, 1)
-    mixing: Any = None  # mixup and the like; see `vidrec.data.transforms.mixing`
-    lr: dict[str, Any] = field(default_factory=dict)  # named phases, chained
+    mixing: Node | None = None  # mixup and the like; see `vidrec.data.transforms.mixing`
+    lr: Node = field(default_factory=dict)  # named phases, chained
     clip_norm: float | None = limited(None, 1e-12)
     # Samples per step over all ranks in the recipe.
     base_batch_size: int | None = limited(None, 1, 10_000_000)

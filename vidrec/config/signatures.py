@@ -4,6 +4,7 @@ import importlib
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 from vidrec.config.annotations import misfit
@@ -13,15 +14,16 @@ from vidrec.errors import did_you_mean
 RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 Parameters = dict[str, inspect.Parameter]
+Target = Callable[..., Any]
 
 
-def wrong_arguments(tree: Mapping[str, Any]) -> Iterator[str]:
+def wrong_arguments(tree: Mapping[str, object]) -> Iterator[str]:
     """What is wrong with the `_target_` nodes of a resolved configuration, at any depth."""
     for path, node in _target_nodes(tree, ""):
         yield from _wrong_arguments(path, node)
 
 
-def _target_nodes(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _target_nodes(node: object, path: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Every mapping that has a `_target_`, with its path."""
     if isinstance(node, Mapping):
         if "_target_" in node:
@@ -33,9 +35,9 @@ def _target_nodes(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]
             yield from _target_nodes(value, f"{path}.{i}")
 
 
-def _wrong_arguments(path: str, node: Mapping[str, Any]) -> Iterator[str]:
+def _wrong_arguments(path: str, node: Mapping[str, object]) -> Iterator[str]:
     try:
-        target = locate(node["_target_"])
+        target = locate(str(node["_target_"]))
     except (ImportError, AttributeError) as error:
         yield f"{path}._target_: {node['_target_']} cannot be used: {error}"
         return
@@ -43,7 +45,7 @@ def _wrong_arguments(path: str, node: Mapping[str, Any]) -> Iterator[str]:
     if signature is None:
         return
     parameters, takes_any = signature
-    name = node["_target_"].rsplit(".", 1)[-1]
+    name = str(node["_target_"]).rsplit(".", 1)[-1]
     if not takes_any:
         for key in (key for key in node if key not in RESERVED | parameters.keys()):
             yield f"{path}.{key}: {name} takes no '{key}'; {did_you_mean(key, list(parameters))}"
@@ -52,21 +54,23 @@ def _wrong_arguments(path: str, node: Mapping[str, Any]) -> Iterator[str]:
         yield from _missing_arguments(path, node, parameters)
 
 
-def _misfits(path: str, node: Mapping[str, Any], parameters: Parameters) -> Iterator[str]:
+def _misfits(path: str, node: Mapping[str, object], parameters: Parameters) -> Iterator[str]:
     """Arguments of a wrong type; what a `_target_` of its own makes is not known here."""
     for key, value in node.items():
         if key in parameters and not (isinstance(value, Mapping) and "_target_" in value):
             yield from misfit(f"{path}.{key}", value, parameters[key].annotation)
 
 
-def _missing_arguments(path: str, node: Mapping[str, Any], parameters: Parameters) -> Iterator[str]:
-    name = node["_target_"].rsplit(".", 1)[-1]
+def _missing_arguments(
+    path: str, node: Mapping[str, object], parameters: Parameters
+) -> Iterator[str]:
+    name = str(node["_target_"]).rsplit(".", 1)[-1]
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in node:
             yield f"{path}.{key}: {name} needs a value for '{key}'"
 
 
-def wrong_rules(path: str, rules: Mapping[str, Any]) -> Iterator[str]:
+def wrong_rules(path: str, rules: Mapping[str, object]) -> Iterator[str]:
     """What is wrong with the rules of `schedule.param_groups`; null drops an inherited one."""
     annotations = typing.get_type_hints(ParamRule)
     for name, rule in rules.items():
@@ -81,7 +85,7 @@ def wrong_rules(path: str, rules: Mapping[str, Any]) -> Iterator[str]:
                 yield from misfit(where, value, annotations[key])
 
 
-def locate(target: str) -> Callable[..., Any]:
+def locate(target: str) -> Target:
     """The class or function of a dotted path.
 
     Raises ImportError or AttributeError, which say what is wrong.
@@ -100,8 +104,8 @@ def locate(target: str) -> Callable[..., Any]:
     raise ModuleNotFoundError(f"there is no module '{parts[0]}'")
 
 
-def _member(module: Any, module_name: str, names: list[str]) -> Callable[..., Any]:
-    found = module
+def _member(module: ModuleType, module_name: str, names: list[str]) -> Target:
+    found: Any = module
     for name in names:
         if not hasattr(found, name):
             public = [k for k, value in vars(found).items() if callable(value) and k[0] != "_"]
@@ -112,13 +116,13 @@ def _member(module: Any, module_name: str, names: list[str]) -> Callable[..., An
     return found
 
 
-def _signature(target: Callable[..., Any]) -> tuple[Parameters, bool] | None:
+def _signature(target: Target) -> tuple[Parameters, bool] | None:
     """Parameters by name, and whether any other keyword is accepted; None where it is unknown.
 
     The options that a constructor passes on (`**options`) are those of their TypedDict, or else
     the parameters of the base class.
     """
-    functions: list[Any] = [target]
+    functions: list[Target] = [target]
     if inspect.isclass(target):
         bases = [base for base in target.__mro__ if base is not object]
         functions = [vars(base)["__init__"] for base in bases if "__init__" in vars(base)]
@@ -139,7 +143,7 @@ def _signature(target: Callable[..., Any]) -> tuple[Parameters, bool] | None:
     return parameters, True
 
 
-def _named(found: list[inspect.Parameter], annotations: Mapping[str, Any]) -> Parameters:
+def _named(found: list[inspect.Parameter], annotations: Mapping[str, object]) -> Parameters:
     """The parameters that can be given by name, with their annotations resolved."""
     return {
         parameter.name: parameter.replace(
@@ -150,14 +154,14 @@ def _named(found: list[inspect.Parameter], annotations: Mapping[str, Any]) -> Pa
     }
 
 
-def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
+def _annotations(function: Target) -> dict[str, object]:
     try:
         return typing.get_type_hints(function)
     except (NameError, TypeError):
         return {}
 
 
-def _options(annotations: Mapping[str, Any]) -> Parameters:
+def _options(annotations: Mapping[str, object]) -> Parameters:
     """The keys of a TypedDict that types `**options` (PEP 692), as optional parameters."""
     for annotation in annotations.values():
         if typing.get_origin(annotation) is typing.Unpack:

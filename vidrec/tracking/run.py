@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 import yaml
 
@@ -150,7 +150,7 @@ class Run:
     def _start_dashboard(
         self, runtime: RuntimeConf, config_text: str, changes: Changes
     ) -> Sender | None:
-        config: dict[str, Any] = yaml.safe_load(config_text) or {}
+        config: dict[str, object] = yaml.safe_load(config_text) or {}
         if changes:
             config["changes"] = {key: f"{there} → {here}" for key, (there, here) in changes.items()}
         name = DashboardName(runtime.dashboard)

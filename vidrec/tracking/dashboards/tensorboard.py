@@ -12,7 +12,7 @@ FOLDER = "tensorboard"
 
 
 def start(
-    folder: Path, config: Mapping[str, Any], config_text: str, warn: Callable[[str], None]
+    folder: Path, config: Mapping[str, object], config_text: str, warn: Callable[[str], None]
 ) -> "TensorBoard | None":
     """The event files of the run in `folder`; None if the package is missing.
 
@@ -34,7 +34,7 @@ class TensorBoard:
     purged from the earlier ones.
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], config_text: str) -> None:
+    def __init__(self, folder: Path, config: Mapping[str, object], config_text: str) -> None:
         self.folder = folder
         self.place = f"tensorboard --logdir {folder.parent.parent}"
         self.step = 0
@@ -123,7 +123,7 @@ class TensorBoard:
         self._has_hyperparameters = True
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str | float | bool]:
+def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, str | float | bool]:
     """The values of nested mappings under dotted names; other than numbers and texts as JSON.
 
     >>> flat({"model": {"depth": 18, "sizes": [1, 2]}})

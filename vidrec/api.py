@@ -56,7 +56,7 @@ def compose(*overrides: str, config_name: str = "train") -> TrainConf:
             cfg = hydra.compose(config_name, overrides=lenient(list(overrides)))
     finally:
         Singleton.set_state(state)
-    return validation.check(cfg, OmegaConf.get_type(cfg), overrides)
+    return validation.check(cfg, OmegaConf.get_type(cfg) or TrainConf, overrides)
 
 
 def build_model(conf: TrainConf, *, pretrained: bool = False) -> nn.Module:

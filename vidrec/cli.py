@@ -10,15 +10,18 @@ import math
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidrec import __version__
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from vidrec.config.schema import TrainConf
 
 FAILED = 3  # exit status of a task whose run failed
 
@@ -38,7 +41,7 @@ class Command:
     schema: str | None = None
     takes_run: bool = False
 
-    def load(self) -> object:
+    def load(self) -> Callable[..., Any]:
         module, name = self.function.split(":")
         return getattr(import_module(module), name)
 
@@ -132,16 +135,17 @@ def execute(cfg: DictConfig) -> None:
 
     from vidrec.errors import told_in_a_sentence
 
-    command = COMMANDS[HydraConfig.get().job.config_name]
+    command = COMMANDS[str(HydraConfig.get().job.config_name)]
     with told_in_a_sentence():
         conf = checked(cfg, command)
         command.load()(conf)
 
 
-def checked(cfg: DictConfig, command: Command) -> object:
+def checked(cfg: DictConfig, command: Command) -> TrainConf:
     """The configuration as dataclasses. Raises ConfigError with every problem."""
     from vidrec.config import schema, validation
 
+    assert command.schema is not None
     return validation.check(cfg, getattr(schema, command.schema))
 
 

@@ -60,8 +60,8 @@ class _NormalisationCounter(TorchFunctionMode):
         self,
         func: Callable[..., Any],
         types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
     ) -> Any:
         output = func(*args, **(kwargs or {}))
         if func in NORMALISATIONS:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from vidrec import build
 from vidrec.config.schema import EvaluateConf, TrainConf
 from vidrec.data.boxes.dataset import BoxDataset
+from vidrec.metrics.ava_map import AVAMeanAP
 from vidrec.models.detector import FastRCNN
 from vidrec.plots.boxes import draw_boxes
 from vidrec.tasks.recognition import of_all
@@ -60,6 +62,6 @@ def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
     if len(conf.score) != 1:
         raise ValueError(f"score has {len(conf.score)} files; boxes are scored one file at a time")
     build.prepare_data(conf.data)
-    metric = build.build_metric(conf.data)
+    metric = cast(AVAMeanAP, build.build_metric(conf.data))
     scores = metric.score_file(conf.score[0])
     return scores, f"{len(metric.records):,} annotated key frames, {conf.score[0]}"

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from vidrec import build
 from vidrec.config.schema import EvaluateConf, TrainConf
 from vidrec.data.segments.dataset import ActivityNetDataset
+from vidrec.metrics.segment_results import SegmentMetric
 from vidrec.models.localizer import BMN, PEM, TEM
 from vidrec.plots.timelines import draw_all_segments, draw_segments
 from vidrec.tasks.task import Evaluated, Figure
@@ -52,6 +54,6 @@ def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
             f"score has {len(conf.score)} files; segments are scored one file at a time"
         )
     build.prepare_data(conf.data)
-    metric = build.build_metric(conf.data)
+    metric = cast(SegmentMetric, build.build_metric(conf.data))
     scores = metric.score_file(conf.score[0])
     return scores, f"{len(metric.records):,} annotated videos, {conf.score[0]}"

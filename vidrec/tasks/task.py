@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from torch import nn
 
 from vidrec.config.schema import EvaluateConf, TrainConf
+
+Own = Any  # of a class of the task's own
 
 
 @dataclass(frozen=True)
 class Evaluated:
     """What an evaluation came to."""
 
-    metric: Any  # of the task
+    metric: Own  # of the task
     rows: dict[str, np.ndarray]  # of all samples
-    dataset: Any  # of the task
+    dataset: Own  # of the task
     class_names: list[str]
     protocol: str = ""  # how the scores were measured
 
@@ -32,13 +33,13 @@ class Figure(NamedTuple):
 class Task(Protocol):
     """The modules of this package."""
 
-    def class_names(self, conf: TrainConf, dataset: Any) -> list[str]:
+    def class_names(self, conf: TrainConf, dataset: Own) -> list[str]:
         """Names of what the network's outputs stand for; numbers if they have no names."""
 
-    def summary(self, dataset: Any) -> str:
+    def summary(self, dataset: Own) -> str:
         """A line on what is learned, said before training."""
 
-    def protocol(self, dataset: Any, net: nn.Module, num_scored: int) -> str:
+    def protocol(self, dataset: Own, net: Own, num_scored: int) -> str:
         """How a score was measured, in one line to print beside it.
 
         It is asked of the objects that did the work: sampling, transforms, records and network.

@@ -96,7 +96,8 @@ class TensorBoard:
         self._writer = SummaryWriter(str(self.folder), purge_step=None if is_new else purge_step)
         if is_new:
             self._writer.add_text("config", f"```yaml\n{self._text}\n```", 0)
-            if changes := self._config.get("changes"):
+            changes = self._config.get("changes")
+            if isinstance(changes, Mapping) and changes:
                 lines = [f"| {name} | {change} |" for name, change in changes.items()]
                 table = "\n".join(["| key | recipe → here |", "|---|---|", *lines])
                 self._writer.add_text("changes", table, 0)
@@ -133,7 +134,8 @@ def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, str | floa
     for name, value in config.items():
         if isinstance(value, Mapping):
             values |= flat(value, f"{prefix}{name}.")
+        elif isinstance(value, str | int | float):
+            values[f"{prefix}{name}"] = value
         else:
-            is_plain = isinstance(value, str | int | float)
-            values[f"{prefix}{name}"] = value if is_plain else json.dumps(value)
+            values[f"{prefix}{name}"] = json.dumps(value)
     return values

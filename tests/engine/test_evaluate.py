@@ -14,7 +14,7 @@ from tests.paths import ROOT
 from tests.waiting import LIMIT
 from vidrec.config.schema import Precision, RuntimeConf
 from vidrec.data.unreadable import BadVideos
-from vidrec.engine.evaluate import evaluate, protocol
+from vidrec.engine.evaluate import evaluate
 from vidrec.metrics.accuracy import Accuracy
 
 NUM_SAMPLES, NUM_CLASSES = 11, 4
@@ -199,15 +199,3 @@ def test_progress_counts_batches():
     seen = []
     run([Loader(range(NUM_SAMPLES))], progress=lambda done, total: seen.append((done, total)))
     assert seen == [(i, 6) for i in range(1, 7)]
-
-
-def test_the_protocol_says_what_was_done():
-    facts = {"frames": 1, "interval": 1, "size": 224, "short_side": 256, "average": "prob"}
-    assert protocol(clips=25, crops=10, num_scored=19790, num_samples=19796, **facts) == (
-        "25 clips x 10 crops, 1x1 frames, 224 px, short side 256, prob averaged, "
-        "19,790 of 19,796 videos"
-    )
-    facts["average"] = None
-    assert protocol(clips=1, crops=1, num_scored=80, num_samples=80, **facts) == (
-        "1 clip x 1 crop, 1x1 frames, 224 px, short side 256, 80 videos"
-    )

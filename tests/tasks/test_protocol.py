@@ -1,6 +1,8 @@
 """The line printed beside a score says what was done: it is compared with the views themselves."""
 
 import re
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import vidrec
 from vidrec import build
 from vidrec.data.synthetic.shapes_ava import write_shapes_ava
 from vidrec.data.video.writer import write_video
-from vidrec.tasks import task_of
+from vidrec.tasks import recognition, task_of
 
 
 @pytest.fixture(scope="module")
@@ -31,30 +33,29 @@ def line_of(conf, split="test"):
     return task_of(conf).protocol(dataset, net, len(dataset)), dataset
 
 
-@pytest.mark.parametrize("split", ["val", "test"])
 @pytest.mark.parametrize("views", ["ten_crop", "three_crop", "center_crop"])
 @pytest.mark.parametrize("sampling", ["segments", "segments twice", "dense", "uniform"])
 @pytest.mark.parametrize("model", ["tsn_tiny", "i3d_tiny"])
-def test_clips_and_crops_are_those_of_the_samples(mine, model, sampling, views, split):
+def test_clips_and_crops_are_those_of_the_samples(mine, model, sampling, views):
     overrides = [f"model={model}", *mine]
     overrides += [f"data/sampling={sampling.split()[0]}", f"data/views={views}"]
     if "twice" in sampling:
         overrides += [f"data.sampling.{part}.twice_sample=true" for part in ("val", "test")]
     conf = vidrec.compose(*overrides, "model.clip.frames=2", "model.clip.test_clips=3")
-    line, dataset = line_of(conf, split)
-    clips, crops, frames = map(int, re.match(r"(\d+) clips? x (\d+) crops?, (\d+)", line).groups())
-    sample = dataset[0]
-    # Every frame of every view is one that some clip of some crop shows.
-    shown = sample["frames"] if "frames" in sample else sample["video"]
-    num_views, num_frames = shown.shape[-2:] if "frames" in sample else shown.shape[1:3]
-    assert num_views * num_frames == clips * crops * frames
-    if "crop" in sample:
-        places = {tuple(crop) for crop in sample["crop"].tolist()}
-        assert len(places) == crops
-        assert f"{sample['crop'][0, 2]} px" in line
-    else:
-        assert crops == 1
-        assert f"{sample['video'].shape[-2]} px" in line
+    for split in ("val", "test"):
+        line, dataset = line_of(conf, split)
+        counts = re.match(r"(\d+) clips? x (\d+) crops?, (\d+)", line).groups()
+        clips, crops, frames = map(int, counts)
+        sample = dataset[0]
+        # Every frame of every view is one that some clip of some crop shows.
+        if "crop" in sample:
+            assert sample["frames"].size == clips * crops * frames
+            assert len({tuple(crop) for crop in sample["crop"].tolist()}) == crops
+            assert f"{sample['crop'][0, 2]} px" in line
+        else:
+            assert np.prod(sample["video"].shape[1:3]) == clips * frames
+            assert crops == 1
+            assert f"{sample['video'].shape[-2]} px" in line
 
 
 @pytest.mark.parametrize("views", ["whole", "three_crop"])
@@ -80,3 +81,20 @@ def test_samples_that_were_not_scored_are_told(mine):
     with torch.device("meta"):
         net = build.build_net(conf.model)
     assert task_of(conf).protocol(dataset, net, 1).endswith("1 of 2 videos")
+
+
+def test_the_line_of_a_worked_example():
+    views = SimpleNamespace(num_views=25, clip_len=1, frame_interval=1)
+    crops = SimpleNamespace(num_crops=10, crop_size=224, short_side=256)
+    dataset = MagicMock(sampling=views, transforms=crops)
+    dataset.__len__.return_value = 19796
+    net = SimpleNamespace(average_clips="prob")
+    assert recognition.protocol(dataset, net, 19790) == (
+        "25 clips x 10 crops, 1x1 frames, 224 px, short side 256, prob averaged, "
+        "19,790 of 19,796 videos"
+    )
+    crops.num_crops, crops.crop_size, crops.short_side = 1, (96, 64), None
+    views.num_views, views.frame_interval, net.average_clips = 1, None, None
+    assert recognition.protocol(dataset, net, 19796) == (
+        "1 clip x 1 crop, 1 frame, 96x64 px, 19,796 videos"
+    )

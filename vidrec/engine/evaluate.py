@@ -80,38 +80,3 @@ def _report(bad: list[tuple[str, str]], bad_videos: BadVideos | None) -> list[st
     if bad_videos is not None:
         return bad_videos.add(bad)
     return [f"unreadable video {path}: {reason}" for path, reason in bad]
-
-
-def protocol(  # noqa: PLR0913 - keywords only, each one part of the line
-    *,
-    clips: int,
-    crops: int,
-    frames: int,
-    interval: int,
-    size: int | None,
-    short_side: int | None,
-    average: str | None,
-    num_scored: int,
-    num_samples: int,
-) -> str:
-    """How a number was measured, in one line to print beside it.
-
-    clips: sampled from a video; crops: cut from each clip; frames, interval: of one clip; size,
-    short_side: pixels, if known; average: what is averaged over the views, `prob` or `score`, if
-    anything.
-
-    >>> protocol(
-    ...     clips=3, crops=1, frames=8, interval=8, size=256, short_side=256,
-    ...     average="prob", num_scored=19790, num_samples=19796,
-    ... )
-    '3 clips x 1 crop, 8x8 frames, 256 px, short side 256, prob averaged, 19,790 of 19,796 videos'
-    """
-    views = f"{clips} clip{'s' * (clips != 1)} x {crops} crop{'s' * (crops != 1)}"
-    parts = [views, f"{frames}x{interval} frames"]
-    parts += [f"{size} px"] if size else []
-    parts += [f"short side {short_side}"] if short_side else []
-    parts += [f"{average} averaged"] if average else []
-    videos = (
-        f"{num_samples:,}" if num_scored == num_samples else f"{num_scored:,} of {num_samples:,}"
-    )
-    return ", ".join([*parts, f"{videos} videos"])

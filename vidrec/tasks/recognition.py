@@ -66,10 +66,11 @@ def of_all(num_scored: int, num_samples: int) -> str:
 def frames_of(clip_len: int, frame_interval: int | None) -> str:
     """The frames of a clip; an interval of None means that they are spread over the video.
 
-    >>> frames_of(8, 4), frames_of(8, None)
-    ('8x4 frames', '8 frames')
+    >>> frames_of(8, 4), frames_of(8, None), frames_of(1, None)
+    ('8x4 frames', '8 frames', '1 frame')
     """
-    return f"{clip_len} frames" if frame_interval is None else f"{clip_len}x{frame_interval} frames"
+    interval = "" if frame_interval is None else f"x{frame_interval}"
+    return f"{clip_len}{interval} frame{'s' * (clip_len != 1 or bool(interval))}"
 
 
 def _pixels(size: int | tuple[int, int]) -> str:

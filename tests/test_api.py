@@ -78,7 +78,7 @@ def test_a_file_of_a_stranger_calls_nothing_but_networks(tiny_run, tmp_path):
 
 def test_files_that_say_nothing_are_refused(tmp_path):
     torch.save({"state_dict": {"a": torch.zeros(1)}}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="does not say which network it holds"):
+    with pytest.raises(ValueError, match="does not describe its network"):
         vidrec.load_model(tmp_path / "other.pth")
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
         vidrec.load_model(tmp_path / "gone.pt")

@@ -95,7 +95,7 @@ def load_model(source: str | Path) -> nn.Module:
     description = _description_in(path)
     if description is None:
         raise ValueError(
-            f"{source} does not say which network it holds: give its run directory, or build the "
+            f"{source} does not describe its network: pass its run directory, or build the "
             "network with vidrec.build_model and load the file with vidrec.weights.load"
         )
     _check_targets(source, description.net)
@@ -104,9 +104,9 @@ def load_model(source: str | Path) -> nn.Module:
 
 
 def describe_model(conf: TrainConf, class_names: list[str] | None = None) -> ModelDescription:
-    """What a configuration says about using its network.
+    """Describe how the network of a configuration is to be used.
 
-    class_names: default the numbers of the classes.
+    class_names: by default the class numbers.
     """
     num_classes = conf.data.num_classes if isinstance(conf.data, VideoDataConf) else 0
     clip = getattr(conf.model, "clip", None)
@@ -124,13 +124,13 @@ def describe_model(conf: TrainConf, class_names: list[str] | None = None) -> Mod
 def _loaded(net: nn.Module, source: str, description: ModelDescription) -> nn.Module:
     report = load_weights(net, source, min_backbone=1.0)
     if report.missing or report.differing:
-        raise ValueError(f"{report}\n{source} does not fit: the rest would be random")
+        raise ValueError(f"{report}\n{source} does not fit the network: the rest would stay random")
     net.description = description  # type: ignore[assignment]
     return net.eval()
 
 
 def _description_in(file: Path) -> ModelDescription | None:
-    """What a checkpoint says about its network; None if it says nothing."""
+    """The description in a checkpoint; None if it has none."""
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint {file}")
     content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
@@ -138,20 +138,20 @@ def _description_in(file: Path) -> ModelDescription | None:
     if not isinstance(about, Mapping):
         return None
     if missing := [field.name for field in fields(ModelDescription) if field.name not in about]:
-        raise ValueError(f"{file} describes its network without {', '.join(missing)}")
+        raise ValueError(f"the description of the network in {file} lacks {', '.join(missing)}")
     return ModelDescription(**{field.name: about[field.name] for field in fields(ModelDescription)})
 
 
 def _check_targets(source: str, node: object) -> None:
-    """Raise ValueError unless everything that the node would call is a class of vidrec.models."""
+    """Raise ValueError unless all that the node would instantiate is a class of vidrec.models."""
     if isinstance(node, Mapping):
         if "_target_" in node:
             target = locate(str(node["_target_"]))
             module = getattr(target, "__module__", "")
             if not inspect.isclass(target) or not module.startswith("vidrec.models."):
                 raise ValueError(
-                    f"{source} asks for {node['_target_']}, which is not a network of vidrec: give "
-                    "the run directory, whose configuration you can read"
+                    f"{source} needs {node['_target_']}, which is not a class of vidrec: pass "
+                    "the run directory, whose configuration you can inspect"
                 )
         for value in node.values():
             _check_targets(source, value)

@@ -1,6 +1,6 @@
 """The commands: `python train.py`, `python evaluate.py` and `vidrec COMMAND`.
 
-Imports nothing heavy, so that `--help`, `--cfg job` and a typo answer at once.
+Imports nothing heavy, so that `--help`, `--cfg job` and the error for a typo come at once.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ COMMANDS = {
         takes_run=True,
     ),
     "bank": Command(
-        "write a bank of long-term features of a detector's boxes",
+        "write a bank of long-term features of boxes, for action detection",
         "vidrec.commands.bank:bank_run",
         "BankConf",
         takes_run=True,
     ),
     "proposals": Command(
-        "write the proposals of BSN's first network for its second",
+        "write the proposals of BSN's first network for its second one",
         "vidrec.commands.proposals:proposals_run",
         "ProposalsConf",
         takes_run=True,
@@ -91,7 +91,7 @@ def usage() -> str:
     width = max(map(len, COMMANDS))
     rows = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     head = ["usage: vidrec COMMAND [ARGUMENT ...]", "", "commands:"]
-    return "\n".join([*head, *rows, "", "vidrec COMMAND --help says more."])
+    return "\n".join([*head, *rows, "", "`vidrec COMMAND --help` describes a command."])
 
 
 def main() -> None:
@@ -130,7 +130,7 @@ def run(name: str, arguments: list[str]) -> None:
 
 
 def execute(cfg: DictConfig) -> None:
-    """Run the command whose configuration `cfg` is."""
+    """Run the command that `cfg` configures."""
     from hydra.core.hydra_config import HydraConfig
 
     from vidrec.errors import told_in_a_sentence
@@ -150,7 +150,7 @@ def checked(cfg: DictConfig, command: Command) -> TrainConf:
 
 
 def train(cfg: DictConfig) -> float:
-    """Train as `cfg` says; returns the best validation score, which a sweep optimises.
+    """Train a configuration; returns the best validation score, which a sweep optimises.
 
     NaN for a run of a sweep that failed: the others go on.
     """

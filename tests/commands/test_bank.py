@@ -101,7 +101,7 @@ def test_an_interrupted_run_goes_on_where_it_was(write, tmp_path, monkeypatch):
     [
         (["split=all"], r"split='all'; did you mean 'val'"),
         (["out=bank.npz"], r"out=bank\.npz does not end with \.npy"),
-        (["checkpoint=null"], r"there are no weights"),
+        (["checkpoint=null"], r"missing weights"),
     ],
 )
 def test_bad_requests_are_told(configured, overrides, message):

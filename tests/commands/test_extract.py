@@ -145,7 +145,7 @@ def test_a_file_that_is_no_video_is_named_and_left_out(extract, videos, tmp_path
     listed.write_text(f"broken.mp4\n{videos / 'a.mp4'}\n")
     assert list(extract(tmp_path / "out", f"videos={listed}")) == ["a.npz"]
     said = capsys.readouterr().out
-    assert f"warning: left out {tmp_path / 'broken.mp4'}" in said
+    assert f"warning: skipped {tmp_path / 'broken.mp4'}" in said
     assert "1 of 2 videos" in said
 
 

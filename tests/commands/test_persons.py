@@ -129,7 +129,7 @@ def test_an_unreadable_video_is_named_and_left_out(videos, tmp_path, capsys):
     (videos / "broken.mp4").write_text("nothing")
     out = str(tmp_path / "p.pkl")
     assert persons.find_persons(str(videos), out, Bright(), Clock(), 4, progress=False) == 8
-    assert "left out: " in capsys.readouterr().out
+    assert "skipped a video: " in capsys.readouterr().out
 
 
 def test_the_detector_gives_boxes_of_persons_alone(weights):
@@ -163,7 +163,7 @@ def test_the_command_writes_the_file(videos, weights, tmp_path, capsys):
         (["--detector", "yolo"], r"error: torchvision has no detector 'yolo'"),
         (["--num-classes", "7"], r"error: .*detector\.pth does not fit .* with 7 classes"),
         (["--weights", "gone.pth"], r"error: the weights gone\.pth do not exist"),
-        (["--every", "0"], r"error: every=0.0 must be above 0"),
+        (["--every", "0"], r"error: every=0.0 is not positive"),
         (["--every", "1.5", "--frames"], r"error: every=1.5 is not a whole number of frames"),
         (["--out", "p.txt"], r"error: the proposal file .*p\.txt does not end with"),
     ],

@@ -196,8 +196,8 @@ def test_resume_from_a_checkpoint_elsewhere(tmp_path):
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
-        ({"batch_size": 4}, "8 samples a step .* this run has 4"),
-        ({"max_steps": 2}, "4 steps an epoch, this run has 2"),
+        ({"batch_size": 4}, "8 samples per step .* this run has 4"),
+        ({"max_steps": 2}, "4 steps per epoch, this run has 2"),
         ({"ema": 0.9}, r"schedule\.ema"),
     ],
 )

@@ -121,7 +121,7 @@ def test_one_failed_run_does_not_lose_the_others(tmp_path, launcher):
     states = {row.overrides["schedule.optimizer.lr"]: row.state for row in sweep.read_rows(folder)}
     assert states == {"0.01": "finished", "-1": "failed", "0.02": "finished"}
     # The same command again: what is finished stays, what failed is tried again.
-    assert "this run had finished before" in train(tmp_path, "schedule.lr=0.01,-1,0.02").stdout
+    assert "this run had already finished" in train(tmp_path, "schedule.lr=0.01,-1,0.02").stdout
 
 
 @pytest.mark.slow
@@ -143,4 +143,4 @@ def test_submitit_starts_the_processes_of_a_run_on_this_machine(tmp_path):
     done = train(tmp_path, "hydra/launcher=submitit_local", "hydra.launcher.tasks_per_node=2")
     assert done.returncode == 0, done.stderr
     (log,) = tmp_path.glob("runs/sweep*/*/train.log")
-    assert "8 samples a step on 2 x cpu" in log.read_text()
+    assert "8 samples per step on 2 x cpu" in log.read_text()

@@ -1,4 +1,4 @@
-"""The bank of long-term features of boxes that `vidrec.data.boxes.feature_bank` reads."""
+"""Write the bank of long-term features of boxes that `vidrec.data.boxes.feature_bank` reads."""
 
 import shutil
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from vidrec.models.detector import FastRCNN
 from vidrec.progress import print_above, track
 from vidrec.weights.load import load_weights
 
-PART = 2000  # key frames that are kept together: what an interrupted run loses
+PART = 2000  # key frames per file; an interrupted run loses at most this many
 
 
 class Part(Dataset):
@@ -48,16 +48,16 @@ class Part(Dataset):
 
 
 def bank_run(conf: BankConf) -> None:
-    """Write the features of every box of a split; parts that are there already stay."""
+    """Write the features of every box of a split; parts that exist already are kept."""
     if conf.checkpoint is None:
-        raise ValueError("there are no weights: give run=DIR, or checkpoint=FILE")
+        raise ValueError("missing weights: pass run=DIR or checkpoint=FILE")
     if Path(conf.out).suffix != ".npy":
         raise ValueError(f"out={conf.out} does not end with .npy")
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
         set_torch_options(conf.runtime)
         build.prepare_data(conf.data, dist)
-        # The boxes of the split, seen as in evaluation: nothing is drawn.
+        # The boxes of the split, seen as in evaluation: nothing is random.
         conf.data.val = conf.data.val | {"records": getattr(conf.data, conf.split)["records"]}
         dataset = build.build_dataset(conf.data, "val")
         net = build.build_net(conf.model)
@@ -98,7 +98,7 @@ def write_parts(
         index, features = [np.zeros(0, np.int64)], []
         for batch in track(loader, f"part {number + 1} of {len(starts)}", shown):
             for path, reason in batch.pop("bad_videos", []):
-                print_above(f"warning: left out {path}: {reason}")
+                print_above(f"warning: skipping {path}: {reason}")
             if "index" in batch:
                 moved = cast(BoxBatch, to_device(batch, dist.device))
                 with autocast(dist.device, conf.runtime.precision):
@@ -111,7 +111,7 @@ def write_parts(
 
 
 def join_parts(folder: Path, records: BoxRecords, out: str) -> int:
-    """Write the bank and drop its parts; returns the number of features."""
+    """Write the bank and delete its parts; returns the number of features."""
     bank: dict[str, dict[int, list[np.ndarray]]] = {}
     count = 0
     for file in sorted(folder.glob("*.npz")):

@@ -1,4 +1,4 @@
-"""One evaluation, from a checked configuration to numbers with their protocol."""
+"""One evaluation, from a checked configuration to scores with their protocol."""
 
 from pathlib import Path
 
@@ -70,13 +70,13 @@ def load_all(net: nn.Module, checkpoint: str) -> Report:
     loaded = load_weights(net, checkpoint, min_backbone=1.0)
     if loaded.missing or loaded.differing:
         raise ValueError(
-            f"{loaded}\n{checkpoint} is not of this model, the missing weights would be random; "
-            "choose the model, the data (its classes) or the experiment it was trained with"
+            f"{loaded}\n{checkpoint} does not fit this model: missing weights would stay random; "
+            "choose the model, the data (number of classes) or the experiment it was trained with"
         )
     return loaded
 
 
 def show(scores: dict[str, float], how: str) -> None:
-    """Print the scores, each beside how it was measured."""
+    """Print each score with how it was measured."""
     for name, value in scores.items():
         print(f"{name:12s} {value:9.4f}   {how}")

@@ -1,4 +1,4 @@
-"""A trained network as one file that runs without this package, checked against the network."""
+"""Write a trained network as one file that runs without vidrec, and compare the two."""
 
 import importlib.util
 from pathlib import Path
@@ -19,22 +19,22 @@ from vidrec.config.schema import (
 from vidrec.models.recognizer import Recognizer, average_views
 from vidrec.weights.load import load_weights
 
-# Of the largest score or logit: what another order of summation may change in float32.
+# Fraction of the largest output that another order of summation may change in float32.
 TOLERANCE = 1e-3
 
 
 def export_run(conf: ExportConf) -> float:
-    """Write `conf.out` as `conf.format`; the largest difference to the network's own outputs.
+    """Write `conf.out` as `conf.format`; returns the largest difference from the network's outputs.
 
-    ValueError where that is more than rounding; the file is kept for a look at it.
+    Raises ValueError if that is more than rounding explains; the file is kept for inspection.
     """
     if conf.format == ExportFormat.onnx:
         require_onnx()
     if not isinstance(conf.data, ClipDataConf):
-        raise ValueError(f"export writes recognizers; this model is for {conf.model.task}")
+        raise ValueError(f"only recognition models are exported; this one is for {conf.model.task}")
     net = build.build_net(conf.model)
     if conf.checkpoint is None:
-        print("no run=DIR and no checkpoint=FILE: exporting untrained weights")
+        print("warning: exporting untrained weights: neither run=DIR nor checkpoint=FILE is given")
     else:
         print(load_weights(net, conf.checkpoint, min_backbone=1.0))
     assert isinstance(net, Recognizer)
@@ -42,7 +42,7 @@ def export_run(conf: ExportConf) -> float:
     path = Path(conf.out or f"model.{'onnx' if conf.format == ExportFormat.onnx else 'pt2'}")
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = clip_shape(conf)
-    # The layout of what attention gives depends on the kernel; translations know that of one.
+    # The memory layout of attention outputs depends on the kernel; exporters expect this one.
     with sdpa_kernel(SDPBackend.MATH):
         program = trace(exported, shape)
         if conf.format == ExportFormat.onnx:
@@ -54,7 +54,8 @@ def export_run(conf: ExportConf) -> float:
     views = f"{conf.views}, " if conf.output == ExportOutput.logits else ""
     print(
         f"{path}: {path.stat().st_size / 1e6:.1f} MB, video (N, {given}) uint8 -> {conf.output} "
-        f"(N, {views}{conf.data.num_classes}), at most {difference:.1e} of the largest from eager"
+        f"(N, {views}{conf.data.num_classes}); it differs from the network by at most "
+        f"{difference:.1e} of the largest output"
     )
     if difference > TOLERANCE:
         raise ValueError(
@@ -81,7 +82,7 @@ class Clips(nn.Module):
 
 
 def clip_shape(conf: ExportConf) -> tuple[int, ...]:
-    """V, T, H, W, C of what the network gets in a test with one crop."""
+    """V, T, H, W, C of the network's input in a test with one crop."""
     assert isinstance(conf.model, RecognizerConf)
     assert isinstance(conf.data, ClipDataConf)
     clip = conf.model.clip
@@ -92,7 +93,7 @@ def clip_shape(conf: ExportConf) -> tuple[int, ...]:
 
 
 def trace(module: nn.Module, shape: tuple[int, ...]) -> torch.export.ExportedProgram:
-    """The module as a graph for any number of samples."""
+    """Trace the module for any number of samples."""
     batch = torch.export.Dim("batch", min=1, max=1024)
     with torch.no_grad():
         return torch.export.export(
@@ -109,7 +110,7 @@ def save_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
 
 
 def run_file(path: Path, video: Tensor) -> Tensor:
-    """What the written file gives."""
+    """The outputs of the written file."""
     if path.suffix != ".onnx":
         return torch.export.load(path).module()(video)
     import onnxruntime
@@ -121,7 +122,7 @@ def run_file(path: Path, video: Tensor) -> Tensor:
 
 @torch.no_grad()
 def largest_difference(module: nn.Module, path: Path, shape: tuple[int, ...]) -> float:
-    """Between file and module, as a fraction of the largest output; for two batch sizes."""
+    """Difference between file and module over the largest output, for two batch sizes."""
     differences = []
     for num_samples in (1, 3):
         video = _random_clips(num_samples, shape)

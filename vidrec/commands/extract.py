@@ -1,4 +1,4 @@
-"""Features of videos: what a recognition network sees in windows that slide over them."""
+"""Extract features of videos with a recognition network, in windows that slide over them."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ from vidrec.weights.load import load_weights
 class Windows:
     """Windows of `window` frames around the centres of stretches of `stride` frames.
 
-    num_frames: seen of each window, evenly spread. chunk: windows that travel together.
+    num_frames: sampled evenly from each window. chunk: windows per forward pass.
     """
 
     window: int
@@ -52,7 +52,7 @@ class Windows:
 
 
 class Chunk(TypedDict, total=False):
-    """Some windows of one video, or `number` and `error` of a file that cannot be read."""
+    """A few windows of one video, or `number` and `error` of an unreadable file."""
 
     number: int  # of the video
     error: str
@@ -64,7 +64,7 @@ class Chunk(TypedDict, total=False):
 
 
 class Chunks(IterableDataset):
-    """The windows of videos, some at a time; a worker takes whole videos."""
+    """The windows of videos, a few at a time; each video is read by one worker."""
 
     def __init__(self, paths: Sequence[Path], windows: Windows, steps: dict[str, Step]) -> None:
         self.paths = paths
@@ -82,7 +82,7 @@ class Chunks(IterableDataset):
                 yield {"number": number, "error": str(error)}
 
     def _chunks(self, number: int) -> Iterator[Chunk]:
-        rng = np.random.default_rng(0)  # evaluation draws nothing
+        rng = np.random.default_rng(0)  # unused: nothing is random in evaluation
         with self.reader.open(str(self.paths[number])) as source:
             views = self.windows(source.num_frames)
             plan = self.transforms.plan(source.width, source.height, rng)
@@ -109,9 +109,9 @@ class Chunks(IterableDataset):
 
 
 def extract_run(conf: ExtractConf) -> None:
-    """Write the features of every video of `conf.videos` into `conf.out`; what is there stays."""
+    """Write the features of every video of `conf.videos` to `conf.out`; existing files are kept."""
     if not isinstance(conf.data, ClipDataConf) or conf.data.stack != 1:
-        raise ValueError("features are extracted from RGB video files: choose a model of RGB clips")
+        raise ValueError("features are extracted from RGB videos: choose a model for RGB clips")
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
         set_torch_options(conf.runtime)
@@ -127,7 +127,7 @@ def extract_run(conf: ExtractConf) -> None:
         assert isinstance(net, Recognizer)
         if conf.checkpoint is None:
             raise ValueError(
-                "there are no weights: give run=DIR, or checkpoint=FILE, or checkpoint=zoo://NAME"
+                "missing weights: pass run=DIR, checkpoint=FILE or checkpoint=zoo://NAME"
             )
         loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
         net_to_device(net, dist.device).eval()
@@ -135,7 +135,7 @@ def extract_run(conf: ExtractConf) -> None:
             print(f"{loaded}\n{len(paths)} videos in {root}, {len(missing)} to do")
         failed = write_features(net, mine, output, conf, dist)
         for path, reason in failed:
-            print(f"warning: left out {path}: {reason}", flush=True)
+            print(f"warning: skipped {path}: {reason}", flush=True)
         dist.barrier()
         if dist.rank == 0:
             index = write_index(paths, output)
@@ -145,7 +145,7 @@ def extract_run(conf: ExtractConf) -> None:
 
 
 def choose_windows(conf: ExtractConf) -> Windows:
-    """The window of training where none is asked for; networks of segments see 64 frames."""
+    """The default window is as long as a training clip, or 64 frames for models over segments."""
     assert isinstance(conf.model, RecognizerConf)
     clip = conf.model.clip
     num_frames = clip.frames_per_view or clip.frames * clip.clips
@@ -156,7 +156,7 @@ def choose_windows(conf: ExtractConf) -> Windows:
 
 @dataclass(frozen=True)
 class Output:
-    """Where the features of videos go, and the settings they are made with."""
+    """The folder of features, and the settings they are made with."""
 
     root: Path  # names of videos are relative to it
     out: Path
@@ -190,7 +190,7 @@ def write_features(
     conf: ExtractConf,
     dist: distributed.Distributed,
 ) -> list[tuple[Path, str]]:
-    """Extract and write one video after the other; the files that could not be read, and why."""
+    """Extract and write one video after the other; returns (file, reason) of unreadable ones."""
     assert isinstance(conf.data, ClipDataConf)
     windows = choose_windows(conf)
     loader = DataLoader(
@@ -233,19 +233,19 @@ def write_features(
 
 
 class Inputs:
-    """What the last linear layer of a head is given: the features of a clip."""
+    """Captures the inputs of the last linear layer of a head: the features of a clip."""
 
     def __init__(self, head: nn.Module) -> None:
         linear = [module for module in head.modules() if isinstance(module, nn.Linear)]
         if not linear:
-            raise ValueError(f"{type(head).__name__} has no linear layer to take features before")
+            raise ValueError(f"{type(head).__name__} has no linear layer to take features from")
         self._parts: list[Tensor] = []
         self._hook = linear[-1].register_forward_pre_hook(
             lambda _, inputs: self._parts.append(inputs[0].float())
         )
 
     def taken(self) -> Tensor:
-        """(B, C) float32, all since the last time."""
+        """(B, C) float32, everything since the last call."""
         features = torch.cat(self._parts)
         self._parts.clear()
         return features
@@ -255,7 +255,7 @@ class Inputs:
 
 
 def write_index(paths: Sequence[Path], output: Output) -> int:
-    """features.json in the form of the ActivityNet annotations; how many videos are in it."""
+    """Write features.json, in ActivityNet's format of annotations; returns its number of videos."""
     videos = {}
     for path in paths:
         file = output.file(path)

@@ -1,4 +1,4 @@
-"""Detect persons in videos and write them as proposals for a detector of actions."""
+"""Detect persons in videos and write them as proposals for action detection."""
 
 import argparse
 import hashlib
@@ -24,9 +24,9 @@ from vidrec.progress import print_above, track
 
 
 class Detector(Protocol):
-    """Persons in frames; `vidrec.models.person_detector` has one."""
+    """Detects persons in frames, as `vidrec.models.person_detector` does."""
 
-    made_of: str  # what its boxes depend on
+    made_of: str  # everything that its boxes depend on
 
     def __call__(self, frames: np.ndarray) -> list[np.ndarray]: ...
 
@@ -35,30 +35,30 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The command's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", help="a folder of video files, a list of paths, or one file")
-    parser.add_argument("--weights", required=True, help="a checkpoint of the detector")
+    parser.add_argument("--weights", required=True, help="checkpoint of the detector")
     parser.add_argument(
         "--out", default="persons.npz", help="the proposal file: .npz, .pkl, .csv or .json"
     )
     parser.add_argument(
-        "--detector", default="fasterrcnn_resnet50_fpn", help="a detector of torchvision"
+        "--detector", default="fasterrcnn_resnet50_fpn", help="name of a torchvision detector"
     )
-    parser.add_argument("--num-classes", type=int, default=91, help="of the detector")
-    parser.add_argument("--person", type=int, default=1, help="its class of persons")
+    parser.add_argument("--num-classes", type=int, default=91, help="classes of the detector")
+    parser.add_argument("--person", type=int, default=1, help="its class index for persons")
     parser.add_argument(
         "--every", type=float, default=1.0, help="seconds from one key frame to the next"
     )
     parser.add_argument(
-        "--frames", action="store_true", help="count frames, not seconds: keys are their numbers"
+        "--frames", action="store_true", help="count frames, not seconds; keys are frame numbers"
     )
     parser.add_argument(
         "--begin",
         default="0",
-        help="clock of a file's first frame, e.g. 900 for AVA's cuts; 'name' for VIDEO_START_END",
+        help="time of a file's first frame, e.g. 900 for AVA's cuts; 'name' for VIDEO_START_END",
     )
-    parser.add_argument("--start", type=float, help="clock of the first key frame, e.g. 902")
-    parser.add_argument("--end", type=float, help="clock of the last key frame, e.g. 1798")
-    parser.add_argument("--threshold", type=float, default=0.05, help="least score of a box")
-    parser.add_argument("--batch-size", type=int, default=4, help="key frames at a time")
+    parser.add_argument("--start", type=float, help="time of the first key frame, e.g. 902")
+    parser.add_argument("--end", type=float, help="time of the last key frame, e.g. 1798")
+    parser.add_argument("--threshold", type=float, default=0.05, help="minimum score of a box")
+    parser.add_argument("--batch-size", type=int, default=4, help="key frames per batch")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     return parser.parse_args(arguments)
 
@@ -95,9 +95,9 @@ def main(arguments: list[str]) -> None:
 class Clock:
     """Which moments of a video are key frames.
 
-    every: seconds from one to the next; with `frames` every so many frames, counted from 0.
-    begin: clock of a file's first frame; None: of a name VIDEO_START_END, START (see `begin_of`).
-    start, end: clock of the first and the last key frame; None: those of the file.
+    every: seconds between them; with `frames` a number of frames, counted from 0.
+    begin: time of a file's first frame; None: START of a name VIDEO_START_END (see `begin_of`).
+    start, end: time of the first and the last key frame; None: those of the file.
     """
 
     every: float = 1.0
@@ -108,15 +108,15 @@ class Clock:
 
     def __post_init__(self) -> None:
         if self.every <= 0:
-            raise ValueError(f"every={self.every} must be above 0")
+            raise ValueError(f"every={self.every} is not positive")
         if self.frames and self.every != int(self.every):
             raise ValueError(f"every={self.every} is not a whole number of frames")
 
     def moments(self, begin: float, length: float) -> np.ndarray:
-        """Key frames of a file that begins at `begin` and lasts `length`, on the clock."""
+        """Times of the key frames of a file that begins at `begin` and lasts `length`."""
         first = begin if self.start is None else max(self.start, begin)
         last = begin + length if self.end is None else min(self.end, begin + length)
-        # Whole multiples of the interval, so that keys do not depend on the file.
+        # Multiples of the interval, so that keys do not depend on the file.
         numbers = np.arange(np.ceil(first / self.every - 1e-9), np.floor(last / self.every + 1) + 1)
         moments = numbers * self.every
         inside = (moments < begin + length - 1e-9) & (moments <= last + 1e-9)
@@ -128,8 +128,8 @@ def find_persons(
 ) -> int:
     """Write the proposal file `out` of all `videos`; returns how many key frames it has.
 
-    videos: a folder, a list of paths or one file. Videos that were done before an interruption
-    stay done. A video that cannot be read is named and left out.
+    videos: a folder, a list of paths or one file. Videos that were finished before an interruption
+    are not repeated. A video that cannot be read is named and skipped.
     """
     format_of(out)  # before hours of work
     root, paths = list_videos(videos)
@@ -142,12 +142,12 @@ def find_persons(
             try:
                 found = in_video(path, name, detector, clock, batch_size)
             except VideoError as error:
-                print_above(f"warning: left out: {error}")
+                print_above(f"warning: skipped a video: {error}")
                 continue
             write_proposals(str(part), found)
         persons |= read_proposals(str(part))
     if not persons:
-        raise ValueError(f"no video of {videos} has a key frame: see every, start and end")
+        raise ValueError(f"no video of {videos} has a key frame: check --every, --start and --end")
     write_proposals(out, persons)
     shutil.rmtree(folder)
     return len(persons)
@@ -168,7 +168,7 @@ def in_video(
 def _batches(
     path: str, name: str, clock: Clock, batch_size: int
 ) -> Iterator[tuple[np.ndarray, Decoder, Sequence[int]]]:
-    """Some key frames at a time: their moments, the opened video and its frames."""
+    """A few key frames at a time: their times, the opened video and its frames."""
     if clock.frames:
         with VideoReader(accurate=True).open(path) as source:
             moments = clock.moments(0, source.num_frames)

@@ -1,4 +1,4 @@
-"""Between the networks of BSN: the first one's boundaries of all videos become proposals."""
+"""Between the networks of BSN: turn the boundaries that the first finds into proposals."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ from vidrec.weights.load import load_weights
 def proposals_run(conf: ProposalsConf) -> None:
     """Write `conf.out`/NAME.npz for every video of the training and validation lists."""
     if conf.out is None:
-        raise ValueError("there is no place for the proposals: give out=DIR")
+        raise ValueError("missing output folder: pass out=DIR")
     if conf.checkpoint is None:
-        raise ValueError("there is no network: give run=DIR or checkpoint=FILE")
+        raise ValueError("missing weights: pass run=DIR or checkpoint=FILE")
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
         set_torch_options(conf.runtime)
@@ -33,7 +33,7 @@ def proposals_run(conf: ProposalsConf) -> None:
         net = build.build_net(conf.model)
         if not isinstance(net, TEM):
             raise ValueError(
-                f"proposals come of model=bsn_tem, not of a {type(net).__name__}: give one's run"
+                f"proposals are made by model=bsn_tem, not by {type(net).__name__}: pass its run"
             )
         loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
         net = net_to_device(net, dist.device).eval()

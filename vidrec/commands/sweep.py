@@ -1,4 +1,4 @@
-"""Print the results of a sweep as a table, and write them as csv and as a picture."""
+"""Print the results of a sweep as a table, and write them as a csv file and a figure."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One training run, from a checked configuration to the pictures at its end."""
+"""One training run, from a checked configuration to the figures at its end."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,11 +30,11 @@ from vidrec.weights.load import load_weights
 def train_run(
     conf: TrainConf, folder: Path, config_text: str, changes: Mapping[str, Sequence[object]]
 ) -> float:
-    """Train as `conf` says in `folder`; returns the best validation score."""
+    """Train a configuration in `folder`; returns the best validation score."""
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     run = Run(folder, dist.rank, conf.runtime, config_text, changes)
     exit_code, agreed = 1, False  # agreed: all ranks end together
-    where = f"the last checkpoint is {folder / checkpoint.LAST}, the same command goes on from it"
+    where = f"the last checkpoint is {folder / checkpoint.LAST}; the same command resumes from it"
 
     def say(state: status.State, **facts: object) -> None:
         if dist.rank == 0:
@@ -58,7 +58,7 @@ def train_run(
         which = heartbeat.wait_for_loss()
         say("failed", error=which or sentence(error))
         if which:
-            raise RuntimeError(f"{which}, this rank ends too; {where}") from error
+            raise RuntimeError(f"{which}: this rank ends too; {where}") from error
         raise
     finally:
         heartbeat.stop(clean=agreed)
@@ -109,7 +109,7 @@ def fit(
 
 
 def resumes(conf: TrainConf, folder: Path) -> bool:
-    """Whether a checkpoint will replace whatever weights are loaded before."""
+    """Whether a checkpoint will replace any weights loaded before."""
     if conf.runtime.resume == "auto":
         return (folder / checkpoint.LAST).exists()
     return conf.runtime.resume != "never"
@@ -118,22 +118,22 @@ def resumes(conf: TrainConf, folder: Path) -> bool:
 def describe(
     conf: TrainConf, net: nn.Module, loaders: build.Loaders, run: Run, dist: Distributed
 ) -> None:
-    """Say what is about to happen, and warn if it is not what the recipe means."""
+    """Log what is about to run, and warn if the batch size is not that of the recipe."""
     schedule = conf.schedule
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
     effective = schedule.effective_batch(dist.world)
     run.info(
         f"{trained / 1e6:.2f} M parameters, {loaders.num_train:,} training and "
         f"{loaders.num_val:,} validation samples, "
-        f"{effective} samples a step on {dist.world} x {dist.device.type}, "
+        f"{effective} samples per step on {dist.world} x {dist.device.type}, "
         f"{conf.runtime.precision.value}"
     )
     run.info(task_of(conf).summary(loaders.val.dataset))
     run.info(f"run directory: {run.folder}")
     if schedule.base_batch_size and effective != schedule.base_batch_size:
-        scaled = "was scaled to it" if schedule.scale_lr else "is not scaled to it"
+        scaled = "was scaled accordingly" if schedule.scale_lr else "is not scaled"
         run.warn(
-            f"{effective} samples a step, the recipe has {schedule.base_batch_size}: "
+            f"{effective} samples per step, but the recipe has {schedule.base_batch_size}: "
             f"the learning rate {scaled} (schedule.scale_lr)"
         )
 
@@ -169,12 +169,12 @@ def draw(task: Task, found: Evaluated, run: Run) -> None:
 
 
 def report(key: str, outcome: Outcome, run: Run, seconds: float) -> None:
-    """The last lines: what came out and where it is; key: the score that decides."""
+    """Log the best score and the files of the run. key: the score that selects the best."""
     folder = run.folder
     if outcome.rows:
         run.info(f"best val/{key} {outcome.best:.4f} after {duration(seconds)}")
     else:
-        run.info(f"this run had finished before: best val/{key} {outcome.best:.4f}")
+        run.info(f"this run had already finished: best val/{key} {outcome.best:.4f}")
     found = [
         name
         for name in ("best.pt", "last.pt", "metrics.jsonl", "train.log")

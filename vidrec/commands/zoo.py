@@ -1,4 +1,4 @@
-"""List the published models, or tell all of one."""
+"""List the published models, or show the details of one."""
 
 import argparse
 import re
@@ -18,10 +18,10 @@ def main(arguments: list[str]) -> None:
     """Entry point of `vidrec zoo`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "pattern", nargs="?", default="", help="a name, or a part of names; * stands for anything"
+        "pattern", nargs="?", default="", help="a name or part of one; * matches anything"
     )
     parser.add_argument(
-        "--markdown", action="store_true", help="print docs/zoo.md, with what is counted here"
+        "--markdown", action="store_true", help="print docs/zoo.md, with FLOPs counted here"
     )
     given = parser.parse_args(arguments)
     if given.markdown:
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
 
 
 def matching(pattern: str) -> list[zoo.Recipe]:
-    """The recipes whose name, algorithm or dataset has the pattern in it."""
+    """The recipes whose name, algorithm or dataset contains the pattern."""
     wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.IGNORECASE)
     found = [
         recipe
@@ -47,7 +47,7 @@ def matching(pattern: str) -> list[zoo.Recipe]:
 
 
 def details(recipe: zoo.Recipe) -> str:
-    """Everything that is known of a published model, and what is counted of ours."""
+    """Everything known about a published model, with the FLOPs and parameters counted here."""
     views = f"{recipe.views[0]} clips x {recipe.views[1]} crops" if recipe.views else "-"
     facts = {
         "algorithm": recipe.algorithm,
@@ -78,16 +78,16 @@ def experiments() -> set[str]:
 
 
 def counted() -> Iterator[tuple[str, "Complexity"]]:
-    """What is counted of every published recipe that is an experiment here."""
+    """(name, FLOPs and parameters) of every published recipe that is an experiment here."""
     for name in sorted(experiments() & zoo.recipes().keys()):
         print(name, file=sys.stderr)
         yield name, measure(zoo.find(name))[0]
 
 
 def measure(recipe: zoo.Recipe) -> tuple["Complexity", str]:
-    """Of the experiment's network, for the view that the published figure is for, in words.
+    """FLOPs and parameters of the experiment's network, and the view they are counted for.
 
-    Of networks that eat more than clips only the parameters: then there is no view.
+    For detection and localization only the parameters are counted; the view is then empty.
     """
     import torch
 

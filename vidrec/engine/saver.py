@@ -139,13 +139,13 @@ def _check_same_steps(content: Content, job: Job) -> None:
             else f"on {world} ranks make schedule.batch_size x schedule.accumulate {each}"
         )
         raise ValueError(
-            f"the checkpoint was made with {theirs} samples a step "
-            "(schedule.batch_size x schedule.accumulate x ranks), this run has "
+            f"the checkpoint was made with {theirs} samples per step "
+            "(schedule.batch_size x schedule.accumulate x ranks), but this run has "
             f"{job.samples_per_step}; {fits}, or start over with runtime.resume=never"
         )
     if content["steps_per_epoch"] != job.steps_per_epoch:
         raise ValueError(
-            f"the checkpoint was made with {content['steps_per_epoch']} steps an epoch, this run "
+            f"the checkpoint was made with {content['steps_per_epoch']} steps per epoch, this run "
             f"has {job.steps_per_epoch}: keep the data and schedule.max_steps, or start over "
             "with runtime.resume=never"
         )

@@ -1,4 +1,4 @@
-"""Everything in which tasks differ for shared code; nothing else asks which task it is in."""
+"""Everything in which tasks differ; no other shared code depends on the task."""
 
 from vidrec.config import schema
 from vidrec.config.schema import TrainConf

@@ -15,7 +15,7 @@ from vidrec.tasks.task import Evaluated, Figure
 
 
 def class_names(conf: TrainConf, dataset: BoxDataset) -> list[str]:
-    """A name for each column of a label; the background and ids without a name are numbers."""
+    """A name per label column; the background and ids without a name are numbers."""
     records = dataset.records
     names = [str(number) for number in range(records.num_classes)]
     for action, column in records.columns.items():
@@ -25,7 +25,7 @@ def class_names(conf: TrainConf, dataset: BoxDataset) -> list[str]:
 
 def summary(dataset: BoxDataset) -> str:
     records = dataset.records
-    return f"{len(records.columns)} actions are learned, {len(records.classes)} of them evaluated"
+    return f"{len(records.columns)} actions in training, {len(records.classes)} of them evaluated"
 
 
 def protocol(dataset: BoxDataset, net: FastRCNN, num_scored: int) -> str:
@@ -53,12 +53,12 @@ def pictures(found: Evaluated, folder: Path) -> None:
 
 
 def dump(found: Evaluated, path: str) -> None:
-    """Write the csv of the AVA challenge."""
+    """Write detections as a csv file of the AVA challenge."""
     found.metric.dump(found.rows, path)
 
 
 def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
-    """The metric of the data group on a csv of the AVA challenge, whoever wrote it."""
+    """Compute the metric of the data group from any csv file of the AVA challenge."""
     if len(conf.score) != 1:
         raise ValueError(f"score has {len(conf.score)} files; boxes are scored one file at a time")
     build.prepare_data(conf.data)

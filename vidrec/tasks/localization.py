@@ -10,27 +10,27 @@ from vidrec.data.segments.dataset import ActivityNetDataset
 from vidrec.metrics.segment_results import SegmentMetric
 from vidrec.models.localizer import BMN, PEM, TEM
 from vidrec.plots.timelines import draw_all_segments, draw_segments
+from vidrec.tasks.recognition import of_all
 from vidrec.tasks.task import Evaluated, Figure
 
 
 def class_names(conf: TrainConf, dataset: ActivityNetDataset) -> list[str]:
-    """Names of the actions in the annotations; the networks here find segments of any of them."""
+    """Names of the actions in the annotations; the networks find segments of any of them."""
     return list(dataset.records.classes)
 
 
 def summary(dataset: ActivityNetDataset) -> str:
-    return f"segments of {len(dataset.records.classes)} kinds of actions, found as one"
+    return f"class-agnostic segments, annotated with {len(dataset.records.classes)} actions"
 
 
 def protocol(dataset: ActivityNetDataset, net: BMN | TEM | PEM, num_scored: int) -> str:
-    """E.g. `at most 100 segments of each of 4,728 of 4,728 sequences`."""
-    return (
-        f"at most {net.nms.top_k} segments of each of {num_scored:,} of {len(dataset):,} sequences"
-    )
+    """E.g. `at most 100 segments per sequence, 4,728 sequences`."""
+    scored = of_all(num_scored, len(dataset))
+    return f"at most {net.nms.top_k} segments per sequence, {scored} sequences"
 
 
 def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
-    """Segments that were found above the ground truth, for some sequences."""
+    """Timelines of found segments above the ground truth, for a few sequences."""
     path = folder / "segments.png"
     draw_segments(found.rows, found.dataset.records, path)
     yield Figure("segments", path)
@@ -43,12 +43,12 @@ def pictures(found: Evaluated, folder: Path) -> None:
 
 
 def dump(found: Evaluated, path: str) -> None:
-    """Write ActivityNet's results JSON."""
+    """Write segments as a results JSON of ActivityNet."""
     found.metric.dump(found.rows, path)
 
 
 def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
-    """The metric of the data group on a results JSON, whoever wrote it."""
+    """Compute the metric of the data group from any results JSON of ActivityNet."""
     if len(conf.score) != 1:
         raise ValueError(
             f"score has {len(conf.score)} files; segments are scored one file at a time"

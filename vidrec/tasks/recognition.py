@@ -17,7 +17,7 @@ from vidrec.tasks.task import Evaluated, Figure
 
 
 def class_names(conf: TrainConf, dataset: VideoDataset) -> list[str]:
-    """Names of the file `data.class_names`. Raises ValueError if it has another number of them."""
+    """Names from the file `data.class_names`. Raises ValueError if their number is wrong."""
     assert isinstance(conf.data, ClipDataConf)
     if conf.data.class_names is None:
         return [str(number) for number in range(conf.data.num_classes)]
@@ -31,7 +31,7 @@ def class_names(conf: TrainConf, dataset: VideoDataset) -> list[str]:
 
 
 def summary(dataset: VideoDataset) -> str:
-    kind = "several labels a video" if dataset.records.multi_label else "one label a video"
+    kind = "several labels per video" if dataset.records.multi_label else "one label per video"
     return f"{dataset.num_classes} classes, {kind}"
 
 
@@ -55,7 +55,7 @@ def protocol(dataset: VideoDataset, net: Recognizer, num_scored: int) -> str:
 
 
 def of_all(num_scored: int, num_samples: int) -> str:
-    """How many samples a score counts.
+    """How many samples a score is computed from.
 
     >>> of_all(19790, 19796)
     '19,790 of 19,796'
@@ -78,7 +78,7 @@ def _pixels(size: int | tuple[int, int]) -> str:
 
 
 def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
-    """The confusion matrix of single labels; samples with their predictions, still and moving."""
+    """The confusion matrix of single labels; samples with predictions, as picture and video."""
     rows = found.rows
     if rows["label"].ndim == 1:
         predicted = rows["scores"].argmax(axis=1)
@@ -102,7 +102,7 @@ def pictures(found: Evaluated, folder: Path) -> None:
 
 
 def dump(found: Evaluated, path: str) -> None:
-    """Write an .npz with the scores of every video."""
+    """Write an .npz file with the scores of every video."""
     rows, records = found.rows, found.dataset.records
     names = [records[int(index)].path for index in rows["index"]]
     numbers = [str(number) for number in range(len(found.class_names))]
@@ -114,7 +114,7 @@ def dump(found: Evaluated, path: str) -> None:
 
 
 def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
-    """The metric of the data group on one dump, or on several fused."""
+    """Compute the metric of the data group from one dump, or from several fused."""
     fused = fuse(conf.score, conf.score_weights)
     if conf.dump:
         predictions.dump(fused, conf.dump)

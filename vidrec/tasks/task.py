@@ -1,4 +1,4 @@
-"""What shared code asks of a task; `recognition`, `detection` and `localization` answer."""
+"""The interface of a task; `recognition`, `detection` and `localization` implement it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Own = Any  # of a class of the task's own
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation came to."""
+    """The result of an evaluation."""
 
     metric: Own  # of the task
     rows: dict[str, np.ndarray]  # of all samples
@@ -24,25 +24,25 @@ class Evaluated:
 
 
 class Figure(NamedTuple):
-    """A picture or, with the ending .mp4, a video."""
+    """A picture or, with the extension .mp4, a video."""
 
     name: str
     path: Path
 
 
 class Task(Protocol):
-    """The modules of this package."""
+    """The functions that each module of this package has."""
 
     def class_names(self, conf: TrainConf, dataset: Own) -> list[str]:
-        """Names of what the network's outputs stand for; numbers if they have no names."""
+        """Names of the network's outputs; numbers if they have none."""
 
     def summary(self, dataset: Own) -> str:
-        """A line on what is learned, said before training."""
+        """A line on what is learned, logged before training."""
 
     def protocol(self, dataset: Own, net: Own, num_scored: int) -> str:
         """How a score was measured, in one line to print beside it.
 
-        It is asked of the objects that did the work: sampling, transforms, records and network.
+        The objects that did the work are asked: sampling, transforms, records and network.
         """
 
     def figures(self, found: Evaluated, folder: Path) -> Iterator[Figure]:
@@ -55,4 +55,4 @@ class Task(Protocol):
         """Write the predictions."""
 
     def score_files(self, conf: EvaluateConf) -> tuple[dict[str, float], str]:
-        """The scores of the files `conf.score` and how they were measured; runs no network."""
+        """The scores of the files `conf.score`, and how they were measured; no network runs."""

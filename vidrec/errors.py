@@ -48,8 +48,8 @@ def sentence(error: BaseException) -> str:
     if text.startswith("DataLoader worker"):
         first_line = text.splitlines()[0].rstrip(".")
         return (
-            f"{first_line}: mostly because memory ran out; the same command continues, "
-            "fewer runtime.num_workers need less"
+            f"{first_line}: usually out of memory; lower runtime.num_workers, "
+            "the same command resumes the run"
         )
     if not text.startswith("Caught "):
         return text

@@ -84,7 +84,7 @@ def test_a_killed_loader_worker_ends_the_run_with_a_sentence(train, same, tmp_pa
     assert broken.wait() == 1
     assert "Traceback" not in broken.output
     assert broken.said().startswith("error: DataLoader worker (pid")
-    assert broken.said().endswith("the same command continues, fewer runtime.num_workers need less")
+    assert broken.said().endswith("lower runtime.num_workers, the same command resumes the run")
     again = train("runtime.num_workers=2")
     assert again.wait() == 0, again.output
     same(again)

@@ -14,6 +14,7 @@ from omegaconf import MISSING
 from vidrec.config.fields import fixed, limited, one_of, referenced
 
 Node = dict[str, Any]  # a mapping that a `_target_` or the named steps in it own
+OptionalNode = Any  # the same, or null; OmegaConf cannot add keys to a null that is typed as a mapping
 
 
 class Precision(StrEnum):
@@ -122,7 +123,7 @@ class DataConf:
     task: Task = MISSING
     name: str = MISSING
     root: str = referenced(MISSING)
-    prepare: Node | None = None  # a `_target_` that writes embedded example data on first use
+    prepare: OptionalNode = None  # a `_target_` that writes embedded example data on first use
     train: Node = MISSING
     val: Node = MISSING
     test: Node = MISSING
@@ -177,8 +178,8 @@ class FeatureDataConf(DataConf):
     channels_first: bool = referenced(False)  # the files hold (C, T)
     cache: str | None = referenced(None)  # where converted csv files go; null: into the folder
     skip_missing: bool = referenced(False)  # leave out annotated videos without features
-    labels: Node | None = referenced(None)  # a `_target_`: what the network learns from
-    windows: Node | None = referenced(None)  # a `_target_` that cuts long sequences
+    labels: OptionalNode = referenced(None)  # a `_target_`: what the network learns from
+    windows: OptionalNode = referenced(None)  # a `_target_` that cuts long sequences
 
 
 @dataclass
@@ -215,7 +216,7 @@ class ScheduleConf:
     param_groups: Node = field(default_factory=dict)  # named ParamRules, first match wins
     # Learning rate of a layer over that of the next one.
     layer_decay: float | None = limited(None, 1e-3, 1)
-    mixing: Node | None = None  # mixup and the like; see `vidrec.data.transforms.mixing`
+    mixing: OptionalNode = None  # mixup and the like; see `vidrec.data.transforms.mixing`
     lr: Node = field(default_factory=dict)  # named phases, chained
     clip_norm: float | None = limited(None, 1e-12)
     # Samples per step over all ranks in the recipe.

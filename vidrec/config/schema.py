@@ -14,7 +14,7 @@ from omegaconf import MISSING
 from vidrec.config.fields import fixed, limited, one_of, referenced
 
 Node = dict[str, Any]  # a mapping that a `_target_` or the named steps in it own
-OptionalNode = Any  # the same, or null; OmegaConf cannot add keys to a null that is typed as a mapping
+OptionalNode = Any  # or null, which OmegaConf can add keys to only if it is untyped
 
 
 class Precision(StrEnum):

@@ -71,7 +71,7 @@ def test_a_file_of_a_stranger_calls_nothing_but_networks(tiny_run, tmp_path):
     ):
         content["about"]["net"] = {"_target_": target, "command": f"touch {tmp_path / 'ran'}"}
         torch.save(content, tmp_path / "hostile.pt")
-        with pytest.raises(ValueError, match="not a network of vidrec"):
+        with pytest.raises(ValueError, match="not a class of vidrec"):
             vidrec.load_model(tmp_path / "hostile.pt")
     assert not (tmp_path / "ran").exists()
 

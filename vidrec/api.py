@@ -145,16 +145,24 @@ def _description_in(file: Path) -> ModelDescription | None:
 def _check_targets(source: str, node: object) -> None:
     """Raise ValueError unless all that the node would instantiate is a class of vidrec.models."""
     if isinstance(node, Mapping):
-        if "_target_" in node:
-            target = locate(str(node["_target_"]))
-            module = getattr(target, "__module__", "")
-            if not inspect.isclass(target) or not module.startswith("vidrec.models."):
-                raise ValueError(
-                    f"{source} needs {node['_target_']}, which is not a class of vidrec: pass "
-                    "the run directory, whose configuration you can inspect"
-                )
+        if "_target_" in node and not _is_network(str(node["_target_"])):
+            raise ValueError(
+                f"{source} needs {node['_target_']}, which is not a class of vidrec: pass "
+                "the run directory, whose configuration you can inspect"
+            )
         for value in node.values():
             _check_targets(source, value)
     elif isinstance(node, list | tuple):
         for value in node:
             _check_targets(source, value)
+
+
+def _is_network(target: str) -> bool:
+    """Whether a dotted path is that of a class defined in vidrec.models, however it is written."""
+    if not target.startswith("vidrec.models."):
+        return False
+    try:
+        found = locate(target)
+    except (ImportError, AttributeError):
+        return False
+    return inspect.isclass(found) and found.__module__.startswith("vidrec.models.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hydra.utils import get_object
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -160,3 +161,12 @@ def layer_decay(net: nn.Module, rate: float, num_layers: int) -> dict[str, tuple
         plain = parameter.ndim == 1 or name.endswith(".bias") or parts[-1] in ("pos_embed",)
         found[name] = (rate ** (num_layers + 1 - layer), 0.0 if plain else 1.0)
     return found
+
+
+def one_per_family(stems):
+    """The stems as parameters: the first of each family runs by default, the others are slow."""
+    families = set()
+    for stem in sorted(stems):
+        family = stem.split("_")[0]
+        yield pytest.param(stem, marks=[pytest.mark.slow] if family in families else [])
+        families.add(family)

@@ -9,6 +9,7 @@ import hydra
 import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -54,6 +55,8 @@ def compose(*overrides: str, config_name: str = "train") -> TrainConf:
         GlobalHydra.instance().clear()
         with hydra.initialize_config_dir(conf_dir(), version_base="1.3"):
             cfg = hydra.compose(config_name, overrides=lenient(list(overrides)))
+    except HydraException as error:  # its own grammar, or a group that it does not find
+        raise ConfigError(str(error).splitlines()[0]) from error
     finally:
         Singleton.set_state(state)
     return validation.check(cfg, OmegaConf.get_type(cfg) or TrainConf, overrides)

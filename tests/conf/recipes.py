@@ -165,8 +165,10 @@ def layer_decay(net: nn.Module, rate: float, num_layers: int) -> dict[str, tuple
 
 def one_per_family(stems):
     """The stems as parameters: the first of each family runs by default, the others are slow."""
-    families = set()
+    parameters, families = [], set()
     for stem in sorted(stems):
         family = stem.split("_")[0]
-        yield pytest.param(stem, marks=[pytest.mark.slow] if family in families else [])
+        marks = [pytest.mark.slow] if family in families else []
+        parameters.append(pytest.param(stem, marks=marks))
         families.add(family)
+    return parameters

@@ -3,7 +3,6 @@
 Imports nothing heavy, so that `--help` and `--cfg job` answer at once.
 """
 # ruff: noqa: RUF009 - the calls are dataclasses.field with metadata
-# ruff: noqa: RUF009 - the calls are dataclasses.field with metadata
 
 from dataclasses import dataclass, field
 from enum import StrEnum

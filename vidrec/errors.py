@@ -1,7 +1,7 @@
 """How errors read: one sentence with the value, the place and the way out."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -30,6 +30,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         # Names that are much farther away than the nearest one would only distract.
         shown = [f"'{n}'" for n, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - 0.1]
         return f"did you mean {' or '.join(shown)}?"
+    return what_there_is(known)
+
+
+def what_there_is(known: Sequence[str]) -> str:
+    """`there are: a, b`, at most thirty of them."""
     if not known:
         return "there are none"
     more = f", ... ({len(known)} in all)" if len(known) > 30 else ""

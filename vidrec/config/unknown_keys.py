@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 
 from vidrec.config.schema import DATA, MODELS, DataConf, ModelConf
-from vidrec.errors import did_you_mean
+from vidrec.errors import did_you_mean, what_there_is
 
 
 def unknown_keys(cfg: DictConfig, schema: type, path: str = "") -> Iterator[tuple[str, str]]:
@@ -21,7 +21,7 @@ def unknown_keys(cfg: DictConfig, schema: type, path: str = "") -> Iterator[tupl
         # The node itself, so that interpolations and missing values are left for later.
         node = cfg._get_node(key)
         if key not in fields:
-            yield f"{path}{key}", f"{_no_such_key(key, schema)}; {did_you_mean(key, fields)}"
+            yield f"{path}{key}", _no_such_key(key, schema)
         elif isinstance(node, DictConfig) and not (node._is_none() or node._is_missing()):
             kind = OmegaConf.get_type(node)
             if dataclasses.is_dataclass(kind) and not node._is_interpolation():
@@ -29,11 +29,13 @@ def unknown_keys(cfg: DictConfig, schema: type, path: str = "") -> Iterator[tupl
 
 
 def _no_such_key(key: str, schema: type) -> str:
-    """What is wrong, with the tasks whose models or data do have the key."""
+    """What is wrong: the key is misspelt, or it is one of other tasks' models or data."""
+    fields = list(typing.get_type_hints(schema))
     having = [other.task for other in _siblings(schema) if key in typing.get_type_hints(other)]
     if not having:
-        return "there is no such key"
-    return f"there is no such key here, only for {' and '.join(dict.fromkeys(having))}"
+        return f"there is no such key; {did_you_mean(key, fields)}"
+    tasks = " and ".join(dict.fromkeys(having))
+    return f"there is no such key here, only for {tasks}; {what_there_is(fields)}"
 
 
 def _siblings(schema: type) -> list[type[ModelConf | DataConf]]:

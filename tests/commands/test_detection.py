@@ -80,9 +80,9 @@ def test_boxes_of_other_places_do_not_help(run, tmp_path):
         write_proposals(str(root / f"{split}_persons.pkl"), arrays)
     status, text = run(
         ROOT / "train.py", "model=slowonly_ava_tiny", *QUIET, f"data.root={root}",
-        "hydra.run.dir=runs/a", cwd=tmp_path,
+        "schedule.epochs=2", "hydra.run.dir=runs/a", cwd=tmp_path,
     )  # fmt: skip
-    assert status == 0, text
+    assert status == 0, text  # after two epochs the true boxes give more than 0.9
     assert max(scores(tmp_path / "runs" / "a")) < 0.45
 
 

@@ -48,9 +48,9 @@ def test_features_of_other_videos_do_not_help(run, tmp_path):
             file.write_bytes(contents[i])
     status, text = run(
         ROOT / "train.py", "model=bmn", *QUIET, f"data.root={root}", "hydra.run.dir=runs/a",
-        cwd=tmp_path,
+        "schedule.epochs=4", "schedule.lr.drop.milestones=[3]", cwd=tmp_path,
     )  # fmt: skip
-    assert status == 0, text
+    assert status == 0, text  # after four epochs the videos' own features give more than 0.9
     best = max(row["val/AR@100"] for row in validation_scores(tmp_path / "runs" / "a"))
     assert best < 0.8
 

@@ -82,5 +82,8 @@ def test_files_that_say_nothing_are_refused(tmp_path):
     torch.save({"state_dict": {"a": torch.zeros(1)}}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match="does not describe its network"):
         vidrec.load_model(tmp_path / "other.pth")
+    (tmp_path / "broken.pt").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ValueError, match=r"broken\.pt is truncated or corrupt"):
+        vidrec.load_model(tmp_path / "broken.pt")
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
         vidrec.load_model(tmp_path / "gone.pt")

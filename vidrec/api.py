@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import hydra
-import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
@@ -17,12 +16,11 @@ import vidrec
 from vidrec import build
 from vidrec.config import validation
 from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import lenient, overrides_of_run, wrong_choice
+from vidrec.config.overrides import checkpoint_of_run, lenient, overrides_of_run, wrong_choice
 from vidrec.config.schema import ModelConf, Node, TrainConf, VideoDataConf
 from vidrec.config.signatures import locate
-from vidrec.engine import checkpoint
 from vidrec.errors import ConfigError
-from vidrec.weights.load import load_weights
+from vidrec.weights.load import load_all, load_weights, open_checkpoint
 
 # Keys of a dataset that say which samples there are, not how one is made.
 _SAMPLES = ("_target_", "records", "prefix", "features", "bank", "on_bad_video", "seed")
@@ -91,8 +89,7 @@ def load_model(source: str | Path) -> nn.Module:
     path = Path(source)
     if path.is_dir():
         conf = compose(*overrides_of_run(path, []), "model.weights=null")
-        best = path / checkpoint.BEST
-        file = best if best.exists() else path / checkpoint.LAST
+        file = checkpoint_of_run(path)
         known = _description_in(file)
         return _loaded(build_model(conf), str(file), known or describe_model(conf))
     description = _description_in(path)
@@ -125,9 +122,7 @@ def describe_model(conf: TrainConf, class_names: list[str] | None = None) -> Mod
 
 
 def _loaded(net: nn.Module, source: str, description: ModelDescription) -> nn.Module:
-    report = load_weights(net, source, min_backbone=1.0)
-    if report.missing or report.differing:
-        raise ValueError(f"{report}\n{source} does not fit the network: the rest would stay random")
+    load_all(net, source)
     net.description = description  # type: ignore[assignment]
     return net.eval()
 
@@ -136,7 +131,7 @@ def _description_in(file: Path) -> ModelDescription | None:
     """The description in a checkpoint; None if it has none."""
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint {file}")
-    content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    content = open_checkpoint(file)
     about = content.get("about") if isinstance(content, Mapping) else None
     if not isinstance(about, Mapping):
         return None

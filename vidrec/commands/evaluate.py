@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from torch import nn
-
 from vidrec import build
 from vidrec.config.schema import EvaluateConf
 from vidrec.data.unreadable import BadVideos
@@ -13,7 +11,7 @@ from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.progress import ProgressBar
 from vidrec.tasks import task_of
 from vidrec.tasks.task import Evaluated
-from vidrec.weights.load import Report, load_weights
+from vidrec.weights.load import load_all
 
 
 def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
@@ -63,17 +61,6 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
         return scores
     finally:
         dist.stop()
-
-
-def load_all(net: nn.Module, checkpoint: str) -> Report:
-    """Load every weight of the network. Raises ValueError if any would stay random."""
-    loaded = load_weights(net, checkpoint, min_backbone=1.0)
-    if loaded.missing or loaded.differing:
-        raise ValueError(
-            f"{loaded}\n{checkpoint} does not fit this model: missing weights would stay random; "
-            "choose the model, the data (number of classes) or the experiment it was trained with"
-        )
-    return loaded
 
 
 def show(scores: dict[str, float], how: str) -> None:

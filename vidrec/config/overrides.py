@@ -136,6 +136,12 @@ def overrides_of_run(folder: Path, arguments: list[str]) -> list[str]:
     return [override for override in before if _key(override) not in replaced] + arguments
 
 
+def checkpoint_of_run(folder: Path) -> Path:
+    """The best checkpoint of a run directory, or the last if none was the best yet."""
+    best = folder / "best.pt"
+    return best if best.exists() else folder / "last.pt"
+
+
 def with_run(arguments: list[str]) -> list[str]:
     """The arguments with `run=DIR` written out: its overrides and its best checkpoint.
 
@@ -148,8 +154,7 @@ def with_run(arguments: list[str]) -> list[str]:
             arguments = overrides_of_run(folder, arguments)
             named = ("checkpoint=", "score=")
             if not any(argument.lstrip("+").startswith(named) for argument in arguments):
-                best = folder / "best.pt"
-                arguments.append(f"checkpoint='{best if best.exists() else folder / 'last.pt'}'")
+                arguments.append(f"checkpoint='{checkpoint_of_run(folder)}'")
     except FileNotFoundError as error:
         raise SystemExit(str(error)) from None
     return arguments

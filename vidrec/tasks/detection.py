@@ -10,8 +10,8 @@ from vidrec.data.boxes.dataset import BoxDataset
 from vidrec.metrics.ava_map import AVAMeanAP
 from vidrec.models.detector import FastRCNN
 from vidrec.plots.boxes import draw_boxes
-from vidrec.tasks.recognition import of_all
 from vidrec.tasks.task import Evaluated, Figure
+from vidrec.tasks.wording import frames_of, of_all
 
 
 def class_names(conf: TrainConf, dataset: BoxDataset) -> list[str]:
@@ -34,7 +34,7 @@ def protocol(dataset: BoxDataset, net: FastRCNN, num_scored: int) -> str:
     views = transforms.num_crops
     parts = [
         f"{views} view{'s' * (views != 1)}",
-        f"{sampling.clip_len}x{sampling.frame_interval} frames",
+        frames_of(sampling.clip_len, sampling.frame_interval),
     ]
     if transforms.short_side is not None:
         parts.append(f"short side {transforms.short_side}")
@@ -59,8 +59,6 @@ def dump(found: Evaluated, path: str) -> None:
 
 def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
     """Compute the metric of the data group from any csv file of the AVA challenge."""
-    if len(conf.score) != 1:
-        raise ValueError(f"score has {len(conf.score)} files; boxes are scored one file at a time")
     build.prepare_data(conf.data)
     metric = cast(AVAMeanAP, build.build_metric(conf.data))
     scores = metric.score_file(conf.score[0])

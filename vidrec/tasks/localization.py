@@ -10,8 +10,8 @@ from vidrec.data.segments.dataset import ActivityNetDataset
 from vidrec.metrics.segment_results import SegmentMetric
 from vidrec.models.localizer import BMN, PEM, TEM
 from vidrec.plots.timelines import draw_all_segments, draw_segments
-from vidrec.tasks.recognition import of_all
 from vidrec.tasks.task import Evaluated, Figure
+from vidrec.tasks.wording import of_all
 
 
 def class_names(conf: TrainConf, dataset: ActivityNetDataset) -> list[str]:
@@ -49,10 +49,6 @@ def dump(found: Evaluated, path: str) -> None:
 
 def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
     """Compute the metric of the data group from any results JSON of ActivityNet."""
-    if len(conf.score) != 1:
-        raise ValueError(
-            f"score has {len(conf.score)} files; segments are scored one file at a time"
-        )
     build.prepare_data(conf.data)
     metric = cast(SegmentMetric, build.build_metric(conf.data))
     scores = metric.score_file(conf.score[0])

@@ -14,6 +14,7 @@ from vidrec.models.recognizer import Recognizer
 from vidrec.plots.clips import draw_predictions, load_samples, write_predictions
 from vidrec.plots.confusion import draw_confusion
 from vidrec.tasks.task import Evaluated, Figure
+from vidrec.tasks.wording import frames_of, of_all
 
 
 def class_names(conf: TrainConf, dataset: VideoDataset) -> list[str]:
@@ -52,25 +53,6 @@ def protocol(dataset: VideoDataset, net: Recognizer, num_scored: int) -> str:
     if net.average_clips not in (None, "none"):
         parts.append(f"{net.average_clips} averaged")
     return ", ".join([*parts, f"{of_all(num_scored, len(dataset))} videos"])
-
-
-def of_all(num_scored: int, num_samples: int) -> str:
-    """How many samples a score is computed from.
-
-    >>> of_all(19790, 19796)
-    '19,790 of 19,796'
-    """
-    return f"{num_samples:,}" if num_scored == num_samples else f"{num_scored:,} of {num_samples:,}"
-
-
-def frames_of(clip_len: int, frame_interval: int | None) -> str:
-    """The frames of a clip; an interval of None means that they are spread over the video.
-
-    >>> frames_of(8, 4), frames_of(8, None), frames_of(1, None)
-    ('8x4 frames', '8 frames', '1 frame')
-    """
-    interval = "" if frame_interval is None else f"x{frame_interval}"
-    return f"{clip_len}{interval} frame{'s' * (clip_len != 1 or bool(interval))}"
 
 
 def _pixels(size: int | tuple[int, int]) -> str:

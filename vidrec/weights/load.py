@@ -95,6 +95,17 @@ def load_weights(
     return report
 
 
+def load_all(net: nn.Module, source: str | os.PathLike[str]) -> Report:
+    """Load every weight of the network. Raises ValueError if any would stay random."""
+    loaded = load_weights(net, source, min_backbone=1.0)
+    if loaded.missing or loaded.differing:
+        raise ValueError(
+            f"{loaded}\n{source} does not fit this model: missing weights would stay random; "
+            "choose the model, the data (number of classes) or the experiment it was trained with"
+        )
+    return loaded
+
+
 def _constants(net: nn.Module) -> set[str]:
     """Buffers that follow from the architecture: indices, masks, fixed position embeddings."""
     parameters = {name for name, _ in net.named_parameters(remove_duplicate=False)}

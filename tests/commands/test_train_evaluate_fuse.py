@@ -133,3 +133,14 @@ def test_a_missing_list_is_named_in_one_sentence(tmp_path):
     assert done.returncode == 1
     assert "error: data/ucf101/ucf101_train_split_1_videos.txt" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_with_synchronised_norms_is_evaluated_on_a_processor(tiny_run, tmp_path):
+    """Evaluation computes no statistics that ranks would have to exchange."""
+    plain, synchronised = (
+        run("evaluate.py", f"run={tiny_run}", "split=val", f"schedule.sync_bn={on}", cwd=tmp_path)
+        for on in ("false", "true")
+    )
+    assert synchronised.returncode == 0, synchronised.stderr
+    assert synchronised.stdout == plain.stdout

@@ -34,7 +34,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
         loader = build.evaluation_loader(dataset, batch_size, runtime, dist)
         net = build.build_net(conf.model)
         loaded = load_all(net, conf.checkpoint)
-        net = net_to_device(net, dist.device, sync_bn=conf.schedule.sync_bn)
+        net = net_to_device(net, dist.device)
         metric = build.build_metric(conf.data)
         bar = ProgressBar(runtime.progress and dist.rank == 0)
         scores, rows = evaluate(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+import vidrec
 from tests.paths import ROOT
 
 SMALL = [
@@ -58,7 +59,7 @@ def test_the_command_of_a_finished_run_changes_nothing(tiny_run):
 def test_evaluation_gives_the_score_that_training_logged(tiny_run, tmp_path):
     rows = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
     best = max(row["val/top1"] for row in rows if "val/top1" in row)
-    data = f"data.root={tiny_run.parent / 'data' / 'shapes'}"
+    data = f"data.root={tiny_run.parent / vidrec.compose(*SMALL).data.root}"
     dump = tmp_path / "p.npz"
     done = run("evaluate.py", f"run={tiny_run}", data, "split=val", f"dump={dump}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

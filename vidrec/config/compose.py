@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from vidrec.config.example_data import example_folder
 from vidrec.config.run_name import run_name
 from vidrec.config.schema import (
     BankConf,
@@ -81,5 +82,6 @@ def register() -> None:
         store.store(name=name, node=node)
     OmegaConf.register_new_resolver("run_name", _current_run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_group", _sweep_group, replace=True)
+    OmegaConf.register_new_resolver("example_folder", example_folder, replace=True)
     OmegaConf.register_new_resolver("num_folders", _num_folders, replace=True)
     OmegaConf.register_new_resolver("mul", lambda a, b: a * b, replace=True)

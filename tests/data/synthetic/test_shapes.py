@@ -146,27 +146,13 @@ def test_only_the_order_of_frames_tells_motions_apart():
     assert told > 0.98
 
 
-def test_complete_data_are_left_alone_and_other_versions_written_again(tmp_path, monkeypatch):
+def test_complete_data_are_left_alone(tmp_path, monkeypatch):
     root = tmp_path / "shapes"
     write_shapes(str(root), num_train=2, num_val=1)
     before = (root / "train.txt").stat().st_mtime_ns
     monkeypatch.setattr(shapes, "write_video", None)  # would fail if it were called
     write_shapes(str(root), num_train=2, num_val=1)
     assert (root / "train.txt").stat().st_mtime_ns == before
-    monkeypatch.undo()
-    monkeypatch.setattr(shapes, "VERSION", "next")
-    write_shapes(str(root), num_train=1, num_val=1)
-    assert len((root / "train.txt").read_text().splitlines()) == 1
-    assert len(list((root / "videos").iterdir())) == 2
-    assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == ["shapes"]
-
-
-def test_a_folder_of_the_users_is_never_touched(tmp_path):
-    (tmp_path / "mine.mp4").write_bytes(b"precious")
-    with pytest.raises(ValueError, match="set data") as raised:
-        write_shapes(str(tmp_path), num_train=1, num_val=1)
-    assert str(tmp_path) in str(raised.value)
-    assert (tmp_path / "mine.mp4").read_bytes() == b"precious"
 
 
 def test_an_empty_folder_is_filled(tmp_path):

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vidrec.config.example_data import VERSIONS
 from vidrec.data.video.writer import write_video
 from vidrec.files.write_once import write_once
 from vidrec.progress import track
 
-# Increased when the drawings change, so that older copies on disk are written again.
-VERSION = "3"
 FRAME_RATE = 12
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "star", "stripes", "moon")
@@ -143,7 +142,7 @@ def _write_dataset(
     sizes: dict[str, int],
     draw: Callable[[str, np.random.Generator], np.ndarray],
 ) -> None:
-    """Write the dataset into `root` unless it already has one of this version and size."""
+    """Write the dataset into `root` unless it already has it."""
 
     def write(folder: Path) -> None:
         (folder / "videos").mkdir()
@@ -162,5 +161,5 @@ def _write_dataset(
         for split, lines in lists.items():
             (folder / f"{split}.txt").write_text("".join(lines))
 
-    version = f"{VERSION} {name} " + " ".join(f"{split}={n}" for split, n in sizes.items())
+    version = f"{name} v{VERSIONS[name]} " + " ".join(f"{split}={n}" for split, n in sizes.items())
     write_once(root, version, write)

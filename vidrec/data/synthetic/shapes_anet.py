@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vidrec.config.example_data import VERSIONS
 from vidrec.files.write_once import write_once
 
-# Increased when the sequences change, so that older copies on disk are written again.
-VERSION = "1"
 CLASSES = ("circle", "square", "triangle", "cross")
 SECONDS_PER_FEATURE = 1.5
 FRAME_RATE = 30
@@ -44,7 +43,8 @@ def write_shapes_anet(
                 videos[name] = _annotation(segments, length)
             (folder / f"{split}.json").write_text(json.dumps(videos, indent=1))
 
-    write_once(root, f"{VERSION} shapes_anet {num_train} {num_val} {length} {channels}", write)
+    sizes = f"train={num_train} val={num_val} length={length} channels={channels}"
+    write_once(root, f"shapes_anet v{VERSIONS['shapes_anet']} {sizes}", write)
 
 
 def draw_sequence(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidrec.config.example_data import VERSIONS
 from vidrec.data.boxes.person_proposals import write_proposals
 from vidrec.data.boxes.records import key
 from vidrec.data.synthetic.shapes import (
@@ -23,8 +24,6 @@ from vidrec.data.video.writer import write_video
 from vidrec.files.write_once import write_once
 from vidrec.progress import track
 
-# Increased when the drawings change, so that older copies on disk are written again.
-VERSION = "2"
 # Movements that mirroring does not change.
 MOVEMENTS = ("still", "rise", "fall", "sway")
 ACTIONS = (*MOVEMENTS, "flicker")
@@ -74,7 +73,8 @@ def write_shapes_ava(
             write_proposals(str(folder / f"{split}_persons.pkl"), persons[split])
         (folder / "excluded.csv").write_text("".join(excluded))
 
-    write_once(root, f"{VERSION} shapes_ava {num_train} {num_val} {key_frames}", write)
+    sizes = f"train={num_train} val={num_val} key_frames={key_frames}"
+    write_once(root, f"shapes_ava v{VERSIONS['shapes_ava']} {sizes}", write)
 
 
 def draw_movie(

@@ -6,6 +6,7 @@ import torch
 
 from vidrec.commands import persons
 from vidrec.commands.persons import Clock, main
+from vidrec.data.boxes.custom import read_boxes
 from vidrec.data.boxes.person_proposals import read_proposals
 from vidrec.data.video.writer import write_video
 from vidrec.models.person_detector import PersonDetector, load_detector
@@ -91,6 +92,37 @@ def test_key_frames_may_be_numbers_of_frames(videos, tmp_path):
     np.testing.assert_allclose(found["a,0040"][0, 0], (8 + 16 * 40 // 12) / 96, atol=0.02)
 
 
+def test_key_frames_of_tenths_of_seconds_are_those_that_people_annotate(videos, tmp_path):
+    """3 * 0.1 is not 0.3 in binary."""
+    out = str(tmp_path / "p.json")
+    clock = Clock(every=0.1)
+    persons.find_persons(str(videos / "a.mp4"), out, Bright(), clock, 16, progress=False)
+    tenths = [f"{n // 10}.{n % 10}" if n % 10 else f"{n // 10:04d}" for n in range(40)]
+    assert list(read_proposals(out)) == [f"a,{text}" for text in tenths]
+    rows = "".join(f"a,{n / 10},0.1,0.25,0.3,0.75,run\n" for n in range(40))
+    (tmp_path / "a.csv").write_text("video,timestamp,x1,y1,x2,y2,action\n" + rows)
+    (tmp_path / "classes.txt").write_text("run\n")
+    records = read_boxes(str(tmp_path / "a.csv"), str(tmp_path / "classes.txt"), out)
+    assert len(records) == 40
+    assert records.num_whole_frames == 0
+    assert (records.proposals.values[:, 3] == 0.75).all()
+
+
+class Blind(Bright):
+    """Finds nobody."""
+
+    def __call__(self, frames):
+        return [np.zeros((0, 5), np.float32)] * len(frames)
+
+
+def test_how_many_key_frames_have_persons_is_told(videos, weights, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("vidrec.models.person_detector.PersonDetector", lambda *options: Blind())
+    main([str(videos / "a.mp4"), "--weights", weights, "--out", str(tmp_path / "p.json")])
+    text = capsys.readouterr().out
+    assert "persons in 0 of 4 key frames" in text
+    assert "warning: no person was found: check --weights" in text
+
+
 @pytest.mark.parametrize(
     ("clock", "expected"),
     [
@@ -110,7 +142,7 @@ def test_an_interrupted_run_goes_on_with_the_next_video(videos, tmp_path, capsys
     with pytest.raises(KeyboardInterrupt):
         persons.find_persons(str(videos), out, Stops(), Clock(), 4, progress=False)
     second = Bright()
-    assert persons.find_persons(str(videos), out, second, Clock(), 4, progress=False) == 8
+    assert persons.find_persons(str(videos), out, second, Clock(), 4, progress=False) == (8, 8)
     assert second.num_frames == 4
     assert not (tmp_path / "p.csv.parts").exists()
 
@@ -128,7 +160,7 @@ def test_what_another_detector_found_is_not_taken(videos, tmp_path):
 def test_an_unreadable_video_is_named_and_left_out(videos, tmp_path, capsys):
     (videos / "broken.mp4").write_text("nothing")
     out = str(tmp_path / "p.pkl")
-    assert persons.find_persons(str(videos), out, Bright(), Clock(), 4, progress=False) == 8
+    assert persons.find_persons(str(videos), out, Bright(), Clock(), 4, progress=False) == (8, 8)
     assert "skipped a video: " in capsys.readouterr().out
 
 
@@ -154,7 +186,7 @@ def test_the_command_writes_the_file(videos, weights, tmp_path, capsys):
     options = f"--detector {NAME} --num-classes 3 --every 2 --threshold 0 --device cpu".split()
     main([str(videos / "a.mp4"), "--weights", weights, "--out", str(out), *options])
     assert set(read_proposals(str(out))) == {"a,0000", "a,0002"}
-    assert "persons in 2 key frames" in capsys.readouterr().out
+    assert "persons in 2 of 2 key frames" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -164,6 +196,7 @@ def test_the_command_writes_the_file(videos, weights, tmp_path, capsys):
         (["--num-classes", "7"], r"error: .*detector\.pth does not fit .* with 7 classes"),
         (["--weights", "gone.pth"], r"error: the weights gone\.pth do not exist"),
         (["--every", "0"], r"error: every=0.0 is not positive"),
+        (["--every", "0.0004"], r"error: every=0.0004 s: times less than 0.0005 s apart"),
         (["--every", "1.5", "--frames"], r"error: every=1.5 is not a whole number of frames"),
         (["--out", "p.txt"], r"error: the proposal file .*p\.txt does not end with"),
     ],

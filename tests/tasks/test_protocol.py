@@ -12,7 +12,7 @@ import vidrec
 from vidrec import build
 from vidrec.data.synthetic.shapes_ava import write_shapes_ava
 from vidrec.data.video.writer import write_video
-from vidrec.tasks import recognition, task_of
+from vidrec.tasks import detection, recognition, task_of
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +98,17 @@ def test_the_line_of_a_worked_example():
     assert recognition.protocol(dataset, net, 19796) == (
         "1 clip x 1 crop, 1 frame, 96x64 px, 19,796 videos"
     )
+
+
+def test_key_frames_without_a_proposal_are_told_beside_the_score():
+    records = SimpleNamespace(person_score_threshold=0.9, num_whole_frames=11)
+    sampling = SimpleNamespace(clip_len=8, frame_interval=8)
+    transforms = SimpleNamespace(num_crops=1, short_side=256)
+    dataset = MagicMock(records=records, sampling=sampling, transforms=transforms)
+    dataset.__len__.return_value = 30
+    line = detection.protocol(dataset, SimpleNamespace(), 30)
+    assert line.endswith(
+        "person score >= 0.9, the whole frame as the only box of 11, 30 key frames"
+    )
+    records.num_whole_frames = 0
+    assert detection.protocol(dataset, SimpleNamespace(), 30).endswith(">= 0.9, 30 key frames")

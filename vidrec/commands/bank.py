@@ -15,6 +15,7 @@ from vidrec.data.boxes.batch import BoxBatch
 from vidrec.data.boxes.collate import BoxSample
 from vidrec.data.boxes.dataset import BoxDataset
 from vidrec.data.boxes.feature_bank import write_bank
+from vidrec.data.boxes.keys import second_of
 from vidrec.data.boxes.records import BoxRecords
 from vidrec.data.collate import to_device
 from vidrec.data.unreadable import Skipped
@@ -120,7 +121,7 @@ def join_parts(folder: Path, records: BoxRecords, out: str) -> int:
         count += len(index)
         for row in np.unique(index).tolist():
             video = records.videos[records.video[row]]
-            second = int(records.timestamps[row])
+            second = second_of(float(records.timestamps[row]))
             bank.setdefault(video, {}).setdefault(second, []).append(features[index == row])
     whole: Mapping[str, Mapping[int, np.ndarray]] = {
         video: {second: np.concatenate(rows) for second, rows in seconds.items()}

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from vidrec.data.boxes.key_frames import begin_of
+from vidrec.data.boxes.keys import SAME_MOMENT, key
 from vidrec.data.boxes.person_proposals import format_of, read_proposals, write_proposals
-from vidrec.data.boxes.records import key
 from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.listing import list_videos
@@ -85,10 +85,15 @@ def main(arguments: list[str]) -> None:
         )
         begin = None if options.begin == "name" else float(options.begin)
         clock = Clock(options.every, options.frames, begin, options.start, options.end)
-        count = find_persons(
+        found, total = find_persons(
             options.videos, options.out, detector, clock, options.batch_size, progress=True
         )
-        print(f"{options.out}: persons in {count:,} key frames")
+        print(f"{options.out}: persons in {found:,} of {total:,} key frames")
+        if not found:
+            print(
+                "warning: no person was found: check --weights, --num-classes, --person and "
+                "--threshold"
+            )
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,10 @@ class Clock:
     def __post_init__(self) -> None:
         if self.every <= 0:
             raise ValueError(f"every={self.every} is not positive")
+        if self.every <= SAME_MOMENT:
+            raise ValueError(
+                f"every={self.every} s: times less than {SAME_MOMENT} s apart are one key frame"
+            )
         if self.frames and self.every != int(self.every):
             raise ValueError(f"every={self.every} is not a whole number of frames")
 
@@ -125,8 +134,10 @@ class Clock:
 
 def find_persons(
     videos: str, out: str, detector: Detector, clock: Clock, batch_size: int, progress: bool
-) -> int:
-    """Write the proposal file `out` of all `videos`; returns how many key frames it has.
+) -> tuple[int, int]:
+    """Write the proposal file `out` of all `videos`.
+
+    Returns how many key frames have persons, and how many there are.
 
     videos: a folder, a list of paths or one file. Videos that were finished before an interruption
     are not repeated. A video that cannot be read is named and skipped.
@@ -150,7 +161,7 @@ def find_persons(
         raise ValueError(f"no video of {videos} has a key frame: check --every, --start and --end")
     write_proposals(out, persons)
     shutil.rmtree(folder)
-    return len(persons)
+    return sum(len(boxes) > 0 for boxes in persons.values()), len(persons)
 
 
 def in_video(

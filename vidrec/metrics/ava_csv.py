@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidrec.data.boxes.records import key
+from vidrec.data.boxes.keys import key
 from vidrec.files.atomic_write import atomic_write
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from vidrec.data.boxes.records import BoxRecords, parse_key
+from vidrec.data.boxes.keys import KeyFrameNumbers, parse_key
+from vidrec.data.boxes.records import BoxRecords
 from vidrec.metrics.box_matching import BoxedActions
 
 EXCLUDED = -1
@@ -24,19 +25,15 @@ def rows_of_key_frames(records: BoxRecords, names: list[str]) -> np.ndarray:
 
     Raises ValueError if a name is not of this form.
     """
-    known = {
-        (records.videos[video], timestamp): row
-        for row, (video, timestamp) in enumerate(
-            zip(records.video.tolist(), records.timestamps.tolist(), strict=True)
-        )
-    }
+    videos = (records.videos[video] for video in records.video.tolist())
+    numbers = KeyFrameNumbers(zip(videos, records.timestamps.tolist(), strict=True))
+    excluded = KeyFrameNumbers(records.excluded)
     rows = np.empty(len(names), np.int64)
     for i, name in enumerate(names):
         frame = parse_key(name)
         if frame is None:
             raise ValueError(f"{name!r} is not a key frame; write VIDEO,TIMESTAMP")
-        excluded = frame in records.excluded
-        rows[i] = EXCLUDED if excluded else known.get(frame, len(known) + i)
+        rows[i] = EXCLUDED if excluded.find(*frame) is not None else numbers.add(*frame)
     return rows
 
 

@@ -74,7 +74,7 @@ class AVAMeanAP(PredictionRows):
             raise ValueError(f"groups.{bad[0]}={list(groups[bad[0]])} is not a first and a last id")
         if not records.classes:
             raise ValueError("no class is evaluated: the label map has none of the learned ones")
-        if len(records) and (records.proposals.values == [0, 0, 1, 1]).all():
+        if len(records) and records.num_whole_frames == len(records):
             log.warning(
                 "no key frame has a proposal, each is scored with the whole frame as its only box: "
                 "set data.val.records.proposal_file (`vidrec persons` writes such files)"

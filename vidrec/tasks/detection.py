@@ -39,7 +39,9 @@ def protocol(dataset: BoxDataset, net: FastRCNN, num_scored: int) -> str:
     if transforms.short_side is not None:
         parts.append(f"short side {transforms.short_side}")
     parts.append(f"person score >= {dataset.records.person_score_threshold:g}")
-    return ", ".join([*parts, f"{of_all(num_scored, len(dataset))} key frames"])
+    line = ", ".join([*parts, f"{of_all(num_scored, len(dataset))} key frames"])
+    num_whole = dataset.records.num_whole_frames
+    return line + (f" ({num_whole:,} without a proposal: their whole frame)" if num_whole else "")
 
 
 def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:

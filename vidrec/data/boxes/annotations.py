@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidrec.data.boxes.keys import KeyFrameNumbers, key, parse_key
 from vidrec.data.boxes.person_proposals import read_proposals
-from vidrec.data.boxes.records import BoxRecords, key, parse_key
+from vidrec.data.boxes.records import BoxRecords
 from vidrec.data.ragged import Ragged
 from vidrec.files.text_files import csv_rows, read_text
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 TOLERANCE = 0.05  # by which boxes may extend beyond the frame; they are clipped
 MAX_EMPTY = 0.01  # share of boxes without area above which a file has another format
 WHOLE_FRAME = np.array([[0, 0, 1, 1, 1]], np.float32)
+NO_BOX = -1  # in place of an action: a key frame without a box
 
 
 class BoxTable(NamedTuple):
@@ -33,7 +35,7 @@ class BoxTable(NamedTuple):
     videos: np.ndarray  # (n,) str
     timestamps: np.ndarray  # (n,) float64
     boxes: np.ndarray  # (n, 4) float32, normalised to [0, 1]
-    actions: np.ndarray  # (n,) int64: ids in the file, -1 for a key frame without a box
+    actions: np.ndarray  # (n,) int64: ids in the file, or NO_BOX
     lines: np.ndarray  # (n,) int64: line numbers in the file, from 1
 
 
@@ -70,7 +72,7 @@ def read_ava(  # noqa: PLR0913 - the signature is the configuration
     _check_range(table, timestamp_start, timestamp_end, ann_file)
     if custom_classes is None:
         _check_ids(table, columns, ann_file, num_classes, background)
-    boxed = table.actions >= 0
+    boxed = table.actions != NO_BOX
     if classes is not None and boxed.any() and not np.isin(table.actions, list(classes)).any():
         raise ValueError(
             f"no action of {ann_file} has an id of {label_file}, whose first is "
@@ -101,7 +103,7 @@ def read_csv(path: str) -> BoxTable:
             # AVA's lists of key frames to predict have no boxes.
             empty = not any(row[2:])
             box = (0.0,) * 4 if empty else tuple(map(float, row[2:6]))
-            action = -1 if empty else int(row[6])
+            action = NO_BOX if empty else int(row[6])
             if not (math.isfinite(timestamp) and row[0] and (empty or action >= 0)):
                 raise ValueError
         except (IndexError, ValueError):
@@ -121,7 +123,7 @@ def read_csv(path: str) -> BoxTable:
         np.array(actions, dtype=np.int64),
         np.array(lines, dtype=np.int64),
     )
-    boxed = np.flatnonzero(table.actions >= 0)
+    boxed = np.flatnonzero(table.actions != NO_BOX)
     check_boxes(table.boxes[boxed], lambda i: f"{path}, line {table.lines[boxed[i]]}")
     return table
 
@@ -222,7 +224,7 @@ def _columns(
 def _check_ids(
     table: BoxTable, columns: Mapping[int, int], path: str, num_classes: int, background: bool
 ) -> None:
-    known = np.isin(table.actions, [-1, *columns])
+    known = np.isin(table.actions, [NO_BOX, *columns])
     if not known.all():
         row = int(np.flatnonzero(~known)[0])
         raise ValueError(
@@ -261,28 +263,34 @@ def pack(  # noqa: PLR0913 - both readers pass their configuration on
     """
     excluded = read_excluded(exclude_file) if exclude_file is not None else frozenset()
     proposals = read_proposals(proposal_file) if proposal_file is not None else {}
-    keep = np.isin(table.actions, [-1, *columns])
-    pairs = list(zip(table.videos.tolist(), table.timestamps.tolist(), strict=True))
-    out = np.array([pair in excluded for pair in pairs], dtype=bool)
-    left_out = table.actions[keep & out]
-    keep &= ~out
-    pairs = [pair for pair, kept in zip(pairs, keep.tolist(), strict=True) if kept]
-    boxes, actions = table.boxes[keep].clip(0, 1), table.actions[keep]
-    frames = {pair for pair, action in zip(pairs, actions.tolist(), strict=True) if action >= 0}
+    kept = np.isin(table.actions, [NO_BOX, *columns])
+    if not unannotated:
+        kept &= table.actions != NO_BOX
+    boxes, actions = table.boxes[kept].clip(0, 1), table.actions[kept]
+    numbers = KeyFrameNumbers()
+    pairs = zip(table.videos[kept].tolist(), table.timestamps[kept].tolist(), strict=True)
+    of_line = np.array([numbers.add(*pair) for pair in pairs], dtype=np.int64)
     if unannotated:
-        known = {parsed for name in proposals if (parsed := parse_key(name)) is not None}
-        frames |= (known | set(pairs)) - excluded
-    ordered = sorted(frames)
-    if not ordered:
+        for name in proposals:
+            if (moment := parse_key(name)) is not None:
+                numbers.add(*moment)
+    left_out = KeyFrameNumbers(excluded)
+    out = np.array([left_out.find(*frame) is not None for frame in numbers.frames], dtype=bool)
+    order = sorted(np.flatnonzero(~out).tolist(), key=numbers.frames.__getitem__)
+    if not order:
         raise ValueError(f"{ann_file} has no box that counts")
-    row_of = {pair: row for row, pair in enumerate(ordered)}
-    with_box = np.flatnonzero(actions >= 0)
-    rows = np.array([row_of[pairs[i]] for i in with_box.tolist()], dtype=np.int64)
+    ordered = [numbers.frames[i] for i in order]
+    row_of = np.zeros(len(numbers), np.int64)
+    row_of[order] = np.arange(len(order))
+    with_box = np.flatnonzero((actions != NO_BOX) & ~out[of_line])
     label = np.array([columns[i] for i in actions[with_box].tolist()], dtype=np.int64)
-    true_boxes, labels = _merge_actions(rows, boxes[with_box], label, len(ordered))
-    persons, scores = _pack_proposals(
+    true_boxes, labels = _merge_actions(
+        row_of[of_line[with_box]], boxes[with_box], label, len(ordered)
+    )
+    persons, scores, num_whole = _pack_proposals(
         ordered, proposals, score_threshold, num_max_proposals, ann_file, proposal_file
     )
+    excluded_actions = actions[out[of_line] & (actions != NO_BOX)]
     videos = sorted({video for video, _ in ordered})
     number = {video: i for i, video in enumerate(videos)}
     return BoxRecords(
@@ -297,8 +305,9 @@ def pack(  # noqa: PLR0913 - both readers pass their configuration on
         classes=dict(classes),
         columns=dict(columns),
         excluded=excluded,
-        excluded_actions=Counter(left_out[left_out >= 0].tolist()),
+        excluded_actions=Counter(excluded_actions.tolist()),
         person_score_threshold=score_threshold,
+        num_whole_frames=num_whole,
     )
 
 
@@ -330,12 +339,17 @@ def _pack_proposals(
     num_max_proposals: int,
     ann_file: str,
     proposal_file: str | None,
-) -> tuple[Ragged, Ragged]:
-    """Boxes (p, 4) and scores (p,) of the proposals that are kept, for each key frame."""
+) -> tuple[Ragged, Ragged, int]:
+    """Boxes (p, 4) and scores (p,) of the proposals that are kept, for each key frame.
+
+    Also how many key frames have none, and get the whole frame instead.
+    """
+    found = _find_proposals(frames, proposals, proposal_file)
     names = [key(*frame) for frame in frames]
-    found = [proposals.get(name) for name in names]
-    num_missing = sum(part is None or len(part) == 0 for part in found)
-    if proposal_file is not None and num_missing == len(frames):
+    missing = [
+        name for name, part in zip(names, found, strict=True) if part is None or not len(part)
+    ]
+    if proposal_file is not None and len(missing) == len(frames):
         if any(part is not None for part in found) or not proposals:
             raise ValueError(f"{proposal_file} has no box for any key frame of {ann_file}")
         raise ValueError(
@@ -343,15 +357,15 @@ def _pack_proposals(
             f"{ann_file}: the first are {next(iter(proposals))!r} and {names[0]!r}; keys are "
             "VIDEO,TIMESTAMP with the video's name as annotated"
         )
-    if proposal_file is not None and num_missing:
+    if proposal_file is not None and missing:
         log.warning(
             "%s has no proposal for %s of %s key frames, e.g. %s: they get the whole frame as one",
             proposal_file,
-            f"{num_missing:,}",
+            f"{len(missing):,}",
             f"{len(frames):,}",
-            next(n for n, part in zip(names, found, strict=True) if part is None or len(part) == 0),
+            missing[0],
         )
-    parts = [WHOLE_FRAME if part is None or len(part) == 0 else part for part in found]
+    parts = [WHOLE_FRAME if part is None or not len(part) else part for part in found]
     packed = Ragged.pack(parts, WHOLE_FRAME[:0])
     row, starts = packed.row_of_value, packed.ends[:-1]
     boxes, scores = packed.values[:, :4], packed.values[:, 4]
@@ -368,4 +382,28 @@ def _pack_proposals(
     place = np.cumsum(kept) - np.concatenate([[0], np.cumsum(kept)])[starts][row]
     kept &= place <= num_max_proposals
     kept_boxes = Ragged.group(boxes[kept].clip(0, 1), row[kept], len(parts))
-    return kept_boxes, Ragged(scores[kept], kept_boxes.ends)
+    return kept_boxes, Ragged(scores[kept], kept_boxes.ends), len(missing)
+
+
+def _find_proposals(
+    frames: Sequence[tuple[str, float]],
+    proposals: Mapping[str, np.ndarray],
+    proposal_file: str | None,
+) -> list[np.ndarray | None]:
+    """The proposals of each key frame."""
+    numbers = KeyFrameNumbers(frames)
+    found: list[np.ndarray | None] = [None] * len(frames)
+    names: dict[int, str] = {}
+    for name, part in proposals.items():
+        moment = parse_key(name)
+        number = None if moment is None else numbers.find(*moment)
+        if number is None:
+            continue
+        if number in names:
+            raise ValueError(
+                f"{proposal_file}: the keys {names[number]!r} and {name!r} are one key frame, "
+                f"{key(*frames[number])!r}"
+            )
+        names[number] = name
+        found[number] = part
+    return found

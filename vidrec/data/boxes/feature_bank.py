@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidrec.data.boxes.keys import second_of
 from vidrec.files.atomic_write import atomic_write
 
 
@@ -45,7 +46,7 @@ class FeatureBank:
             (self.window_size, self.max_num_sampled_feat, self.rows.shape[1]), np.float32
         )
         seconds = self.index.get(video, {})
-        first = int(timestamp) - self.window_size // 2
+        first = second_of(timestamp) - self.window_size // 2
         for place in range(self.window_size):
             start, stop = seconds.get(str(first + place), (0, 0))
             rows = np.arange(start, stop)

@@ -21,7 +21,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from vidrec.data.boxes.records import key, parse_key
+from vidrec.data.boxes.keys import key, parse_key
 from vidrec.data.ragged import Ragged
 from vidrec.files import safe_pickle
 from vidrec.files.atomic_write import atomic_write

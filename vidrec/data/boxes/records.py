@@ -1,12 +1,12 @@
 """Key frames with labelled boxes and proposals, packed into a few arrays that workers share."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from vidrec.data.boxes.keys import key
 from vidrec.data.ragged import Ragged
 
 
@@ -41,6 +41,7 @@ class BoxRecords:
     excluded: frozenset[tuple[str, float]] = frozenset()  # (video, timestamp) that do not count
     excluded_actions: Mapping[int, int] = field(default_factory=dict)  # id -> boxes in `excluded`
     person_score_threshold: float = 0.0  # proposals with a lower score were left out
+    num_whole_frames: int = 0  # key frames without a proposal, whose only one is the whole frame
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -62,28 +63,3 @@ class BoxRecords:
     def name(self, row: int) -> str:
         """The key frame as it is written in files: `VIDEO,0902`."""
         return key(self.videos[self.video[row]], float(self.timestamps[row]))
-
-
-def key(video: str, timestamp: float) -> str:
-    """`VIDEO,0902`: whole timestamps have four digits.
-
-    >>> key("1j20qq1JyX4", 902.0)
-    '1j20qq1JyX4,0902'
-    """
-    return (
-        f"{video},{int(timestamp):04d}" if timestamp == int(timestamp) else f"{video},{timestamp}"
-    )
-
-
-def parse_key(name: str) -> tuple[str, float] | None:
-    """(video, timestamp) of `VIDEO,0902`, with any number of digits; None for other names.
-
-    >>> parse_key("1j20qq1JyX4,0902")
-    ('1j20qq1JyX4', 902.0)
-    """
-    video, comma, timestamp = name.rpartition(",")
-    try:
-        moment = float(timestamp)
-    except ValueError:
-        return None
-    return (video, moment) if comma and math.isfinite(moment) else None

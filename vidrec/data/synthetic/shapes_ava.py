@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from vidrec.config.example_data import VERSIONS
+from vidrec.data.boxes.keys import key
 from vidrec.data.boxes.person_proposals import write_proposals
-from vidrec.data.boxes.records import key
 from vidrec.data.synthetic.shapes import (
     SHAPES,
     blend,

@@ -107,8 +107,6 @@ def test_key_frames_without_a_proposal_are_told_beside_the_score():
     dataset = MagicMock(records=records, sampling=sampling, transforms=transforms)
     dataset.__len__.return_value = 30
     line = detection.protocol(dataset, SimpleNamespace(), 30)
-    assert line.endswith(
-        "person score >= 0.9, the whole frame as the only box of 11, 30 key frames"
-    )
+    assert line.endswith(" 30 key frames (11 without a proposal: their whole frame)")
     records.num_whole_frames = 0
     assert detection.protocol(dataset, SimpleNamespace(), 30).endswith(">= 0.9, 30 key frames")

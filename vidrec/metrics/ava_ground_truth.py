@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from vidrec.data.boxes.keys import KeyFrameNumbers, parse_key
+from vidrec.data.boxes.keys import EXCLUDED, KeyFrameNumbers, parse_key
 from vidrec.data.boxes.records import BoxRecords
 from vidrec.metrics.box_matching import BoxedActions
-
-EXCLUDED = -1
 
 
 def true_actions(records: BoxRecords, actions: np.ndarray) -> BoxedActions:

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from vidrec.data.boxes.keys import EXCLUDED
 from vidrec.data.boxes.records import BoxRecords
 from vidrec.metrics.ava_csv import BoxDetections, read_detections, write_detections
 from vidrec.metrics.ava_ground_truth import (
-    EXCLUDED,
     as_decimals,
     rows_of_key_frames,
     true_actions,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from vidrec.data.boxes.annotations import read_ava
-from vidrec.data.boxes.keys import KeyFrameNumbers, key, parse_key, second_of
+from vidrec.data.boxes.keys import EXCLUDED, KeyFrameNumbers, key, parse_key, second_of
 from vidrec.metrics.ava_csv import read_detections
-from vidrec.metrics.ava_ground_truth import EXCLUDED, rows_of_key_frames
+from vidrec.metrics.ava_ground_truth import rows_of_key_frames
 from vidrec.metrics.ava_map import AVAMeanAP
 
 

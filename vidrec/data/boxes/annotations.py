@@ -10,12 +10,12 @@ import math
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from vidrec.data.boxes.keys import KeyFrameNumbers, key, parse_key
+from vidrec.data.boxes.keys import EXCLUDED, KeyFrameNumbers, key, parse_key
 from vidrec.data.boxes.person_proposals import read_proposals
 from vidrec.data.boxes.records import BoxRecords
 from vidrec.data.ragged import Ragged
@@ -267,30 +267,17 @@ def pack(  # noqa: PLR0913 - both readers pass their configuration on
     if not unannotated:
         kept &= table.actions != NO_BOX
     boxes, actions = table.boxes[kept].clip(0, 1), table.actions[kept]
-    numbers = KeyFrameNumbers()
-    pairs = zip(table.videos[kept].tolist(), table.timestamps[kept].tolist(), strict=True)
-    of_line = np.array([numbers.add(*pair) for pair in pairs], dtype=np.int64)
-    if unannotated:
-        for name in proposals:
-            if (moment := parse_key(name)) is not None:
-                numbers.add(*moment)
-    left_out = KeyFrameNumbers(excluded)
-    out = np.array([left_out.find(*frame) is not None for frame in numbers.frames], dtype=bool)
-    order = sorted(np.flatnonzero(~out).tolist(), key=numbers.frames.__getitem__)
-    if not order:
+    pairs = list(zip(table.videos[kept].tolist(), table.timestamps[kept].tolist(), strict=True))
+    ordered, rows = _key_frames(pairs, proposals if unannotated else (), excluded)
+    if not ordered:
         raise ValueError(f"{ann_file} has no box that counts")
-    ordered = [numbers.frames[i] for i in order]
-    row_of = np.zeros(len(numbers), np.int64)
-    row_of[order] = np.arange(len(order))
-    with_box = np.flatnonzero((actions != NO_BOX) & ~out[of_line])
+    with_box = np.flatnonzero((actions != NO_BOX) & (rows != EXCLUDED))
     label = np.array([columns[i] for i in actions[with_box].tolist()], dtype=np.int64)
-    true_boxes, labels = _merge_actions(
-        row_of[of_line[with_box]], boxes[with_box], label, len(ordered)
-    )
+    true_boxes, labels = _merge_actions(rows[with_box], boxes[with_box], label, len(ordered))
+    excluded_actions = actions[(actions != NO_BOX) & (rows == EXCLUDED)]
     persons, scores, num_whole = _pack_proposals(
         ordered, proposals, score_threshold, num_max_proposals, ann_file, proposal_file
     )
-    excluded_actions = actions[out[of_line] & (actions != NO_BOX)]
     videos = sorted({video for video, _ in ordered})
     number = {video: i for i, video in enumerate(videos)}
     return BoxRecords(
@@ -309,6 +296,29 @@ def pack(  # noqa: PLR0913 - both readers pass their configuration on
         person_score_threshold=score_threshold,
         num_whole_frames=num_whole,
     )
+
+
+def _key_frames(
+    pairs: Sequence[tuple[str, float]],
+    more: Iterable[str],
+    excluded: frozenset[tuple[str, float]],
+) -> tuple[list[tuple[str, float]], np.ndarray]:
+    """The key frames in order, and the row of each of `pairs` among them, or EXCLUDED: (n,) int64.
+
+    pairs: (video, timestamp), repeats allowed. more: keys of further key frames; names that are
+        none are left out.
+    """
+    numbers = KeyFrameNumbers()
+    number = np.array([numbers.add(*pair) for pair in pairs], dtype=np.int64)
+    for name in more:
+        if (moment := parse_key(name)) is not None:
+            numbers.add(*moment)
+    left_out = KeyFrameNumbers(excluded)
+    out = np.array([left_out.find(*frame) is not None for frame in numbers.frames], dtype=bool)
+    order = sorted(np.flatnonzero(~out).tolist(), key=numbers.frames.__getitem__)
+    row = np.full(len(numbers), EXCLUDED)
+    row[order] = np.arange(len(order))
+    return [numbers.frames[i] for i in order], row[number]
 
 
 def _merge_actions(

@@ -7,6 +7,7 @@ of one key frame match within half a millisecond wherever two files meet.
 import math
 from collections.abc import Iterable
 
+EXCLUDED = -1  # in place of the row of a key frame that does not count
 SAME_MOMENT = 0.0005  # by which the times of one key frame may differ
 _SLACK = SAME_MOMENT + 1e-6  # times are written with six decimals
 

@@ -1,31 +1,41 @@
 """Video files of a folder, a list or a single path."""
 
+import os
 from pathlib import Path
 
 VIDEO_EXTENSIONS = (
-    ".mp4",
-    ".avi",
-    ".mkv",
-    ".webm",
-    ".mov",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".flv",
-    ".wmv",
+    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v"),
+    *(".mkv", ".webm", ".avi", ".divx", ".flv", ".gif"),
+    *(".ts", ".mts", ".m2ts", ".m2t", ".mpg", ".mpeg", ".m2v", ".vob", ".mxf"),
+    *(".wmv", ".asf", ".ogv", ".ogm", ".rm", ".rmvb", ".h264", ".hevc"),
 )
+
+
+def files_below(folder: str | os.PathLike[str]) -> list[Path]:
+    """The files of a folder at any depth, sorted, also those behind links to other folders."""
+    found = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = Path(os.path.realpath(parent))
+        # A link to a folder that it lies in would be followed for ever.
+        folders[:] = [
+            name
+            for name in folders
+            if not real.is_relative_to(os.path.realpath(os.path.join(parent, name)))
+        ]
+        found += [Path(parent, name) for name in names]
+    return sorted(found)
 
 
 def list_videos(videos: str) -> tuple[Path, list[Path]]:
     """The folder that names are relative to, and the files: of a folder, a list or one file."""
     path = Path(videos)
     if path.is_dir():
-        found = [p for p in path.rglob("*") if p.suffix.lower() in VIDEO_EXTENSIONS]
+        found = [p for p in files_below(path) if p.suffix.lower() in VIDEO_EXTENSIONS]
         if not found:
             raise FileNotFoundError(
                 f"videos={videos} holds no files of {', '.join(VIDEO_EXTENSIONS)}"
             )
-        return path, sorted(found)
+        return path, found
     if not path.is_file():
         raise FileNotFoundError(f"videos={videos}: give a folder, a list of paths or a video file")
     if path.suffix.lower() in VIDEO_EXTENSIONS:

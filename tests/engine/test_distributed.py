@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tests.engine.test_train import by_hand, same
 from tests.engine.toy_run import NUM_VAL, untimed
 from tests.paths import ROOT
 from tests.waiting import LIMIT
-from vidrec.engine import distributed
+from vidrec.engine import distributed, preempt
 from vidrec.engine.distributed import Distributed
 
 TOY_RUN = ["-m", "tests.engine.toy_run"]
@@ -90,7 +91,7 @@ def test_two_ranks_with_micro_batches_are_one_rank_with_all_of_them(tmp_path):
 THREADS = """
 import sys, torch
 from pathlib import Path
-from vidrec.engine import distributed
+from vidrec.engine import distributed, preempt
 
 dist = distributed.start("cpu", 10.0)
 net = dist.wrap(torch.nn.Linear(2, 2))
@@ -173,7 +174,7 @@ def test_a_signal_to_one_rank_stops_all_at_one_step(tmp_path):
 
 GATHER = """
 import numpy as np
-from vidrec.engine import distributed
+from vidrec.engine import distributed, preempt
 dist = distributed.start("cpu", 10.0)
 rows = {"index": np.array([[0, 2, 4], [1, 3]][dist.rank]) if dist.world == 2 else None}
 assert dist.gather(rows)["index"].tolist() == [0, 2, 4, 1, 3]
@@ -260,13 +261,8 @@ def test_the_place_among_the_ranks_follows_from_the_environment(
     assert distributed._place() == place
 
 
-def test_ranks_under_slurm_meet_at_the_first_node_and_move_on_after_a_requeue(
-    bare_environment, tmp_path
-):
-    scontrol = tmp_path / "scontrol"
-    scontrol.write_text('#!/bin/sh\n[ "$3" = "node[07-08]" ] && printf "node07\\nnode08\\n"\n')
-    scontrol.chmod(0o755)
-    bare_environment.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+def test_ranks_under_slurm_meet_at_the_first_node_and_move_on_after_a_requeue(bare_environment):
+    bare_environment.setenv("PATH", "")  # a container, without scontrol
     for name, value in SRUN.items():
         bare_environment.setenv(name, value)
     ports = []
@@ -279,6 +275,99 @@ def test_ranks_under_slurm_meet_at_the_first_node_and_move_on_after_a_requeue(
         ports.append(int(os.environ["MASTER_PORT"]))
     assert ports[0] != ports[1]
     assert all(1024 < port < 32768 for port in ports)
+
+
+def test_the_first_node_is_the_one_that_submitit_lists_first():
+    slurm = pytest.importorskip("submitit.slurm.slurm", reason="pip install -e .[slurm]")
+    for nodes in (
+        "gpu5", "node[01-03,7],gpu5", "gpu5,node[01-03]", "a[3]", "a[3,5-9],b[1-2]",
+        "dgx-01.cluster,dgx-02.cluster", "rack[2,4]n[08-11]", "n[098-101]-ib", "127.0.0.[1-2]",
+    ):  # fmt: skip
+        assert distributed.first_node(nodes) == slurm._parse_node_list(nodes)[0]
+
+
+@pytest.mark.parametrize("nodes", ["", "node[", "node[a-b]", "node]1[", "two words"])
+def test_a_list_of_nodes_that_is_none_says_what_to_set(bare_environment, nodes):
+    for name, value in (SRUN | {"SLURM_STEP_NODELIST": nodes}).items():
+        bare_environment.setenv(name, value)
+    with pytest.raises(ValueError, match="set MASTER_ADDR to its machine") as error:
+        distributed._rendezvous()
+    assert repr(nodes) in str(error.value)
+    bare_environment.setenv("MASTER_ADDR", "here")
+    distributed._rendezvous()
+    assert os.environ["MASTER_ADDR"] == "here"
+
+
+def test_one_node_needs_no_name(bare_environment):
+    for name, value in (SRUN | {"SLURM_STEP_NUM_NODES": "1", "SLURM_STEP_NODELIST": ""}).items():
+        bare_environment.setenv(name, value)
+    distributed._rendezvous()
+    assert os.environ["MASTER_ADDR"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        (
+            {"RANK": "0", "WORLD_SIZE": "2"},
+            "but not MASTER_ADDR and MASTER_PORT: set .*--standalone",
+        ),
+        ({"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "a"}, "but not MASTER_PORT: set"),
+        ({"RANK": "1"}, "not WORLD_SIZE: set both or neither"),
+        ({"WORLD_SIZE": "2"}, "not RANK: set both or neither"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK=2, but WORLD_SIZE=2 ranks are 0 to 1"),
+    ],
+)
+def test_half_an_environment_says_what_to_set(bare_environment, environment, message):
+    for name, value in environment.items():
+        bare_environment.setenv(name, value)
+    with pytest.raises(ValueError, match=message):
+        distributed.start("cpu")
+
+
+def test_a_port_in_use_is_named_with_the_way_out(bare_environment):
+    bare_environment.setattr(distributed, "import_module", lambda name: None)  # takes seconds
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        environment = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+        for name, value in (environment | {"MASTER_PORT": port}).items():
+            bare_environment.setenv(name, value)
+        with pytest.raises(RuntimeError, match=f"port {port} .* in use.*--standalone.*MASTER_PORT"):
+            distributed.start("cpu")
+
+
+def test_documented_commands_of_torchrun_take_a_free_port():
+    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    commands = [line for line in lines if line.startswith("torchrun ")]
+    assert commands
+    assert all(" --standalone " in line for line in commands), commands
+
+
+@pytest.mark.parametrize("has_scontrol", [False, True])
+def test_a_job_that_cannot_requeue_itself_says_so_and_waits_for_slurm(
+    bare_environment, tmp_path, capsys, has_scontrol
+):
+    """One that exits early would end the job for good, and Slurm may requeue it by itself."""
+    if has_scontrol:
+        scontrol = tmp_path / "scontrol"
+        scontrol.write_text(
+            "#!/bin/sh\necho 'slurm_requeue error: Requested operation is disabled' >&2\nexit 1\n"
+        )
+        scontrol.chmod(0o755)
+    waited = []
+    bare_environment.setattr(preempt.time, "sleep", waited.append)
+    bare_environment.setattr(preempt.signal, "signal", lambda *_: None)
+    bare_environment.setenv("PATH", str(tmp_path))
+    for name, value in (SRUN | {"SLURM_PROCID": "0", "SLURM_STEP_ID": "0"}).items():
+        bare_environment.setenv(name, value)
+    preempt.give_back(signal.SIGUSR2)
+    reason = "Requested operation is disabled" if has_scontrol else "No such file"
+    said = capsys.readouterr().err
+    assert "job 123456 could not be queued again" in said
+    assert reason in said
+    assert "scontrol requeue 123456" in said
+    assert waited == [preempt.SECONDS_TO_THE_END]
 
 
 def test_a_device_that_is_not_there_is_refused(bare_environment, monkeypatch):

@@ -141,7 +141,7 @@ def test_two_nodes_train_as_two_processes_of_one_machine_do(cluster, data, tmp_p
     train(tmp_path, [*both, *SUBMIT, "hydra.launcher.nodes=2"], cluster)
     here = tmp_path / "here"
     here.mkdir()
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     subprocess.run(
         [*torchrun, str(ROOT / "train.py"), *both], cwd=here, env=cluster, check=True,
         timeout=LIMIT, capture_output=True,

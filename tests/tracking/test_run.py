@@ -13,6 +13,7 @@ import time
 import pytest
 
 from vidrec.config.schema import RuntimeConf, WandbConf, WandbMode
+from vidrec.tracking import status
 from vidrec.tracking.console import console_line, duration
 from vidrec.tracking.run import MetricsFile, Run, RunLocked
 
@@ -33,6 +34,10 @@ def open_run(tmp_path):
     yield start
     for run in runs:
         run.finish()
+
+
+def no_warning(text):
+    raise AssertionError(text)
 
 
 def rows(folder):
@@ -84,7 +89,7 @@ def test_rewinding_drops_the_rows_that_will_be_written_again(open_run):
 
 
 def test_rows_that_stay_come_back_without_what_was_no_number(tmp_path):
-    file = MetricsFile(tmp_path / "metrics.jsonl")
+    file = MetricsFile(tmp_path / "metrics.jsonl", no_warning)
     file.write({"step": 1, "train/loss": float("nan"), "lr": 0.5})
     file.write({"step": 2, "train/loss": 1.0})
     assert file.rewind(1) == [{"step": 1, "lr": 0.5}]
@@ -108,15 +113,80 @@ def test_a_run_resumed_before_its_validation_forgets_the_row_of_it(open_run):
 def test_a_line_cut_off_by_a_crash_is_dropped(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"epoch": 1, "step": 1}\n{"epoch": 1, "st')
-    file = MetricsFile(path)
+    file = MetricsFile(path, no_warning)
     file.write({"epoch": 1, "step": 2})
     file.close()
     assert [row["step"] for row in rows(tmp_path)] == [1, 2]
 
 
+DAMAGE = [
+    b"\x00" * 300,
+    b"\xff\xfe\x80 garbage \x0c \xe2\x80\xa8",
+    b'{"epoch": 1, "step": 2, "train/l',
+    b'{"epoch": 1, "step": 2}{"epoch": 1, "step": 2}',
+    b"[1, 2]",
+    b"7",
+    b"null",
+    b'"step"',
+    b'{"epoch": 1, "train/loss": 0.5}',
+    b'{"epoch": 1, "step": null}',
+    b'{"epoch": 1, "step": "2"}',
+    b'{"epoch": 1, "step": 2, "train/loss": "high"}',
+    b'{"epoch": 1, "step": NaN}',
+    b'{"epoch": 1, "step": 1' + b"0" * 400 + b"}",
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("bad", DAMAGE, ids=range(len(DAMAGE)))
+def test_a_damaged_line_is_moved_aside_and_the_run_goes_on(open_run, tmp_path, capsys, bad):
+    good = [b'{"epoch": 1, "step": %d, "train/loss": 0.5}\n' % step for step in (1, 2, 3)]
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_bytes(good[0] + bad + b"\n" + good[1] + bad + b"\n" + good[2])
+    run = open_run()
+    said = capsys.readouterr().out
+    assert f"{folder}/metrics.jsonl: 2 damaged lines, the first is line 2" in said
+    assert "metrics.jsonl.damaged" in said
+    assert (folder / "metrics.jsonl").read_bytes() == b"".join(good)
+    assert (folder / "metrics.jsonl.damaged").read_bytes() == (bad + b"\n") * 2
+    run.rewind(2)
+    run.log({"train/loss": 7.0}, epoch=1, step=3)
+    assert [row["step"] for row in rows(folder)] == [1, 2, 3]
+    run.finish()
+    open_run()
+    assert "damaged" not in capsys.readouterr().out  # said once
+    assert (folder / "metrics.jsonl.damaged").read_bytes() == (bad + b"\n") * 2
+
+
+def test_a_whole_row_that_lost_its_line_break_stays(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"epoch": 1, "step": 1}\n{"epoch": 1, "step": 2}')
+    file = MetricsFile(path, no_warning)
+    file.write({"epoch": 1, "step": 3})
+    file.close()
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"\xff\x00", b'{"state": "fin', b"[1]", b"3", b"null", b"[" * 100_000,
+        b'{"state": 5, "error": [1], "key": {}, "higher_is_better": "yes", "best": null}',
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_damaged_status_is_written_anew(tmp_path, content):
+    (tmp_path / "status.json").write_bytes(content)
+    assert status.read(tmp_path) == {}
+    status.write(tmp_path, "running", key="top1", higher_is_better=True)
+    expected = {"state": "running", "key": "top1", "higher_is_better": True}
+    assert json.loads((tmp_path / "status.json").read_text()) == expected
+
+
 def test_rewinding_is_atomic(tmp_path, monkeypatch):
     path = tmp_path / "metrics.jsonl"
-    file = MetricsFile(path)
+    file = MetricsFile(path, no_warning)
     for step in (1, 2, 3):
         file.write({"epoch": 1, "step": step})
 

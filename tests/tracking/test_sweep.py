@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
 from tests.paths import ROOT
 from tests.waiting import LIMIT
@@ -24,7 +26,7 @@ SMALL = [
 def make_run(folder, given, state, rows=(), **facts):
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(given))  # JSON is YAML
-    status.write(folder, state, key="top1", higher_is_better=True, **facts)
+    status.write(folder, state, **{"key": "top1", "higher_is_better": True, **facts})
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "metrics.jsonl").write_text(text + '{"epoch": 9, "st')  # cut off: being written
 
@@ -59,6 +61,45 @@ def test_a_score_that_should_be_low_is_ranked_by_its_smallest(tmp_path):
     ]
 
 
+def test_metrics_that_do_not_compare_have_columns_and_ranks_of_their_own(tmp_path, capsys):
+    """An mAP of 0.9 is not better than a top1 of 0.5, nor is an AUC of 60."""
+    for name, key, value in (
+        ("a", "mAP@0.5", 0.1), ("b", "top1", 0.5), ("c", "mAP@0.5", 0.9), ("d", "top1", 0.75),
+        ("e", "AUC", 60.0),
+    ):  # fmt: skip
+        rows = [{"epoch": 1, "step": 1, f"val/{key}": value, "val/other": 1.0}]
+        make_run(tmp_path / name, [f"model={name}"], "finished", rows, key=key)
+    make_run(tmp_path / "f", ["model=f"], "failed", error="no such file", key="top1")
+    main([str(tmp_path)])
+    expected = [
+        ["model", "AUC", "mAP@0.5", "top1", "epochs", "state", "run"],
+        ["e", "60.0000", "", "", "1", "finished", "e"],
+        ["c", "", "0.9000", "", "1", "finished", "c"],
+        ["a", "", "0.1000", "", "1", "finished", "a"],
+        ["d", "", "", "0.7500", "1", "finished", "d"],
+        ["b", "", "", "0.5000", "1", "finished", "b"],
+        ["f", "", "", "", "0", "failed: no such file", "f"],
+    ]
+    with (tmp_path / "sweep.csv").open() as stream:
+        assert list(csv.reader(stream)) == expected
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_damaged_files_of_a_run_leave_the_table_of_the_others(folder, capsys):
+    with (folder / "a" / "metrics.jsonl").open("ab") as stream:
+        stream.write(b'\n\x00\xff\n[1]\n{"epoch": 4, "step": 4, "val/top1": 1.0}\n')
+    (folder / "b" / ".hydra" / "overrides.yaml").write_bytes(b"\x00- [")
+    (folder / "c" / "status.json").write_text("[]")
+    rows = {row.folder.name: row for row in sweep.read_rows(folder)}
+    assert (rows["a"].best, rows["a"].epochs) == (1.0, 4)
+    assert (rows["b"].state, rows["b"].overrides) == ("failed", {})
+    assert (rows["c"].state, rows["c"].overrides["lr"]) == ("unknown", "0.3")
+    said = capsys.readouterr().err
+    assert f"{folder}/a/metrics.jsonl: 3 damaged lines are left out" in said
+    assert f"{folder}/b/.hydra/overrides.yaml is damaged" in said
+    main([str(folder)])
+
+
 def test_the_command_prints_the_table_and_writes_csv_and_picture(folder, capsys):
     main([str(folder)])
     assert capsys.readouterr().out.splitlines()[1].split() == ["0.3", "0.9000", "1", "running", "c"]
@@ -80,6 +121,66 @@ def test_a_sweep_under_torchrun_is_refused_with_the_command_that_works(monkeypat
         "python train.py -m model=tsn,tsm hydra/launcher=submitit_local "
         "hydra.launcher.tasks_per_node=4" in str(stopped.value)
     )
+
+
+@pytest.mark.parametrize(
+    "asked", ["-m", "--multirun", "--multi", "hydra.mode=MULTIRUN", "++hydra.mode='MULTIRUN'"]
+)
+def test_whatever_asks_hydra_for_a_sweep_has_its_folder_and_is_refused_under_torchrun(
+    monkeypatch, asked
+):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    overrides.set_argv(["model=tsn,tsm", asked])
+    assert sys.argv[1:] == [
+        "--multirun",
+        "model=tsn,tsm",
+        "hydra.sweep.dir='runs/sweep,model=tsn,tsm'",
+    ]
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(SystemExit, match="torchrun starts one run in several processes"):
+        overrides.set_argv(["model=tsn,tsm", asked])
+
+
+def test_a_single_run_is_no_sweep(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    for argument in ("hydra.mode=RUN", "model=tsn", "--cfg=job", "-cn=train"):
+        overrides.set_argv([argument])
+        assert sys.argv[1:] == [argument]
+
+
+def test_what_an_agent_of_the_documented_wandb_sweep_runs_composes(compose):
+    """The command as wandb's own agent builds it."""
+    utils = pytest.importorskip("wandb.sdk.launch.sweeps.utils")
+    page = (ROOT / "docs" / "cluster.md").read_text()
+    conf = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    chosen = {"schedule.optimizer.lr": 0.0123, "schedule.clip_norm": "null", "model": "tsm"}
+    assert chosen.keys() == conf["parameters"].keys()
+    assert chosen["schedule.clip_norm"] in conf["parameters"]["schedule.clip_norm"]["values"]
+    values = {"args": {name: {"value": value} for name, value in chosen.items()}}
+    parts = utils.create_sweep_command_args(values) | {"program": [conf["program"]]}
+    command = utils.create_sweep_command(conf["command"])
+    arguments = [a for part in command for a in parts.get(part.strip("${}"), [part])]
+    assert arguments[:3] == ["${env}", "${interpreter}", "train.py"]
+    assert overrides.hyphenated(arguments[3:]) is None
+    composed = compose(*arguments[3:])
+    assert composed.schedule.optimizer["lr"] == 0.0123
+    assert composed.schedule.clip_norm is None
+    assert composed.model.net["backbone"]["_target_"].endswith("TSM")
+    for name in ("args", "args_no_equals", "args_no_boolean_flags"):
+        with pytest.raises(
+            SystemExit, match=r"write values without hyphens.*\$\{args_no_hyphens\}"
+        ):
+            overrides.set_argv(parts[name])
+    with pytest.raises(SystemExit, match=r"--schedule\.optimizer\.lr=0\.0123 is not an option"):
+        overrides.set_argv(parts["args"])
+
+
+def test_a_file_that_asks_for_a_sweep_is_refused_with_the_way_out():
+    config = OmegaConf.create({"hydra": {"overrides": {"hydra": ["hydra.mode=MULTIRUN"]}}})
+    with pytest.raises(SystemExit, match="start the sweep with -m"):
+        sweep.Report().on_multirun_start(config)
+    config.hydra.overrides.hydra.append("hydra.sweep.dir='runs/sweep'")
+    sweep.Report().on_multirun_start(config)
 
 
 def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch):

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from vidrec.tracking.sweep import read_rows, table, text, write_csv
+from vidrec.tracking.sweep import metrics, read_rows, table, text, write_csv
 
 
 def main(arguments: list[str]) -> None:
@@ -25,6 +25,6 @@ def main(arguments: list[str]) -> None:
 
     png_path = options.png or options.folder / "sweep.png"
     draw_sweep_curves(
-        {row.folder.name: row.folder / "metrics.jsonl" for row in rows}, rows[0].key, png_path
+        {row.folder.name: row.folder / "metrics.jsonl" for row in rows}, metrics(rows), png_path
     )
     print(f"{csv_path}, {png_path}")

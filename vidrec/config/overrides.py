@@ -50,12 +50,49 @@ def _groups() -> set[str]:
 
 def set_argv(arguments: list[str]) -> None:
     """Make `arguments` the command line that Hydra reads; ends the program at a wrong choice."""
-    if problem := wrong_choice(arguments) or missing_plugin(arguments):
+    problem = hyphenated(arguments) or wrong_choice(arguments) or missing_plugin(arguments)
+    if problem:
         raise SystemExit(f"configuration error: {problem}")
-    submits = "runtime=slurm" in arguments
-    if submits or any(argument in ("-m", "--multirun") for argument in arguments):
+    if "runtime=slurm" in arguments or any(map(asks_for_sweep, arguments)):
         arguments = of_sweep(arguments)
     sys.argv[1:] = lenient(arguments)
+
+
+def asks_for_sweep(argument: str) -> bool:
+    """Whether Hydra starts several runs because of an argument: -m, --multirun or hydra.mode."""
+    key, _, value = argument.lstrip("+").partition("=")
+    if key == "hydra.mode":
+        return value.strip("'\"") in ("MULTIRUN", "RunMode.MULTIRUN", "2")
+    # Hydra takes --multi and the like too.
+    return argument == "-m" or (len(argument) > 2 and "--multirun".startswith(argument))
+
+
+# Hydra's options: those that take a value, and those that take none.
+_WITH_VALUE = {
+    "-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd",
+    "--config-dir", "--experimental-rerun", "-i", "--info",
+}  # fmt: skip
+_FLAGS = {
+    "-h", "--help", "--hydra-help", "--version", "--resolve", "-r", "--run", "-sc",
+    "--shell-completion",
+}  # fmt: skip
+
+
+def hyphenated(arguments: list[str]) -> str | None:
+    """What is wrong with the first argument with hyphens that Hydra does not know.
+
+    By default, agents of wandb pass values as `--key=value`.
+    """
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        known = name in _WITH_VALUE or argument in _FLAGS or asks_for_sweep(argument)
+        if name.startswith("-") and not known:
+            return (
+                f"{argument} is not an option; write values without hyphens: "
+                f"{name.lstrip('-')}={value or '...'}. In the command of a wandb sweep, use "
+                "${args_no_hyphens} instead of ${args} (docs/cluster.md)"
+            )
+    return None
 
 
 def of_sweep(arguments: list[str]) -> list[str]:
@@ -63,7 +100,7 @@ def of_sweep(arguments: list[str]) -> list[str]:
 
     Ends the program under torchrun, which starts one job in several processes.
     """
-    plain = [argument for argument in arguments if argument not in ("-m", "--multirun")]
+    plain = [argument for argument in arguments if not asks_for_sweep(argument)]
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         ranks = os.environ["WORLD_SIZE"]
         raise SystemExit(

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -89,7 +90,8 @@ def start(device: str = "auto", timeout_minutes: float = 10.0) -> Distributed:
 
     device: auto (CUDA if available), cpu or cuda. A rank that waits for the others for longer than
     the timeout fails instead of hanging; torchrun and Slurm then end the rest. Raises ValueError if
-    CUDA is requested but missing.
+    CUDA is requested but missing or the environment does not say where the ranks meet, RuntimeError
+    if they cannot meet there.
     """
     rank, world, local_rank, local_world = _place()
     if device == "auto":
@@ -107,28 +109,37 @@ def start(device: str = "auto", timeout_minutes: float = 10.0) -> Distributed:
     else:
         own = torch.device("cpu")
     if world > 1:
+        _rendezvous()
         # DistributedDataParallel imports it anyway. Imported after the group exists, it would keep
         # the group alive, and gloo's threads with it; a thread that still holds a tensor when
         # Python exits aborts the process ("terminate called without an active exception").
         import_module("torch._dynamo")
 
-        _rendezvous()
-        td.init_process_group(
-            "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo",
-            rank=rank,
-            world_size=world,
-            timeout=timedelta(minutes=timeout_minutes),
-        )
+        try:
+            td.init_process_group(
+                "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo",
+                rank=rank,
+                world_size=world,
+                timeout=timedelta(minutes=timeout_minutes),
+            )
+        except td.DistNetworkError as error:
+            raise RuntimeError(_no_meeting(error)) from None
     return Distributed(rank, world, local_rank, local_world, own)
 
 
 def _place() -> tuple[int, int, int, int]:
     """rank, world, local rank and local world of this process."""
     env = os.environ
-    if "RANK" in env and "WORLD_SIZE" in env:  # torchrun
-        world = int(env["WORLD_SIZE"])
-        local = int(env.get("LOCAL_RANK", 0)), int(env.get("LOCAL_WORLD_SIZE", world))
-        return int(env["RANK"]), world, *local
+    if "RANK" in env or int(env.get("WORLD_SIZE", 1)) > 1:  # torchrun
+        if missing := [name for name in ("RANK", "WORLD_SIZE") if name not in env]:
+            raise ValueError(
+                f"the environment has one of RANK and WORLD_SIZE but not {missing[0]}: set both or "
+                "neither, or start the ranks with torchrun"
+            )
+        rank, world = int(env["RANK"]), int(env["WORLD_SIZE"])
+        if not 0 <= rank < world:
+            raise ValueError(f"RANK={rank}, but WORLD_SIZE={world} ranks are 0 to {world - 1}")
+        return rank, world, int(env.get("LOCAL_RANK", 0)), int(env.get("LOCAL_WORLD_SIZE", world))
     # A shell inside `salloc` or `sbatch` has SLURM_NTASKS too; only `srun` numbers its tasks'
     # steps.
     if "SLURM_PROCID" in env and int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
@@ -143,7 +154,10 @@ def _place() -> tuple[int, int, int, int]:
 
 
 def _rendezvous() -> None:
-    """Where the ranks of a Slurm step or of this machine meet, unless the environment says so."""
+    """Where the ranks of a Slurm step or of this machine meet, unless the environment says so.
+
+    Raises ValueError if that is not known.
+    """
     env = os.environ
     if "MASTER_ADDR" in env and "MASTER_PORT" in env:
         return
@@ -151,14 +165,49 @@ def _rendezvous() -> None:
         env["MASTER_ADDR"] = "127.0.0.1"
         env["MASTER_PORT"] = str(20000 + int(env["SUBMITIT_LOCAL_JOB_ID"].split("_")[0]) % 10000)
         return
-    import subprocess
-
-    nodes = env.get("SLURM_STEP_NODELIST", env.get("SLURM_NODELIST", "localhost"))
-    first = subprocess.run(
-        ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True
-    ).stdout.split()[0]
+    if "SLURM_JOB_ID" not in env:
+        missing = " and ".join(name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in env)
+        raise ValueError(
+            f"RANK and WORLD_SIZE are set, but not {missing}: set MASTER_ADDR to the machine of "
+            "rank 0 and MASTER_PORT to a free port of it, the same for all ranks, or start the "
+            "ranks of one machine with torchrun --standalone --nproc-per-node N"
+        )
+    nodes = env.get("SLURM_STEP_NODELIST", env.get("SLURM_NODELIST", ""))
+    first = "127.0.0.1" if env.get("SLURM_STEP_NUM_NODES") == "1" else first_node(nodes)
+    if not first and "MASTER_ADDR" not in env:
+        raise ValueError(
+            f"the ranks cannot tell from SLURM_STEP_NODELIST={nodes!r} where rank 0 is: set "
+            "MASTER_ADDR to its machine, the same for all ranks"
+        )
     # Below the ephemeral ports, and another one after a requeue, when the old may still be in use.
     restart = int(env.get("SLURM_RESTART_COUNT", 0))
-    port = 20000 + (int(env.get("SLURM_JOB_ID", 0)) * 7 + restart) % 10000
+    port = 20000 + (int(env["SLURM_JOB_ID"]) * 7 + restart) % 10000
     env.setdefault("MASTER_ADDR", first)
     env.setdefault("MASTER_PORT", str(port))
+
+
+def first_node(nodes: str) -> str:
+    """The first machine of a list in Slurm's notation; empty if it is none.
+
+    `scontrol show hostnames` would say it too, but containers lack that program.
+
+    >>> first_node("node[01-03,7],gpu5"), first_node("gpu5,node[1-2]"), first_node("r[2,4]n8-ib")
+    ('node01', 'gpu5', 'r2n8-ib')
+    """
+    head = re.match(r"(?:[^\[\],\s]|\[\d+(?:[-,]\d+)*\])+(?=,|$)", nodes.strip())
+    return re.sub(r"\[(\d+)[^\]]*\]", r"\1", head.group()) if head else ""
+
+
+def _no_meeting(error: td.DistNetworkError) -> str:
+    """Why the ranks could not meet, and what to do."""
+    address, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
+    if "EADDRINUSE" in str(error):
+        return (
+            f"port {port} of this machine (MASTER_PORT) is in use, perhaps by another run: "
+            "torchrun --standalone takes a free one, or set MASTER_PORT to another for all ranks"
+        )
+    reason = str(error).strip().splitlines()[0]
+    return (
+        f"the ranks cannot meet at {address}:{port} (MASTER_ADDR, MASTER_PORT): {reason}; set them "
+        "to a machine and a free port that all ranks reach"
+    )

@@ -66,11 +66,25 @@ def give_back(number: int) -> None:
         return
     job = os.environ["SLURM_JOB_ID"]
     if number == signal.SIGUSR2 and os.environ.get("SLURM_PROCID") == "0":
-        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
-        said = f"is queued again{done.stderr and ': ' + done.stderr.strip()}"
+        problem = _requeue(job)
+        said = "is queued again"
+        if problem:
+            said = (
+                f"could not be queued again: {problem}; the state is saved, the same command "
+                f"resumes from it, as does `scontrol requeue {job}` outside of a container"
+            )
         print(f"job {job} {said}", file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     time.sleep(SECONDS_TO_THE_END)
+
+
+def _requeue(job: str) -> str:
+    """Queue a Slurm job again; returns what went wrong, or nothing."""
+    try:
+        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
+    except OSError as error:  # containers lack the program
+        return f"scontrol: {error.strerror}"
+    return done.stderr.strip() if done.returncode else ""
 
 
 def requeue_before_training() -> None:

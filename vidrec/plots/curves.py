@@ -1,13 +1,13 @@
 """Losses, learning rate and scores over the steps of a run, or of several."""
 
 import itertools
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vidrec.files.metrics_rows import Row, read_metrics
 from vidrec.plots.style import BLUE, COLOURS, add_legend, decorate, new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 
 MOST_IN_LEGEND = 12  # runs of a sweep
 
-Row = Mapping[str, float | None]  # of a metrics.jsonl
-
 
 def draw_curves(metrics: Path, path: Path) -> None:
     """Losses, learning rate and scores over the steps of a metrics.jsonl."""
-    rows = _read(metrics.read_text(encoding="utf-8").splitlines())
+    rows = _read(metrics)
     names = dict.fromkeys(name for row in rows for name in row)
     losses = [name for name in names if name.rpartition("/")[2] == "loss"]
     scores = [
@@ -67,34 +65,34 @@ def _draw_scores(axes: "Axes", rows: Sequence[Row], names: Sequence[str]) -> Non
     add_legend(axes)
 
 
-def draw_sweep_curves(runs: Mapping[str, Path], score: str, path: Path) -> None:
-    """Training loss and validation score of several runs.
+def draw_sweep_curves(runs: Mapping[str, Path], scores: Sequence[str], path: Path) -> None:
+    """Training loss and validation scores of several runs, each score in axes of its own.
 
-    runs: name -> metrics.jsonl, best first; a run may not have written it yet.
+    runs: name -> metrics.jsonl, best first; a run may not have written it yet. scores: the metrics
+    that select the best of the runs.
     """
-    figure = new_figure(12.5, 4.2)
-    loss_axes, score_axes = figure.subplots(1, 2)
+    keys = ["train/loss", *(f"val/{score}" for score in scores)]
+    figure = new_figure(6.25 * max(len(keys), 2), 4.2)
+    grid = figure.subplots(1, len(keys), squeeze=False)[0]
     for (name, file), colour in zip(runs.items(), itertools.cycle(COLOURS), strict=False):
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        # A line without an end is being written.
-        rows = _read(line for line in text.splitlines(keepends=True) if line.endswith("\n"))
-        for axes, key in ((loss_axes, "train/loss"), (score_axes, f"val/{score}")):
-            if any(row.get(key) is not None for row in rows):
+        rows = _read(file)
+        for axes, key in zip(grid, keys, strict=True):
+            if any(key in row for row in rows):
                 axes.plot(*_series(rows, key), color=colour, linewidth=1.4, label=name[:60])
-    decorate(loss_axes, "train/loss")
-    decorate(score_axes, f"val/{score}")
+    for axes, key in zip(grid, keys, strict=True):
+        decorate(axes, key)
     if len(runs) <= MOST_IN_LEGEND:
-        add_legend(loss_axes, fontsize=6)
+        add_legend(grid[0], fontsize=6)
     save_figure(figure, path)
 
 
-def _read(lines: Iterable[str]) -> list[Row]:
-    return [json.loads(line) for line in lines if line.strip()]
+def _read(metrics: Path) -> list[Row]:
+    return [row for _, row in read_metrics(metrics).rows]
 
 
 def _series(rows: Sequence[Row], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of a column, without those that were not finite."""
-    pairs = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+    pairs = [(row["step"], row[name]) for row in rows if name in row]
     x, y = zip(*pairs, strict=True) if pairs else ((), ())
     return np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
 

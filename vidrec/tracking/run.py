@@ -21,6 +21,7 @@ import yaml
 
 from vidrec.config.schema import DashboardName, RuntimeConf
 from vidrec.files.atomic_write import atomic_write
+from vidrec.files.metrics_rows import read_metrics
 from vidrec.progress import ProgressBar, print_above
 from vidrec.tracking.console import console_line
 from vidrec.tracking.dashboards import tensorboard, wandb
@@ -68,7 +69,7 @@ class Run:
             shutil.rmtree(folder / tensorboard.FOLDER, ignore_errors=True)
         self._bar = ProgressBar(runtime.progress)
         self._log = _open_log(folder / "train.log")
-        self._metrics = MetricsFile(folder / "metrics.jsonl")
+        self._metrics = MetricsFile(folder / "metrics.jsonl", self.warn)
         if config_text:
             (folder / "config.yaml").write_text(config_text, encoding="utf-8")
         if changes is not None:
@@ -166,12 +167,19 @@ class Run:
 
 
 class MetricsFile:
-    """metrics.jsonl, appended line by line; a line that a crash cut off is dropped on opening."""
+    """metrics.jsonl, appended line by line.
 
-    def __init__(self, path: Path) -> None:
+    On opening, an unfinished last line is dropped, and damaged ones are moved to `DAMAGED` beside
+    the file.
+
+    warn: called with a sentence if there are damaged lines.
+    """
+
+    DAMAGED = "metrics.jsonl.damaged"
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self.path = path
-        if path.is_file():
-            self._keep(math.inf, True)
+        self._repair(warn)
         self._stream = path.open("a", encoding="utf-8")
 
     def write(self, row: Row) -> None:
@@ -196,31 +204,45 @@ class MetricsFile:
 
         If `step` is not validated yet, its own rows with names such as `val/top1` are dropped too.
         """
+
+        def stays(row: Row) -> bool:
+            is_score = any(name.startswith("val/") for name in row)
+            is_last = row["step"] == step
+            return row["step"] < step or (is_last and (validated or not is_score))
+
         self._stream.close()
-        kept = self._keep(step, validated)
+        rows = read_metrics(self.path).rows
+        kept = [(line, row) for line, row in rows if stays(row)]
+        if len(kept) < len(rows):
+            self._replace([line for line, _ in kept])
         self._stream = self.path.open("a", encoding="utf-8")
-        rows = [json.loads(line) for line in kept]
-        return [{name: v for name, v in row.items() if v is not None} for row in rows]
+        return [row for _, row in kept]
 
     def close(self) -> None:
         with suppress(OSError):  # the buffer of a row that `write` failed to write
             self._stream.close()
 
-    def _keep(self, last_step: float, validated: bool) -> list[str]:
-        def stays(line: str) -> bool:
-            row = json.loads(line)
-            is_score = any(name.startswith("val/") for name in row)
-            return row["step"] < last_step or (
-                row["step"] == last_step and (validated or not is_score)
+    def _repair(self, warn: Callable[[str], None]) -> None:
+        rows, damaged = read_metrics(self.path)
+        if damaged:
+            aside = self.path.with_name(self.DAMAGED)
+            with aside.open("ab") as stream:
+                stream.writelines(line + b"\n" for _, line in damaged)
+            warn(
+                f"{self.path}: {len(damaged)} damaged lines, the first is line {damaged[0][0]}; "
+                f"they are now in {aside.name}, the run goes on without these rows"
             )
+        lines = [line for line, _ in rows]
+        if self.path.is_file() and self.path.read_bytes() != _joined(lines):
+            self._replace(lines)
 
-        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and stays(line)]
-        if len(kept) == len(lines):
-            return kept
-        with atomic_write(self.path, "w") as stream:
-            stream.writelines(kept)
-        return kept
+    def _replace(self, lines: Sequence[bytes]) -> None:
+        with atomic_write(self.path) as stream:
+            stream.write(_joined(lines))
+
+
+def _joined(lines: Sequence[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
 
 
 class _Lines(logging.Formatter):
@@ -276,7 +298,7 @@ def _lock(path: Path) -> IO[str]:
 
     A record lock (lockf), because forked loader workers that outlive a killed run do not hold it.
     """
-    stream = path.open("a+", encoding="utf-8")
+    stream = path.open("a+", encoding="utf-8", errors="replace")
     try:
         fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):

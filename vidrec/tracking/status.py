@@ -3,12 +3,25 @@
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict, cast
 
 from vidrec.files.atomic_write import atomic_write
 
 State = Literal["running", "finished", "stopped", "failed"]
 FILE = "status.json"
+
+
+class Facts(TypedDict, total=False):
+    """What a status may say."""
+
+    state: str
+    error: str  # why it failed
+    key: str  # the metric that selects the best
+    higher_is_better: bool
+    best: float
+
+
+_KINDS = {"state": str, "error": str, "key": str, "higher_is_better": bool, "best": float | int}
 
 
 def write(folder: Path, state: State, **facts: object) -> None:
@@ -22,9 +35,12 @@ def write(folder: Path, state: State, **facts: object) -> None:
         stream.write(text + "\n")
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The last status that was written; empty if there is none that is readable."""
+def read(folder: Path) -> Facts:
+    """The last status that was written; empty without one, and what is damaged is left out."""
     try:
-        return json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        said = json.loads((folder / FILE).read_bytes())
+    except (OSError, ValueError, RecursionError):
         return {}
+    said = said if isinstance(said, dict) else {}
+    known = {name: said[name] for name, kind in _KINDS.items() if isinstance(said.get(name), kind)}
+    return cast(Facts, known)

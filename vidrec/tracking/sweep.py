@@ -1,23 +1,28 @@
 """The runs of a sweep as a table: how they differ, and their results."""
 
 import csv
-import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from vidrec.files.atomic_write import atomic_write
+from vidrec.files.metrics_rows import read_metrics
 from vidrec.tracking import status
 
 
 @dataclass
 class Row:
-    """One run. state: of `vidrec.tracking.status`, or `waiting` if it has not started."""
+    """One run.
+
+    state: of `vidrec.tracking.status`, `waiting` if it has not started, or `unknown` if its status
+    is damaged.
+    """
 
     folder: Path
     overrides: dict[str, str] = field(default_factory=dict)
@@ -30,9 +35,10 @@ class Row:
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """The runs directly under `folder`, best first, failed ones last.
+    """The runs directly under `folder`, those of one metric together, best first; then those
+    without a score.
 
-    Raises FileNotFoundError if there are none.
+    Damaged lines of their logs are warned about. Raises FileNotFoundError if there are no runs.
     """
     found = sorted(path.parent.parent for path in folder.glob("*/.hydra/overrides.yaml"))
     if not found:
@@ -41,7 +47,14 @@ def read_rows(folder: Path) -> list[Row]:
             "runs/sweep,..."
         )
     rows = [_read_row(path) for path in found]
-    return sorted(rows, key=lambda row: (math.isnan(row.best), _rank(row), str(row.folder)))
+    return sorted(
+        rows, key=lambda row: (math.isnan(row.best), row.key, _rank(row), str(row.folder))
+    )
+
+
+def metrics(rows: Sequence[Row]) -> list[str]:
+    """The metrics that select the best of the runs; scores of different ones do not compare."""
+    return list(dict.fromkeys(row.key for row in rows if row.key))
 
 
 def varied(rows: Sequence[Row]) -> list[str]:
@@ -53,13 +66,14 @@ def varied(rows: Sequence[Row]) -> list[str]:
 def table(rows: Sequence[Row]) -> list[list[str]]:
     """The header, then one line of cells per run."""
     keys = varied(rows)
-    metric = next((row.key for row in rows if row.key), "best")
-    lines = [[*keys, metric, "epochs", "state", "run"]]
+    columns = metrics(rows)
+    lines = [[*keys, *columns, "epochs", "state", "run"]]
     for row in rows:
         best = "" if math.isnan(row.best) else f"{row.best:.4f}"
+        scores = [best if row.key == column else "" for column in columns]
         state = f"{row.state}: {row.error}" if row.error else row.state
         choices = [row.overrides.get(key, "") for key in keys]
-        lines.append([*choices, best, str(row.epochs), state, row.folder.name])
+        lines.append([*choices, *scores, str(row.epochs), state, row.folder.name])
     return lines
 
 
@@ -73,35 +87,41 @@ def text(lines: Sequence[Sequence[str]]) -> str:
 
 
 def write_csv(lines: Sequence[Sequence[str]], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows(lines)
+    with atomic_write(path, "w") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(lines)
 
 
 def _read_row(folder: Path) -> Row:
-    given = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text()) or []
-    pairs = (str(override).lstrip("+").partition("=") for override in given)
-    row = Row(folder, {key: value for key, _, value in pairs})
+    row = Row(folder, _overrides(folder / ".hydra" / "overrides.yaml"))
     said = status.read(folder)
-    row.state = said.get("state", row.state)
+    row.state = said.get("state", "unknown" if (folder / status.FILE).exists() else row.state)
     row.error = said.get("error", "")
     row.key = said.get("key", "")
     row.higher_is_better = said.get("higher_is_better", True)
-    scores = []
-    for line in _lines(folder / "metrics.jsonl"):
-        row.epochs = max(row.epochs, math.floor(line.get("epoch", 0)))
-        value = line.get(f"val/{row.key}")
-        scores += [value] if isinstance(value, int | float) else []
+    log = read_metrics(folder / "metrics.jsonl")
+    if log.damaged:
+        _warn(f"{folder / 'metrics.jsonl'}: {len(log.damaged)} damaged lines are left out")
+    scores = [values[f"val/{row.key}"] for _, values in log.rows if f"val/{row.key}" in values]
+    row.epochs = max((math.floor(values.get("epoch", 0)) for _, values in log.rows), default=0)
     if scores:
         row.best = max(scores) if row.higher_is_better else min(scores)
     return row
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl, without a last line that is still being written."""
-    if not path.is_file():
-        return []
-    whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    return [json.loads(line) for line in whole]
+def _overrides(path: Path) -> dict[str, str]:
+    try:
+        given = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError, RecursionError):
+        given = path.name  # not a list
+    if not isinstance(given or [], list):
+        _warn(f"{path} is damaged: the table does not show the choices of this run")
+        return {}
+    pairs = (str(override).lstrip("+").partition("=") for override in given or [])
+    return {key: value for key, _, value in pairs}
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def _rank(row: Row) -> float:
@@ -109,7 +129,16 @@ def _rank(row: Row) -> float:
 
 
 class Report(Callback):
-    """Hydra's callback at the end of a multirun: prints the table, and fails if a run failed."""
+    """Hydra's callback around a multirun: prints the table, and fails if a run failed."""
+
+    def on_multirun_start(self, config: DictConfig, **_: object) -> None:
+        given = config.hydra.overrides.hydra
+        if not any(override.startswith("hydra.sweep.dir=") for override in given):
+            # The command line, from which the directory follows, asked for no sweep.
+            raise SystemExit(
+                "error: a configuration file sets hydra.mode=MULTIRUN; start the sweep with -m "
+                "instead, so that its directory follows from the choices"
+            )
 
     def on_multirun_end(self, config: DictConfig, **_: object) -> None:
         folder = Path(config.hydra.sweep.dir)

@@ -1,6 +1,7 @@
 """Offline runs are read back from their files."""
 
 import http.server
+import json
 import socket
 import sys
 import threading
@@ -17,7 +18,10 @@ from vidrec.tracking.dashboards.wandb import has_login, run_id
 
 @pytest.fixture(autouse=True)
 def no_account(monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE", "WANDB_BASE_URL"):
+    for name in (
+        "WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE", "WANDB_BASE_URL",
+        "WANDB_SWEEP_ID", "WANDB_RUN_ID",
+    ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
@@ -90,6 +94,60 @@ def test_steps_that_a_resumed_run_repeats_are_there_once(tmp_path):
     assert sum(row["step"] == 10 for run in read_finished(tmp_path) for row in run["rows"]) == 2
 
 
+def test_each_run_of_an_agent_gets_the_whole_history_of_a_run_that_it_repeats(
+    tmp_path, monkeypatch
+):
+    """The same values again: the run directory is finished, but the sweep has a new run."""
+    import wandb
+
+    rows = [{"step": step, "train/loss": 1.0} for step in (10, 20)]
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")
+    for agents in ("first", "second", "second"):  # the last continues its own
+        monkeypatch.setenv("WANDB_RUN_ID", agents)
+        board = start(tmp_path, [])
+        board.rewind(20, rows, True)
+        board.log({"step": 20, "val/top1": 0.5})
+        board.finish(0)
+        wandb.teardown()  # an agent starts processes, which read the environment anew
+    found = read_finished(tmp_path)
+    assert [(run["run"].run_id, run["run"].sweep_id) for run in found] == [
+        ("first", "sweep1"),
+        ("second", "sweep1"),
+        ("second", "sweep1"),
+    ]
+    everything = [*rows, {"step": 20, "val/top1": 0.5}]
+    assert [run["rows"] for run in found] == [everything, everything, []]
+    # By hand, the command goes on with the run of the last agent.
+    monkeypatch.delenv("WANDB_SWEEP_ID")
+    monkeypatch.delenv("WANDB_RUN_ID")
+    assert run_id(tmp_path) == "second"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xff", b"[1]", b'{"abc": 3}', b'{"abc": {"train": "x"}}', b"[" * 100_000]
+)
+def test_a_damaged_note_of_what_was_sent_is_said_and_sends_again(tmp_path, fake, content):
+    (tmp_path / dashboard.SENT).write_bytes(content)
+    warnings, sent = [], []
+    board = start(tmp_path, warnings)
+    board.run.log = sent.append
+    board.rewind(10, [{"step": 10, "train/loss": 1.0}], True)
+    board.log({"step": 10, "train/loss": 1.0})
+    assert sent == [{"step": 10, "train/loss": 1.0}]
+    assert warnings == [
+        f"{tmp_path / dashboard.SENT} is damaged: wandb may show some rows of this run twice"
+    ]
+    assert json.loads((tmp_path / dashboard.SENT).read_text()) == {"abc": {"train": 10}}
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff", b"a/b c", b"x" * 1000])
+def test_an_id_that_cannot_be_is_replaced(tmp_path, content):
+    (tmp_path / dashboard.ID).write_bytes(content)
+    new = run_id(tmp_path)
+    assert new.isalnum()
+    assert run_id(tmp_path) == new
+
+
 class Killed(BaseException):
     """Stands for SIGKILL."""
 
@@ -147,6 +205,7 @@ class FakeRun:
     """Stands for wandb's run."""
 
     offline = False
+    id = "abc"
     url = "https://wandb.example/run"
     dir = "run/wandb/offline-1/files"
 

@@ -3,6 +3,7 @@
 import json
 import netrc
 import os
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -48,13 +49,17 @@ def check_answers(base_url: str) -> None:
 
 
 def run_id(folder: Path) -> str:
-    """The wandb id of the run in `folder`, the same for all its processes."""
+    """The wandb id of the run in `folder`: that of an agent of a wandb sweep, which expects its
+    run's history under it, else the same for all processes of the run.
+    """
     path = folder / ID
-    if path.is_file() and (known := path.read_text().strip()):
-        return known
-    new = uuid.uuid4().hex[:12]
-    path.write_text(new + "\n")
-    return new
+    known = path.read_bytes().decode(errors="replace").strip() if path.is_file() else ""
+    agents = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
+    wanted = agents or (known if re.fullmatch(r"[\w-]{1,128}", known) else uuid.uuid4().hex[:12])
+    if wanted != known:
+        with atomic_write(path, "w") as stream:
+            stream.write(f"{wanted}\n")
+    return wanted
 
 
 def forget(folder: Path) -> None:
@@ -96,7 +101,7 @@ def start(
         try:
             if attempt == "online":
                 check_answers(base_url)
-            return WandbDashboard(_init(wandb, attempt, folder, conf, config), folder)
+            return WandbDashboard(_init(wandb, attempt, folder, conf, config), folder, warn)
         except Exception as error:
             then = "recording offline" if attempt == "online" else "no dashboard"
             warn(f"wandb did not start {attempt}, {then}: {sentence(error)}")
@@ -136,20 +141,21 @@ def _init(
 
 
 class WandbDashboard:
-    """Sends each row at most once, however often the run is killed: wandb cannot take rows back.
+    """Sends each row at most once to a run of wandb, however often the process is killed: wandb
+    cannot take rows back.
 
     What was sent is noted before it is sent. A kill in between, or of wandb's own process before
     it wrote its file, loses a row in wandb instead of repeating it.
     """
 
-    def __init__(self, run: Any, folder: Path) -> None:
-        """run: of wandb. folder: the run directory, where the last step sent is noted."""
+    def __init__(self, run: Any, folder: Path, warn: Callable[[str], None]) -> None:
+        """run: of wandb. folder: the run directory, where the last step sent is noted. warn: called
+        with a sentence if that note is damaged.
+        """
         self.run = run
         self._sent_file = folder / SENT
-        try:
-            self._sent: dict[str, int] = json.loads(self._sent_file.read_text())
-        except (OSError, ValueError):
-            self._sent = {}
+        self._all_sent = _read_sent(self._sent_file, warn)
+        self._sent = self._all_sent.setdefault(run.id, {})
         offline = f"offline; `wandb sync {Path(run.dir).parent}` uploads it" if run.offline else ""
         self.place = offline or run.url
 
@@ -159,7 +165,7 @@ class WandbDashboard:
             return
         self._sent[kind] = int(row["step"])
         with atomic_write(self._sent_file, "w") as stream:
-            json.dump(self._sent, stream)
+            json.dump(self._all_sent, stream)
         self.run.log(dict(row))
 
     def rewind(self, step: int, kept: Sequence[Row], validated: bool) -> None:
@@ -180,3 +186,17 @@ class WandbDashboard:
 
     def finish(self, exit_code: int) -> None:
         self.run.finish(exit_code=exit_code)
+
+
+def _read_sent(path: Path, warn: Callable[[str], None]) -> dict[str, dict[str, int]]:
+    """id of a wandb run -> kind of row -> last step that was sent to it."""
+    if not path.is_file():
+        return {}
+    try:
+        said = json.loads(path.read_bytes())
+        if all(isinstance(step, int) for steps in said.values() for step in steps.values()):
+            return said
+    except (ValueError, AttributeError, RecursionError):
+        pass
+    warn(f"{path} is damaged: wandb may show some rows of this run twice")
+    return {}

@@ -108,6 +108,13 @@ def test_key_frames_of_tenths_of_seconds_are_those_that_people_annotate(videos, 
     assert (records.proposals.values[:, 3] == 0.75).all()
 
 
+def test_sound_after_the_last_frame_has_no_key_frames(videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(persons, "length_of", lambda path: 9.0)
+    out = str(tmp_path / "p.json")
+    found = persons.find_persons(str(videos / "a.mp4"), out, Bright(), Clock(), 4, progress=False)
+    assert found == (4, 4)
+
+
 class Blind(Bright):
     """Finds nobody."""
 

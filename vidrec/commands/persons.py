@@ -17,7 +17,7 @@ from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.listing import list_videos
 from vidrec.data.video.pyav import VideoReader
-from vidrec.data.video.timestamps import TimestampDecoder, length_of
+from vidrec.data.video.timestamps import TimestampDecoder, last_frame_end, length_of
 from vidrec.errors import told_in_a_sentence
 from vidrec.files.partial_results import open_partial_results
 from vidrec.progress import print_above, track
@@ -188,7 +188,8 @@ def _batches(
                 yield part, source, part.astype(int).tolist()
         return
     begin = begin_of(name, clock.begin)
-    moments = clock.moments(begin, length_of(path))
+    # The header may give the length of the sound.
+    moments = clock.moments(begin, min(length_of(path), last_frame_end(path)))
     for start in range(0, len(moments), batch_size):
         part = moments[start : start + batch_size]
         with TimestampDecoder(path, part - begin, accurate=True) as source:

@@ -7,7 +7,12 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from vidrec.data.boxes.collate import BoxSample, collate_boxes
-from vidrec.data.boxes.key_frames import MomentReader, check_videos, find_videos
+from vidrec.data.boxes.key_frames import (
+    MomentReader,
+    check_key_frames,
+    check_videos,
+    find_videos,
+)
 from vidrec.data.boxes.records import BoxRecords, KeyFrame
 from vidrec.data.transforms.pipeline import Pipeline, Step
 from vidrec.data.unreadable import Skipped, read_or_replace
@@ -60,6 +65,7 @@ class BoxDataset(Dataset):
         self.seed = seed
         self.paths = find_videos(records.videos, prefix)
         check_videos(self.paths, prefix, must=on_bad_video == "raise")
+        check_key_frames(records, self.paths, reader, must=on_bad_video == "raise")
 
     def __len__(self) -> int:
         return len(self.records)

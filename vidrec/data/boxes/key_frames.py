@@ -2,20 +2,22 @@
 
 Annotations have a clock: AVA counts seconds, others count frames (`fps=1`). Sampling returns
 moments on that clock; a reader opens the video and finds the frames shown at them. Moments outside
-the video show its first or its last frame.
+the video show its first or its last frame, but a key frame outside of its video is an error.
 """
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
-from vidrec.data.boxes.records import KeyFrame
+from vidrec.data.boxes.keys import key
+from vidrec.data.boxes.records import BoxRecords, KeyFrame
 from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.image_folder import FrameReader, ImageFolderDecoder
 from vidrec.data.video.pyav import VideoReader
-from vidrec.data.video.timestamps import TimestampDecoder
+from vidrec.data.video.timestamps import TimestampDecoder, last_frame_end, length_of
 
 
 class KeyFrameSampling:
@@ -51,10 +53,17 @@ class KeyFrameSampling:
 
 
 class MomentReader(Protocol):
-    """Opens the video of a key frame."""
+    """Opens the video of a key frame.
+
+    Both raise ValueError if the key frame is more than one frame outside of the video: the
+    annotations are wrong, so it is not treated as a video that cannot be read.
+    """
 
     def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
         """The video, and the frames that it shows at `moments`."""
+
+    def check(self, path: str, record: KeyFrame) -> None:
+        """Only look whether the key frame is in the video."""
 
 
 class FrameFolders:
@@ -77,9 +86,14 @@ class FrameFolders:
         self.fps = fps
         self._num_frames: dict[str, int] = {}  # a folder of half an hour takes 10 ms to list
 
-    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
+    def check(self, path: str, record: KeyFrame) -> None:
         if path not in self._num_frames:
             self._num_frames[path] = ImageFolderDecoder(self.reader, path, None, 0).num_frames
+        begin = begin_of(record.video, self.timestamp_start)
+        check_index(path, record, begin, self.fps, self._num_frames[path])
+
+    def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
+        self.check(path, record)
         num_frames = self._num_frames[path]
         begin = begin_of(record.video, self.timestamp_start)
         indices = frame_indices(moments, begin, self.fps, num_frames)
@@ -102,8 +116,12 @@ class NumberedFrames:
         self.timestamp_start = timestamp_start
         self.fps = fps
 
+    def check(self, path: str, record: KeyFrame) -> None:
+        self.open(path, record, np.array([record.timestamp]))[0].close()
+
     def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
         source = self.reader.open(path)
+        check_index(path, record, self.timestamp_start, self.fps, source.num_frames)
         indices = frame_indices(moments, self.timestamp_start, self.fps, source.num_frames)
         return source, indices.tolist()
 
@@ -120,10 +138,26 @@ class Movies:
         self.begin = begin
         self.accurate = accurate
 
+    def check(self, path: str, record: KeyFrame) -> None:
+        # The length in the header is quick to read, but not always true.
+        if not 0 <= record.timestamp - begin_of(record.video, self.begin) <= length_of(path):
+            self.open(path, record, np.array([record.timestamp]))[0].close()
+
     def open(self, path: str, record: KeyFrame, moments: np.ndarray) -> tuple[Decoder, list[int]]:
-        seconds = moments - begin_of(record.video, self.begin)
-        distinct, indices = np.unique(seconds, return_inverse=True)
-        return TimestampDecoder(path, distinct, self.accurate), indices.reshape(-1).tolist()
+        begin = begin_of(record.video, self.begin)
+        second = record.timestamp - begin
+        distinct, indices = np.unique([*(moments - begin), second], return_inverse=True)
+        source = TimestampDecoder(path, distinct, self.accurate)
+        *of_moments, of_key_frame = indices.reshape(-1).tolist()
+        end, frame = source.shown_until(of_key_frame), source.frame_seconds
+        if second >= end + frame:  # after the last frame, or in a pause between two
+            end = last_frame_end(path, enough=second)
+        if not -frame <= second < end + frame:
+            source.close()
+            end = last_frame_end(path)
+            clock = f"{end:.2f} s from begin={begin:g}"
+            raise outside(path, record, (begin, begin + end), clock)
+        return source, of_moments
 
 
 def frame_indices(moments: np.ndarray, begin: float, fps: float, num_frames: int) -> np.ndarray:
@@ -133,6 +167,23 @@ def frame_indices(moments: np.ndarray, begin: float, fps: float, num_frames: int
     [60, 26999]
     """
     return np.rint((moments - begin) * fps).astype(np.int64).clip(0, num_frames - 1)
+
+
+def check_index(path: str, record: KeyFrame, begin: float, fps: float, num_frames: int) -> None:
+    """Raise ValueError if the key frame is more than one frame outside of those of the video."""
+    if not -1 <= round((record.timestamp - begin) * fps) <= num_frames:
+        clock = f"{num_frames:,} frames from timestamp_start={begin:g}, fps={fps:g}"
+        raise outside(path, record, (begin, begin + num_frames / fps), clock)
+
+
+def outside(path: str, record: KeyFrame, span: tuple[float, float], clock: str) -> ValueError:
+    """The error for a key frame outside of its video, whose `span` is on the annotations' clock."""
+    return ValueError(
+        f"{path}: the key frame {key(record.video, record.timestamp)!r} is outside of the video, "
+        f"which goes from {span[0]:.6g} to {span[1]:.6g} ({clock}): do the annotations have "
+        "another clock than data.train.reader and data/format? A key frame that the video lacks "
+        "can be named in data.train.records.exclude_file"
+    )
 
 
 def begin_of(video: str, begin: float | None) -> float:
@@ -174,3 +225,25 @@ def check_videos(paths: list[str], prefix: str, must: bool) -> None:
             f"{missing[0]}: set data.train.prefix and data.val.prefix to their folder"
             + ("" if len(missing) == len(paths) else ", or skip them: data.on_bad_video=skip")
         )
+
+
+CHECKED_AT_START = 64  # videos: opening every clip of a large dataset would take minutes
+
+
+def check_key_frames(
+    records: BoxRecords, paths: Sequence[str], reader: MomentReader, must: bool
+) -> None:
+    """Raise ValueError if a key frame is outside of its video.
+
+    Looks at the first and the last one of `CHECKED_AT_START` videos spread over the list; the rest
+    is checked when it is read. Without `must`, videos that cannot be read are left to that.
+    """
+    chosen = np.linspace(0, len(paths) - 1, min(len(paths), CHECKED_AT_START)).round().astype(int)
+    for video in chosen.tolist():
+        first, stop = np.searchsorted(records.video, [video, video + 1]).tolist()
+        try:
+            for row in {first, stop - 1}:
+                reader.check(paths[video], records[row])
+        except VideoError:
+            if must:
+                raise

@@ -39,6 +39,7 @@ class TimestampDecoder(Decoder[av.VideoFrame]):
 
     seconds: (F,) ascending, from the beginning of the file. Moments outside the video show its
     first or last frame.
+    frame_seconds: how long a frame is shown on average.
     """
 
     fps = None
@@ -55,11 +56,21 @@ class TimestampDecoder(Decoder[av.VideoFrame]):
                 raise VideoError(
                     f"{path}: decoding failed around {seconds[0]:.1f} s: {reason}"
                 ) from error
+            self.frame_seconds = _frame_seconds(video)
+            self._start = _start_of(video)
         self.num_frames = len(self._decoded)
         first = self._decoded[0]
         self.width, self.height = first.width, first.height
         if quarter_turns(first) % 2:
             self.width, self.height = first.height, first.width
+
+    def shown_until(self, index: int) -> float:
+        """The second at which frame `index` ends, as far as it is written in the frame."""
+        frame = self._decoded[index]
+        assert frame.time is not None
+        assert frame.time_base is not None
+        length = float((frame.duration or 0) * frame.time_base)
+        return frame.time - self._start + max(length, self.frame_seconds)
 
     def _frames(self, wanted: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         return ((index, self._decoded[index]) for index in wanted)
@@ -68,12 +79,21 @@ class TimestampDecoder(Decoder[av.VideoFrame]):
         return Cutter(plan, self.width, self.height, self._accurate)
 
 
+def _start_of(video: OpenVideo) -> float:
+    """The second of the stream's clock at which the file begins."""
+    return (video.container.start_time or 0) / av.time_base
+
+
+def _frame_seconds(video: OpenVideo) -> float:
+    return float(1 / (video.stream.average_rate or video.stream.guessed_rate or 25))
+
+
 def _frames_at(video: OpenVideo, seconds: list[float], name: str) -> list[av.VideoFrame]:
     """The frame displayed at each of `seconds`, which ascend."""
     base = video.stream.time_base
     if base is None:
         raise VideoError(f"{name}: the video stream has no clock; extract its frames into a folder")
-    start = (video.container.start_time or 0) / av.time_base
+    start = _start_of(video)
     targets = [seconds_to_pts(second, base, start) for second in seconds]
     first = seconds_to_pts(0, base, start)
     for earlier in _RETRY:
@@ -136,3 +156,26 @@ def length_of(path: str) -> float:
             return float(stream.duration * stream.time_base)
         last = max((packet.pts or 0 for packet in video.demux()), default=0)
         return float(last * stream.time_base) if stream.time_base else 0.0
+
+
+def last_frame_end(path: str, enough: float = math.inf) -> float:
+    """The second at which the last frame of a file ends, inf if its packets have no times.
+
+    Unlike the length in the header, that of the pictures alone: sound may go on. enough: the end
+    of the first frame that ends later will do.
+    """
+    end = -math.inf
+    with open_video(path, path) as video:
+        start, seconds = _start_of(video), _frame_seconds(video)
+        try:
+            for packet in video.demux():
+                time = packet.dts if packet.pts is None else packet.pts
+                if time is None or packet.time_base is None:
+                    continue
+                length = float((packet.duration or 0) * packet.time_base)
+                end = max(end, float(time * packet.time_base) - start + max(length, seconds))
+                if end > enough:
+                    break
+        except FFmpegError as error:
+            raise VideoError(f"{path}: damaged: {error.strerror or error}") from error
+    return end if math.isfinite(end) else math.inf

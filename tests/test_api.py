@@ -70,10 +70,11 @@ def test_a_file_of_a_stranger_calls_nothing_but_networks(tiny_run, tmp_path):
         "os.system",
         "vidrec.models.backbones.image.timm.create_model",
         "vidrec.build.os.system",
+        "vidrec.models.backbones.image._timm",
     ):
         content["about"]["net"] = {"_target_": target, "command": f"touch {tmp_path / 'ran'}"}
         torch.save(content, tmp_path / "hostile.pt")
-        with pytest.raises(ValueError, match="not a class of vidrec"):
+        with pytest.raises(ValueError, match="not one of the networks"):
             vidrec.load_model(tmp_path / "hostile.pt")
     assert not (tmp_path / "ran").exists()
 

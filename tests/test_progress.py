@@ -72,6 +72,7 @@ def test_a_loop_leaves_no_bar_behind(terminal):
 def test_lines_appear_above_the_bar(terminal, tmp_path):
     screen = terminal()
     run = Run(tmp_path / "run", 0, RuntimeConf(dashboard=DashboardName.none))
+    run.accept()
     run.progress(1, 10, "epoch 1")
     run.info("hello")
     first, bar = screen.lines()

@@ -1,7 +1,6 @@
 """The Python API: configurations, networks and trained models in one call each."""
 
-import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -16,11 +15,12 @@ import vidrec
 from vidrec import build
 from vidrec.config import validation
 from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import checkpoint_of_run, lenient, overrides_of_run, wrong_choice
+from vidrec.config.overrides import lenient, wrong_choice
 from vidrec.config.schema import ModelConf, Node, TrainConf, VideoDataConf
-from vidrec.config.signatures import locate
+from vidrec.config.trust import NETWORKS, PACKAGES, untrusted_targets
 from vidrec.errors import ConfigError
 from vidrec.weights.load import load_all, load_weights, open_checkpoint
+from vidrec.weights.run_directory import checkpoint_of_run, overrides_of_run
 
 # Keys of a dataset that say which samples there are, not how one is made.
 _SAMPLES = ("_target_", "records", "prefix", "features", "bank", "on_bad_video", "seed")
@@ -39,11 +39,14 @@ class ModelDescription:
     data: str  # name of the dataset it was trained on
 
 
-def compose(*overrides: str, config_name: str = "train") -> TrainConf:
+def compose(
+    *overrides: str, config_name: str = "train", packages: Sequence[str] | None = None
+) -> TrainConf:
     """The checked configuration of a command line, e.g. `compose("model=tsn", "data=ucf101")`.
 
     overrides: as on the command line of `python train.py`. config_name: the command whose
-    configuration it is. Raises ConfigError with every problem.
+    configuration it is. packages: those that a `_target_` may be of, if the overrides are not your
+    own (`vidrec.config.trust`). Raises ConfigError with every problem.
     """
     register()
     if problem := wrong_choice(list(overrides)):
@@ -57,7 +60,7 @@ def compose(*overrides: str, config_name: str = "train") -> TrainConf:
         raise ConfigError(str(error).splitlines()[0]) from error
     finally:
         Singleton.set_state(state)
-    return validation.check(cfg, OmegaConf.get_type(cfg) or TrainConf, overrides)
+    return validation.check(cfg, OmegaConf.get_type(cfg) or TrainConf, overrides, packages)
 
 
 def build_model(conf: TrainConf, *, pretrained: bool = False) -> nn.Module:
@@ -71,16 +74,16 @@ def build_model(conf: TrainConf, *, pretrained: bool = False) -> nn.Module:
     return net
 
 
-def load_model(source: str | Path) -> nn.Module:
+def load_model(source: str | Path, trust: Sequence[str] = ()) -> nn.Module:
     """A trained network in evaluation mode on the CPU, with a `description`.
 
     source: a run directory (its best checkpoint), a checkpoint file that vidrec wrote, or
     `zoo://STEM`, a published recipe. `net.description` is a `ModelDescription`: clip,
-    preprocessing and class names. Nothing in a file is executed: networks of other packages are
-    loaded from the run directory, whose configuration names them.
+    preprocessing and class names. trust: packages whose classes the source may name besides those
+    of `vidrec.config.trust`; nothing else that it asks for is imported or called.
 
-    Raises ValueError if the file holds no description or does not fit, FileNotFoundError if there
-    is nothing at `source`.
+    Raises ValueError if the file holds no description, does not fit or names other classes,
+    FileNotFoundError if there is nothing at `source`.
     """
     source = str(source)
     if source.startswith("zoo://"):
@@ -88,7 +91,8 @@ def load_model(source: str | Path) -> nn.Module:
         return _loaded(build_model(conf), source, describe_model(conf))
     path = Path(source)
     if path.is_dir():
-        conf = compose(*overrides_of_run(path, []), "model.weights=null")
+        overrides = overrides_of_run(path, ["model.weights=null"])
+        conf = compose(*overrides, packages=[*PACKAGES, *trust])
         file = checkpoint_of_run(path)
         known = _description_in(file)
         return _loaded(build_model(conf), str(file), known or describe_model(conf))
@@ -98,7 +102,8 @@ def load_model(source: str | Path) -> nn.Module:
             f"{source} does not describe its network: pass its run directory, or build the "
             "network with vidrec.build_model and load the file with vidrec.weights.load"
         )
-    _check_targets(source, description.net)
+    for problem in untrusted_targets({"net": description.net}, [*NETWORKS, *trust]):
+        raise ValueError(f"{source}: {problem}")
     net = build.build_net(ModelConf(net=description.net))
     return _loaded(net, source, description)
 
@@ -138,29 +143,3 @@ def _description_in(file: Path) -> ModelDescription | None:
     if missing := [field.name for field in fields(ModelDescription) if field.name not in about]:
         raise ValueError(f"the description of the network in {file} lacks {', '.join(missing)}")
     return ModelDescription(**{field.name: about[field.name] for field in fields(ModelDescription)})
-
-
-def _check_targets(source: str, node: object) -> None:
-    """Raise ValueError unless all that the node would instantiate is a class of vidrec.models."""
-    if isinstance(node, Mapping):
-        if "_target_" in node and not _is_network(str(node["_target_"])):
-            raise ValueError(
-                f"{source} needs {node['_target_']}, which is not a class of vidrec: pass "
-                "the run directory, whose configuration you can inspect"
-            )
-        for value in node.values():
-            _check_targets(source, value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            _check_targets(source, value)
-
-
-def _is_network(target: str) -> bool:
-    """Whether a dotted path is that of a class defined in vidrec.models, however it is written."""
-    if not target.startswith("vidrec.models."):
-        return False
-    try:
-        found = locate(target)
-    except (ImportError, AttributeError):
-        return False
-    return inspect.isclass(found) and found.__module__.startswith("vidrec.models.")

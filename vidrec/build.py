@@ -19,6 +19,8 @@ from vidrec.config.schema import (
     ParamRule,
     RuntimeConf,
     ScheduleConf,
+    TrainConf,
+    TrainedConf,
     VideoDataConf,
 )
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
@@ -87,9 +89,20 @@ def build_steps(data: VideoDataConf, split: str) -> dict[str, Step]:
     return {name: _make(step) for name, step in data.transforms[split].items() if step is not None}
 
 
-def prepare_data(data: DataConf, dist: Distributed | None = None) -> None:
-    """Write the embedded example data if it is not there yet; the other ranks wait for rank 0."""
-    if data.prepare is not None and (dist is None or dist.rank == 0):
+def prepare_data(conf: TrainConf, dist: Distributed | None = None) -> None:
+    """Write the embedded example data if it is not there yet; the other ranks wait for rank 0.
+
+    Raises FileNotFoundError if it is missing where a run directory, which may be anybody's, says
+    that it should be: that never makes anything be written.
+    """
+    data = conf.data
+    if isinstance(conf, TrainedConf) and conf.run is not None:
+        if data.prepare is not None and not os.path.isdir(str(data.root)):
+            raise FileNotFoundError(
+                f"{data.root} does not exist, and run= writes no example data: pass data.root=..., "
+                f"or write it with python train.py data={data.name}"
+            )
+    elif data.prepare is not None and (dist is None or dist.rank == 0):
         _make(data.prepare)
     if dist is not None:
         dist.barrier()

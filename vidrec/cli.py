@@ -33,13 +33,16 @@ class Command:
     function: `module:name`. With a schema, a dataclass of `vidrec.config.schema`, the arguments are
         overrides of conf/NAME.yaml and the function gets the checked configuration; without one it
         gets the arguments.
-    takes_run: `run=DIR` stands for the overrides that DIR was trained with and its best checkpoint.
     """
 
     summary: str
     function: str
     schema: str | None = None
-    takes_run: bool = False
+
+    @property
+    def takes_run(self) -> bool:
+        """Whether `run=DIR` stands for what DIR was trained with and its best checkpoint."""
+        return self.schema is not None and self.schema != "TrainConf"
 
     def load(self) -> Callable[..., Any]:
         module, name = self.function.split(":")
@@ -52,31 +55,26 @@ COMMANDS = {
         "evaluate a run or a checkpoint, or score predictions in files",
         "vidrec.commands.evaluate:evaluate_run",
         "EvaluateConf",
-        takes_run=True,
     ),
     "export": Command(
         "write a network as a torch.export program or ONNX",
         "vidrec.commands.export:export_run",
         "ExportConf",
-        takes_run=True,
     ),
     "extract": Command(
         "extract features of videos with a recognition network",
         "vidrec.commands.extract:extract_run",
         "ExtractConf",
-        takes_run=True,
     ),
     "bank": Command(
         "write a bank of long-term features of boxes, for action detection",
         "vidrec.commands.bank:bank_run",
         "BankConf",
-        takes_run=True,
     ),
     "proposals": Command(
         "write the proposals of BSN's first network for its second one",
         "vidrec.commands.proposals:proposals_run",
         "ProposalsConf",
-        takes_run=True,
     ),
     "persons": Command(
         "detect persons in videos, as proposals for action detection",
@@ -121,9 +119,13 @@ def run(name: str, arguments: list[str]) -> None:
     import hydra
 
     from vidrec.config.compose import conf_dir, register
-    from vidrec.config.overrides import set_argv, with_run
+    from vidrec.config.overrides import set_argv
 
-    set_argv(with_run(arguments) if command.takes_run else arguments)
+    if command.takes_run and any(argument.startswith("run=") for argument in arguments):
+        from vidrec.weights.run_directory import with_run
+
+        arguments = with_run(arguments)
+    set_argv(arguments)
     register()
     task = train if name == "train" else execute
     hydra.main(version_base="1.3", config_path=conf_dir(), config_name=name)(task)()
@@ -143,10 +145,12 @@ def execute(cfg: DictConfig) -> None:
 
 def checked(cfg: DictConfig, command: Command) -> TrainConf:
     """The configuration as dataclasses. Raises ConfigError with every problem."""
-    from vidrec.config import schema, validation
+    from vidrec.config import schema, trust, validation
 
     assert command.schema is not None
-    return validation.check(cfg, getattr(schema, command.schema))
+    from_run = command.takes_run and cfg.run is not None
+    packages = [*trust.PACKAGES, *cfg.trust] if from_run else None
+    return validation.check(cfg, getattr(schema, command.schema), packages=packages)
 
 
 def train(cfg: DictConfig) -> float:
@@ -160,26 +164,30 @@ def train(cfg: DictConfig) -> float:
 
     from vidrec.config.recipe_diff import changes
     from vidrec.engine.preempt import Interrupted, give_back, requeue_before_training
-    from vidrec.errors import EXPECTED, ConfigError, sentence
+    from vidrec.errors import EXPECTED, ConfigError, sentence, wants_tracebacks
+    from vidrec.tracking.record import RunRecord
 
     requeue_before_training()
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     command = COMMANDS["train"]
     try:
         conf = checked(cfg, command)
-        differs = changes(cfg, HydraConfig.get().overrides.task)
-        return command.load()(conf, folder, OmegaConf.to_yaml(cfg, resolve=True), differs)
+        overrides = list(HydraConfig.get().overrides.task)
+        config = OmegaConf.to_yaml(cfg, resolve=True)
+        record = RunRecord(overrides, config, changes(cfg, overrides))
+        return command.load()(conf, folder, record)
     except Interrupted as stopped:
         give_back(stopped.signal)
         raise
-    except ConfigError as error:
-        message = f"configuration error: {error}"
-    except EXPECTED as error:
-        message = f"error: {sentence(error)}"  # the traceback is in the run's train.log
-    except Exception:
-        if HydraConfig.get().mode != RunMode.MULTIRUN:
+    except Exception as error:
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+        if isinstance(error, EXPECTED) and not wants_tracebacks():
+            kind = "configuration error" if isinstance(error, ConfigError) else "error"
+            message = f"{kind}: {sentence(error)}"  # the traceback is in the run's train.log
+        elif in_sweep:
+            message = traceback.format_exc()
+        else:
             raise
-        message = traceback.format_exc()
     return failed(message, folder)
 
 
@@ -194,7 +202,10 @@ def failed(message: str, folder: Path) -> float:
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         raise SystemExit(message)
     print(message, file=sys.stderr, flush=True)
-    status.write(folder, "failed", error=message.strip().splitlines()[-1].removeprefix("error: "))
+    if not (folder / "config.yaml").exists():  # a run that is there wrote its status itself
+        error = message.strip().splitlines()[-1].removeprefix("error: ")
+        overrides = list(HydraConfig.get().overrides.task)
+        status.write(folder, "failed", error=error, overrides=overrides)
     if in_slurm_job():
         # The job must count as failed and its other tasks must end, but the first one's result is
         # what the sweep waits for: its process leaves with the status after handing it over.

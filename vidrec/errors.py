@@ -1,6 +1,7 @@
 """How errors read: one sentence with the value, the place and the way out."""
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -62,12 +63,18 @@ def sentence(error: BaseException) -> str:
     return rest if separator and " " not in kind else text
 
 
+def wants_tracebacks() -> bool:
+    """Whether HYDRA_FULL_ERROR=1 asks for more than a sentence."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
 @contextmanager
 def told_in_a_sentence() -> Iterator[None]:
     """End the program with a sentence for a wrong configuration and for expected errors."""
     try:
         yield
-    except ConfigError as error:
-        raise SystemExit(f"configuration error: {error}") from None
     except EXPECTED as error:
-        raise SystemExit(f"error: {sentence(error)}") from None
+        if wants_tracebacks():
+            raise
+        kind = "configuration error" if isinstance(error, ConfigError) else "error"
+        raise SystemExit(f"{kind}: {sentence(error)}") from None

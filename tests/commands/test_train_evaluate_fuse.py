@@ -48,7 +48,7 @@ def test_a_run_leaves_finite_losses_pictures_and_checkpoints(tiny_run):
 @pytest.mark.slow
 def test_the_command_of_a_finished_run_changes_nothing(tiny_run):
     before = (tiny_run / "last.pt").read_bytes()
-    overrides = OmegaConf.load(tiny_run / ".hydra" / "overrides.yaml")
+    overrides = torch.load(tiny_run / "last.pt", weights_only=True)["overrides"]
     again = run("train.py", *overrides, "hydra.run.dir=run", cwd=tiny_run.parent)
     assert again.returncode == 0, again.stderr
     assert "finished" in again.stdout

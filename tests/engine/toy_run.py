@@ -118,6 +118,11 @@ class Run:
 
     def begin(self, num_epochs: int, num_steps: int) -> None: ...
 
+    def accept(self, **facts: Any) -> None: ...
+
+    def holds_a_run(self) -> bool:
+        return self.path.exists()
+
     def log(self, row: dict[str, float], *, epoch: int, step: int) -> None:
         if self.rank == 0:
             with self.path.open("a") as file:

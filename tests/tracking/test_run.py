@@ -15,6 +15,7 @@ import pytest
 from vidrec.config.schema import RuntimeConf, WandbConf, WandbMode
 from vidrec.tracking import status
 from vidrec.tracking.console import console_line, duration
+from vidrec.tracking.record import RunRecord
 from vidrec.tracking.run import MetricsFile, Run, RunLocked
 
 
@@ -27,8 +28,9 @@ def open_run(tmp_path):
     """Start runs in one folder and close those that the test left open."""
     runs = []
 
-    def start(rank=0, conf=None, config_text="", folder=tmp_path / "run"):
-        runs.append(Run(folder, rank, conf or runtime(), config_text))
+    def start(rank=0, conf=None, config="", folder=tmp_path / "run", aside=False):
+        runs.append(Run(folder, rank, conf or runtime(), RunRecord([], config)))
+        runs[-1].accept(aside=aside)
         return runs[-1]
 
     yield start
@@ -38,6 +40,11 @@ def open_run(tmp_path):
 
 def no_warning(text):
     raise AssertionError(text)
+
+
+def content_of(folder):
+    files = (path for path in folder.iterdir() if path.is_file() and path.name != "run.lock")
+    return {path.name: path.read_bytes() for path in files}
 
 
 def rows(folder):
@@ -199,15 +206,60 @@ def test_rewinding_is_atomic(tmp_path, monkeypatch):
     assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3]
 
 
-def test_starting_over_forgets_the_earlier_run(open_run):
+def test_starting_over_moves_the_earlier_run_aside_whole(open_run):
     run = open_run(conf=runtime("offline"))
     run.log({"train/loss": 1.0}, epoch=1, step=1)
-    old = (run.folder / "wandb_id").read_text()
     run.finish()
-    again = open_run(conf=runtime("offline", resume="never"))
-    assert rows(run.folder) == []
-    assert (run.folder / "wandb_id").read_text() != old
-    assert again.folder == run.folder
+    before = content_of(run.folder)
+    for number in (1, 2):
+        again = open_run(conf=runtime("offline", resume="never"), aside=True)
+        again.finish()
+        assert rows(run.folder) == []
+        assert again.folder == run.folder
+        assert (run.folder / "wandb_id").read_bytes() != before["wandb_id"]
+        assert run.folder.with_name(f"run.old{number}").is_dir()
+    moved = content_of(run.folder.with_name("run.old1"))
+    assert {name: moved[name] for name in before} == before
+
+
+def test_a_new_run_holds_its_folder_after_it_moved_the_old_one(open_run, tmp_path):
+    open_run().finish()
+    open_run(aside=True)
+    command = [sys.executable, "-c", CODE, str(tmp_path / "run")]
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "RunLocked" in second.stderr
+
+
+def test_a_run_is_not_moved_from_under_the_working_directory(open_run, tmp_path, monkeypatch):
+    open_run(folder=tmp_path).finish()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"hydra\.run\.dir"):
+        open_run(folder=tmp_path, aside=True)
+
+
+def test_a_command_that_is_rejected_leaves_a_run_as_it_was(open_run, tmp_path):
+    run = open_run(config="epochs: 3\n")
+    run.log({"train/loss": 1.0}, epoch=1, step=1)
+    run.finish()
+    before = content_of(run.folder)
+    rejected = Run(run.folder, 0, runtime(), RunRecord(["a=1"], "epochs: 4\n", {"epochs": [3, 4]}))
+    rejected.info("hello")
+    rejected.finish(1)
+    assert content_of(run.folder) == before
+    new = Run(tmp_path / "deep" / "new", 0, runtime(), RunRecord())
+    assert new.folder.is_dir()
+    new.finish(1)
+    assert not (tmp_path / "deep").exists()
+
+
+def test_what_was_said_before_a_run_was_accepted_is_in_its_log(tmp_path):
+    run = Run(tmp_path / "run", 0, runtime(), RunRecord())
+    run.info("before")
+    run.accept()
+    run.info("after")
+    run.finish()
+    lines = (run.folder / "train.log").read_text().splitlines()
+    assert [line.split()[-1] for line in lines] == ["before", "after"]
 
 
 def test_other_ranks_write_nothing_but_what_only_they_know(open_run, tmp_path, capsys):
@@ -273,7 +325,7 @@ def test_runs_in_one_process_do_not_mix(open_run, tmp_path, capsys):
 
 
 def test_the_configuration_lies_beside_the_log(open_run):
-    run = open_run(config_text="model:\n  depth: 18\n")
+    run = open_run(config="model:\n  depth: 18\n")
     assert (run.folder / "config.yaml").read_text() == "model:\n  depth: 18\n"
 
 

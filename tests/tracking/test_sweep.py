@@ -24,9 +24,9 @@ SMALL = [
 
 
 def make_run(folder, given, state, rows=(), **facts):
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(given))  # JSON is YAML
-    status.write(folder, state, **{"key": "top1", "higher_is_better": True, **facts})
+    folder.mkdir(parents=True)
+    said = {"overrides": given, "key": "top1", "higher_is_better": True, **facts}
+    status.write(folder, state, **said)
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "metrics.jsonl").write_text(text + '{"epoch": 9, "st')  # cut off: being written
 
@@ -88,15 +88,14 @@ def test_metrics_that_do_not_compare_have_columns_and_ranks_of_their_own(tmp_pat
 def test_damaged_files_of_a_run_leave_the_table_of_the_others(folder, capsys):
     with (folder / "a" / "metrics.jsonl").open("ab") as stream:
         stream.write(b'\n\x00\xff\n[1]\n{"epoch": 4, "step": 4, "val/top1": 1.0}\n')
-    (folder / "b" / ".hydra" / "overrides.yaml").write_bytes(b"\x00- [")
     (folder / "c" / "status.json").write_text("[]")
     rows = {row.folder.name: row for row in sweep.read_rows(folder)}
     assert (rows["a"].best, rows["a"].epochs) == (1.0, 4)
-    assert (rows["b"].state, rows["b"].overrides) == ("failed", {})
-    assert (rows["c"].state, rows["c"].overrides["lr"]) == ("unknown", "0.3")
+    assert (rows["b"].state, rows["b"].overrides["lr"]) == ("failed", "0.2")
+    assert (rows["c"].state, rows["c"].overrides) == ("unknown", {})
     said = capsys.readouterr().err
     assert f"{folder}/a/metrics.jsonl: 3 damaged lines are left out" in said
-    assert f"{folder}/b/.hydra/overrides.yaml is damaged" in said
+    assert f"{folder}/c/status.json is damaged" in said
     main([str(folder)])
 
 

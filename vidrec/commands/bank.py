@@ -57,7 +57,7 @@ def bank_run(conf: BankConf) -> None:
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
         set_torch_options(conf.runtime)
-        build.prepare_data(conf.data, dist)
+        build.prepare_data(conf, dist)
         # The boxes of the split, seen as in evaluation: nothing is random.
         conf.data.val = conf.data.val | {"records": getattr(conf.data, conf.split)["records"]}
         dataset = build.build_dataset(conf.data, "val")

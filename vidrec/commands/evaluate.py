@@ -27,7 +27,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
     dist = distributed.start(runtime.device, runtime.dist_timeout_minutes)
     try:
         set_torch_options(runtime)
-        build.prepare_data(conf.data, dist)
+        build.prepare_data(conf, dist)
         dataset = build.build_dataset(conf.data, conf.split)
         is_val = conf.split == "val"
         batch_size = conf.schedule.val_batch_size if is_val else conf.schedule.test_batch_size

@@ -29,7 +29,7 @@ def proposals_run(conf: ProposalsConf) -> None:
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
         set_torch_options(conf.runtime)
-        build.prepare_data(conf.data, dist)
+        build.prepare_data(conf, dist)
         net = build.build_net(conf.model)
         if not isinstance(net, TEM):
             raise ValueError(

@@ -1,7 +1,7 @@
 """One training run, from a checked configuration to the figures at its end."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,21 +23,20 @@ from vidrec.tasks import task_of
 from vidrec.tasks.task import Evaluated, Figure, Task
 from vidrec.tracking import status
 from vidrec.tracking.console import duration
+from vidrec.tracking.record import RunRecord
 from vidrec.tracking.run import Run
 from vidrec.weights.load import load_weights
 
 
-def train_run(
-    conf: TrainConf, folder: Path, config_text: str, changes: Mapping[str, Sequence[object]]
-) -> float:
+def train_run(conf: TrainConf, folder: Path, record: RunRecord) -> float:
     """Train a configuration in `folder`; returns the best validation score."""
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
-    run = Run(folder, dist.rank, conf.runtime, config_text, changes)
+    run = Run(folder, dist.rank, conf.runtime, record)
     exit_code, agreed = 1, False  # agreed: all ranks end together
     where = f"the last checkpoint is {folder / checkpoint.LAST}; the same command resumes from it"
 
     def say(state: status.State, **facts: object) -> None:
-        if dist.rank == 0:
+        if run.accepted:  # of a rejected command the run in the folder knows nothing
             status.write(folder, state, **facts)
 
     def lost(which: str) -> None:
@@ -46,7 +45,7 @@ def train_run(
 
     heartbeat = Heartbeat(dist, lost)
     try:
-        outcome = fit(conf, run, dist, config_text, say)
+        outcome = fit(conf, run, dist)
         say("finished", best=outcome.best)
         exit_code, agreed = 0, True
         return outcome.best
@@ -66,16 +65,13 @@ def train_run(
         dist.stop()
 
 
-def fit(
-    conf: TrainConf, run: Run, dist: Distributed, config_text: str, say: Callable[..., None]
-) -> Outcome:
+def fit(conf: TrainConf, run: Run, dist: Distributed) -> Outcome:
     """Build everything, train, draw and report."""
     started = time.monotonic()
     schedule, runtime, task = conf.schedule, conf.runtime, task_of(conf)
     set_torch_options(runtime)
-    build.prepare_data(conf.data, dist)
+    build.prepare_data(conf, dist)
     metric = build.build_metric(conf.data)
-    say("running", key=metric.key, higher_is_better=metric.higher_is_better)
     loaders = build.build_loaders(conf.data, schedule, runtime, dist)
     class_names = task.class_names(conf, loaders.val.dataset)
     net = build.build_net(conf.model)
@@ -98,7 +94,7 @@ def fit(
         run=run,
         dist=dist,
         mixing=build.build_mixing(schedule),
-        config_text=config_text,
+        record=run.record,
         about=asdict(describe_model(conf, class_names)),
     )
     outcome = train(job)

@@ -53,6 +53,12 @@ def conf_dir() -> str:
     return str(inside if inside.is_dir() else inside.parent.parent / "conf")
 
 
+def groups() -> list[str]:
+    """The groups of the tree, such as `data` and `data/sampling`."""
+    root = Path(conf_dir())
+    return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_dir())
+
+
 def _current_run_name() -> str:
     hydra = HydraConfig.get()
     return run_name(dict(hydra.runtime.choices), list(hydra.overrides.task))

@@ -7,8 +7,6 @@ import re
 import sys
 from pathlib import Path
 
-import yaml
-
 from vidrec.config.compose import conf_dir
 from vidrec.config.run_name import short_name
 from vidrec.errors import did_you_mean
@@ -160,41 +158,18 @@ def wrong_choice(arguments: list[str]) -> str | None:
     return None
 
 
-def overrides_of_run(folder: Path, arguments: list[str]) -> list[str]:
-    """The overrides that a run was started with, then `arguments`, which win.
+def repeated(stored: list[str], arguments: list[str]) -> list[str]:
+    """The overrides of an earlier command, then `arguments`, which win.
 
-    Recomposing from the choices keeps schemas and interpolations, which the stored result has lost.
+    What says where and how to run stays behind: it was for that command.
     """
-    saved = folder / ".hydra" / "overrides.yaml"
-    if not saved.is_file():
-        raise FileNotFoundError(f"{folder} is not a run directory: it has no .hydra/overrides.yaml")
-    before = yaml.safe_load(saved.read_text()) or []
-    replaced = {"runtime"} | {_key(argument) for argument in arguments}  # that was there and then
-    return [override for override in before if _key(override) not in replaced] + arguments
+    replaced = {_key(argument) for argument in arguments}
 
+    def stays(override: str) -> bool:
+        key = _key(override)
+        return key not in replaced and key.split(".")[0] != "runtime" and key != "data.cache"
 
-def checkpoint_of_run(folder: Path) -> Path:
-    """The best checkpoint of a run directory, or the last if none was the best yet."""
-    best = folder / "best.pt"
-    return best if best.exists() else folder / "last.pt"
-
-
-def with_run(arguments: list[str]) -> list[str]:
-    """The arguments with `run=DIR` written out: its overrides and its best checkpoint.
-
-    Ends the program if DIR is not a run directory.
-    """
-    runs = [Path(argument[4:]) for argument in arguments if argument.startswith("run=")]
-    arguments = [argument for argument in arguments if not argument.startswith("run=")]
-    try:
-        for folder in runs[-1:]:
-            arguments = overrides_of_run(folder, arguments)
-            named = ("checkpoint=", "score=")
-            if not any(argument.lstrip("+").startswith(named) for argument in arguments):
-                arguments.append(f"checkpoint='{checkpoint_of_run(folder)}'")
-    except FileNotFoundError as error:
-        raise SystemExit(str(error)) from None
-    return arguments
+    return [override for override in stored if stays(override)] + arguments
 
 
 def _key(argument: str) -> str:

@@ -279,8 +279,16 @@ class TrainConf:
 
 
 @dataclass
-class EvaluateConf(TrainConf):
-    checkpoint: str | None = None  # weights to evaluate
+class TrainedConf(TrainConf):
+    """Of the commands that use a trained network."""
+
+    run: str | None = None  # run directory whose choices are repeated; see vidrec.config.trust
+    trust: list[str] = field(default_factory=list)  # further packages that it may name classes of
+    checkpoint: str | None = None  # weights; null: the best of `run`
+
+
+@dataclass
+class EvaluateConf(TrainedConf):
     split: str = one_of("test", ["val", "test"])
     dump: str | None = None  # write predictions to this .npz, segments to .json, boxes to .csv
     pictures: str | None = None  # write pictures of segments or boxes into this folder
@@ -300,8 +308,7 @@ class ExportOutput(StrEnum):
 
 
 @dataclass
-class ExportConf(TrainConf):
-    checkpoint: str | None = None  # weights to export
+class ExportConf(TrainedConf):
     format: ExportFormat = ExportFormat.torch_export
     out: str | None = None  # the file; null: model.pt2 or model.onnx here
     output: ExportOutput = ExportOutput.scores
@@ -310,8 +317,7 @@ class ExportConf(TrainConf):
 
 
 @dataclass
-class ExtractConf(TrainConf):
-    checkpoint: str | None = None  # weights to extract with
+class ExtractConf(TrainedConf):
     videos: str = MISSING  # a folder of video files, a list of paths, or one file
     out: str = "features"  # one .npz a video, and features.json
     window: int | None = None  # frames that one feature sees; null: as in training
@@ -322,17 +328,15 @@ class ExtractConf(TrainConf):
 
 
 @dataclass
-class BankConf(TrainConf):
-    checkpoint: str | None = None  # weights of the detector whose features are kept
+class BankConf(TrainedConf):
     split: str = one_of("train", ["train", "val", "test"])  # whose boxes
     out: str = "bank.npy"  # the file; FILE.json beside it lists what it holds
 
 
 @dataclass
-class ProposalsConf(TrainConf):
+class ProposalsConf(TrainedConf):
     """How BSN's proposals are made and sampled; the published settings are the defaults."""
 
-    checkpoint: str | None = None  # weights of the network for boundaries
     out: str | None = None  # the folder; one .npz a video
     top_k: int = 1000  # best proposals of a video that are kept
     peak_threshold: float = 0.5  # of the largest score, above which a boundary may be

@@ -19,20 +19,20 @@ Target = Callable[..., Any]
 
 def wrong_arguments(tree: Mapping[str, object]) -> Iterator[str]:
     """What is wrong with the `_target_` nodes of a resolved configuration, at any depth."""
-    for path, node in _target_nodes(tree, ""):
+    for path, node in target_nodes(tree):
         yield from _wrong_arguments(path, node)
 
 
-def _target_nodes(node: object, path: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+def target_nodes(node: object, path: str = "") -> Iterator[tuple[str, Mapping[str, object]]]:
     """Every mapping that has a `_target_`, with its path."""
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield path, node
         for key, value in node.items():
-            yield from _target_nodes(value, f"{path}.{key}" if path else str(key))
+            yield from target_nodes(value, f"{path}.{key}" if path else str(key))
     elif isinstance(node, list):
         for i, value in enumerate(node):
-            yield from _target_nodes(value, f"{path}.{i}")
+            yield from target_nodes(value, f"{path}.{i}")
 
 
 def _wrong_arguments(path: str, node: Mapping[str, object]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from vidrec.config import consistency, task_checks
 from vidrec.config.limits import outside_limits
 from vidrec.config.schema import DataConf, ModelConf, TrainConf
 from vidrec.config.signatures import wrong_arguments, wrong_rules
+from vidrec.config.trust import untrusted_targets
 from vidrec.config.unknown_keys import missing_values, unknown_keys
 from vidrec.config.unread_keys import unread_keys
 from vidrec.errors import ConfigError
@@ -28,11 +29,14 @@ def check(
     cfg: DictConfig,
     schema: type[TrainConf] = TrainConf,
     overrides: Sequence[str] | None = None,
+    packages: Sequence[str] | None = None,
 ) -> TrainConf:
     """The configuration as dataclasses.
 
     cfg: the composed configuration; keys added with `+` are checked too. schema: of the command.
     overrides: the command line that `cfg` was composed with; by default the one that Hydra got.
+    packages: those that a `_target_` may be of, where a run directory had a part in `cfg`; None:
+        any. Nothing is imported before this is checked.
 
     Raises ConfigError with every problem found.
     """
@@ -46,6 +50,8 @@ def check(
     problems += [f"{path} needs a value: {path}=..." for path in missing_values(cfg)]
     _refuse(problems)
     plain, conf = _resolved(cfg, schema)
+    if packages is not None:
+        _refuse([*untrusted_targets(plain, packages)])
     problems = [*outside_limits(conf), *wrong_arguments(plain)]
     problems += wrong_rules("schedule.param_groups", conf.schedule.param_groups)
     _refuse(problems)

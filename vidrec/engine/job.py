@@ -13,6 +13,7 @@ from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.lr import LearningRate
 from vidrec.engine.metric import Metric, Rows
+from vidrec.tracking.record import RunRecord
 from vidrec.tracking.run import Run
 
 Batch = dict[str, Tensor]
@@ -30,7 +31,7 @@ class Loaders(Protocol):
 class Job:
     """The parts of a training run, none of which is replaced while it runs.
 
-    net: on `dist.device` already. config_text: the resolved configuration, kept in checkpoints.
+    net: on `dist.device` already. record: the command and its configuration, kept in checkpoints.
     about: plain values (texts, numbers, lists, dictionaries) that tell how to use a checkpoint.
     """
 
@@ -45,7 +46,7 @@ class Job:
     run: Run
     dist: Distributed
     mixing: Mix | None = None
-    config_text: str = ""
+    record: RunRecord = field(default_factory=RunRecord)
     about: Mapping[str, object] = field(default_factory=dict)
 
     @property

@@ -36,7 +36,8 @@ class Saver:
             facts = {
                 "effective_batch": job.samples_per_step,
                 "steps_per_epoch": job.steps_per_epoch,
-                "config": job.config_text,
+                "config": job.record.config,
+                "overrides": list(job.record.overrides),
                 "about": dict(job.about),
             }
             checkpoint.save_last(content | facts, job.run.folder, names)
@@ -91,32 +92,47 @@ class Saver:
 
 
 def resume(job: Job, state: TrainState) -> None:
-    """Load what `runtime.resume` asks for into `state`, and forget the log rows that come again.
+    """Load what `runtime.resume` asks for into `state`, and let the run begin.
 
-    Raises CheckpointError if nothing readable is found or the ranks find different files,
-    ValueError if the checkpoint belongs to a run with other steps.
+    Its log forgets the rows that come again. Raises CheckpointError if nothing readable is found or
+    the ranks find different files, ValueError if the checkpoint belongs to a run with other steps
+    or the folder holds another run. Until then nothing in the folder has changed.
     """
-    run = job.run
-    content = _read(job)
+    run, metric = job.run, job.metric
+    content, aside = _read(job)
+    if content is not None:
+        _check_same_steps(content, job)
+        state.load_state_dict(content)
+    run.accept(
+        aside=aside,
+        is_finished=state.epoch >= job.schedule.epochs,
+        key=metric.key,
+        higher_is_better=metric.higher_is_better,
+    )
     if content is None:
         run.rewind(0)
         return
-    _check_same_steps(content, job)
-    state.load_state_dict(content)
     # If validation is next, its row may be there already, from before the run was killed.
     run.rewind(state.steps_done, validated=state.step < state.steps_per_epoch)
     run.info(f"continuing after step {state.steps_done} (epoch {state.epoch + 1})")
 
 
-def _read(job: Job) -> Content | None:
-    """The checkpoint to continue from; None to start from the beginning."""
+def _read(job: Job) -> tuple[Content | None, bool]:
+    """The checkpoint to continue from, None to start from the beginning, and whether the run that
+    is in the folder is put aside first.
+    """
     how, folder, dist = job.runtime.resume, job.run.folder, job.dist
-    if how == "never":
-        return None
+    same_command, aside = job.record.is_of(folder), False
     if how == "auto":
         content = checkpoint.read_newest(folder, job.run.warn)
+    elif how == "never":
+        content = _unfinished(job) if same_command else None
+        aside = content is None
     else:
-        content = checkpoint.read(Path(how))
+        # A run that this command has begun goes on from its own checkpoints.
+        own = checkpoint.read_newest(folder, job.run.warn) if same_command else None
+        content = own or checkpoint.read(Path(how))
+        _check_free(job, same_command)
     found = -1
     if content is not None:
         found = content["epoch"] * content["steps_per_epoch"] + content["step"]
@@ -125,7 +141,27 @@ def _read(job: Job) -> Content | None:
             f"the ranks do not see the same checkpoint in {folder}; put it on a file system "
             "that all machines share"
         )
-    return content
+    return content, aside
+
+
+def _unfinished(job: Job) -> Content | None:
+    """The newest checkpoint in the folder, unless it is damaged or that of the last epoch."""
+    try:
+        content = checkpoint.read_newest(job.run.folder, job.run.warn)
+    except CheckpointError:
+        return None
+    return content if content and content["epoch"] < job.schedule.epochs else None
+
+
+def _check_free(job: Job, same_command: bool) -> None:
+    """Raise ValueError if continuing from a file elsewhere would overwrite another run."""
+    how, run = job.runtime.resume, job.run
+    inside = Path(how).resolve().is_relative_to(run.folder.resolve())
+    if run.holds_a_run() and not same_command and not inside:
+        raise ValueError(
+            f"{run.folder} holds another run, which would be lost by continuing from {how} there: "
+            "choose another folder with hydra.run.dir=..."
+        )
 
 
 def _check_same_steps(content: Content, job: Job) -> None:

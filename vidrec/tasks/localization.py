@@ -49,7 +49,7 @@ def dump(found: Evaluated, path: str) -> None:
 
 def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
     """Compute the metric of the data group from any results JSON of ActivityNet."""
-    build.prepare_data(conf.data)
+    build.prepare_data(conf)
     metric = cast(SegmentMetric, build.build_metric(conf.data))
     scores = metric.score_file(conf.score[0])
     return scores, f"{len(metric.records):,} annotated videos, {conf.score[0]}"

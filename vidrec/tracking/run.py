@@ -4,15 +4,16 @@ Rank 0 logs; on the other ranks every method may be called and does nothing.
 """
 
 import fcntl
+import itertools
 import json
 import logging
 import math
 import os
-import shutil
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -23,11 +24,13 @@ from vidrec.config.schema import DashboardName, RuntimeConf
 from vidrec.files.atomic_write import atomic_write
 from vidrec.files.metrics_rows import read_metrics
 from vidrec.progress import ProgressBar, print_above
+from vidrec.tracking import status
 from vidrec.tracking.console import console_line
 from vidrec.tracking.dashboards import tensorboard, wandb
 from vidrec.tracking.dashboards.sender import Dashboard, Row, Sender
+from vidrec.tracking.record import RunRecord
 
-Changes = Mapping[str, Sequence[object]]  # key -> [value of the recipe, value of this run]
+LOCK = "run.lock"
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
@@ -38,48 +41,73 @@ class RunLocked(RuntimeError):
 class Run:
     """The run in `folder`: its lock, its logs, its dashboard.
 
-    Writes `metrics.jsonl` (one object per line: `epoch`, `step`, names such as `train/loss` and
-    `val/top1`), `train.log`, `config.yaml` (resolved), `changes.yaml` and files of the dashboard.
-    Raises RunLocked if another process uses `folder`.
+    Until `accept` it only holds the lock and shows messages, so that a command that is rejected
+    leaves a run that is there as it was, and no folder of its own. From then on it writes
+    `metrics.jsonl` (one object per line: `epoch`, `step`, names such as `train/loss` and
+    `val/top1`), `train.log`, `config.yaml` (resolved), `changes.yaml`, `status.json` and files of
+    the dashboard.
 
-    rank: of this process. config_text: the resolved configuration in YAML. changes: where it
-    differs from the recipe, key -> [recipe, this run]; see `vidrec.config.recipe_diff`.
+    rank: of this process. Raises RunLocked if another process uses `folder`, OSError if it cannot
+    be written.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        rank: int,
-        runtime: RuntimeConf,
-        config_text: str = "",
-        changes: Changes | None = None,
+        self, folder: Path, rank: int, runtime: RuntimeConf, record: RunRecord | None = None
     ) -> None:
         self.folder = folder
         self.rank = rank
+        self.record = record or RunRecord()
+        self.accepted = False
+        self._runtime = runtime
         self._num_epochs: int | None = None
         self._num_steps: int | None = None
+        self._dashboard: Sender | None = None
         self._open = rank == 0
         if not self._open:
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(folder / "run.lock")
-        if runtime.resume == "never":
-            (folder / "metrics.jsonl").unlink(missing_ok=True)
-            wandb.forget(folder)
-            shutil.rmtree(folder / tensorboard.FOLDER, ignore_errors=True)
+        self._created = [path for path in (folder, *folder.parents) if not path.exists()]
+        self._lock = _locked_folder(folder)
         self._bar = ProgressBar(runtime.progress)
-        self._log = _open_log(folder / "train.log")
-        self._metrics = MetricsFile(folder / "metrics.jsonl", self.warn)
-        if config_text:
-            (folder / "config.yaml").write_text(config_text, encoding="utf-8")
-        if changes is not None:
-            lines = [
-                f"{json.dumps(key)}: {json.dumps(list(values), default=str)}\n"
-                for key, values in changes.items()
-            ]
-            text = "".join(["# key: [value of the recipe, value of this run]\n", *lines])
-            (folder / "changes.yaml").write_text(text, encoding="utf-8")
-        self._dashboard = self._start_dashboard(runtime, config_text, changes or {})
+        self._log = _open_log()
+
+    def accept(self, *, aside: bool = False, is_finished: bool = False, **facts: object) -> None:
+        """Begin to write: nothing is left that could reject the command.
+
+        aside: the run that is in the folder first moves to a folder of its own beside it.
+        is_finished: nothing will be trained, so what the run is does not change. facts: of the
+        run's status.
+        """
+        if not self._open:
+            return
+        if aside and self.holds_a_run():
+            self._move_aside()
+        if not is_finished:
+            self.record.write(self.folder)
+        _write_log(self._log, self.folder / "train.log")
+        self._metrics = MetricsFile(self.folder / "metrics.jsonl", self.warn)
+        status.write(self.folder, "running", overrides=[*self.record.overrides], **facts)
+        self._dashboard = self._start_dashboard()
+        self.accepted = True
+
+    def holds_a_run(self) -> bool:
+        """Whether there is a run in the folder, of this command or of another."""
+        names = ("config.yaml", "metrics.jsonl", "last.pt", "best.pt")
+        return any((self.folder / name).exists() for name in names)
+
+    def _move_aside(self) -> None:
+        """Rename the folder, in one step, and go on in a new one."""
+        folder = self.folder.resolve()
+        if Path.cwd().is_relative_to(folder):
+            raise ValueError(
+                f"{self.folder} holds a run and other things: runtime.resume=never cannot put it "
+                "aside; choose another folder with hydra.run.dir=..."
+            )
+        names = (f"{folder.name}.old{number}" for number in itertools.count(1))
+        old = next(path for name in names if not (path := folder.with_name(name)).exists())
+        folder.rename(old)
+        before, self._lock = self._lock, _locked_folder(self.folder)
+        before.close()
+        self.info(f"the run that was in {self.folder} is now in {old}")
 
     def begin(self, num_epochs: int, num_steps: int) -> None:
         """Set how many epochs and optimizer steps the whole run has, for the console."""
@@ -140,26 +168,33 @@ class Run:
         self._bar.close()
         if self._dashboard:
             self._dashboard.finish(exit_code)
-        self._metrics.close()
+        if self.accepted:
+            self._metrics.close()
         _close_log(self._log, sys.exc_info() if exit_code else None)
+        if self._created and not self.accepted:
+            (self.folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # others have written there since
+                for path in self._created:
+                    path.rmdir()
         self._lock.close()
 
     def _show(self, call: Callable[[Dashboard], None]) -> None:
         if self._dashboard:
             self._dashboard.send(call)
 
-    def _start_dashboard(
-        self, runtime: RuntimeConf, config_text: str, changes: Changes
-    ) -> Sender | None:
-        config: dict[str, object] = yaml.safe_load(config_text) or {}
-        if changes:
-            config["changes"] = {key: f"{there} → {here}" for key, (there, here) in changes.items()}
+    def _start_dashboard(self) -> Sender | None:
+        runtime, record = self._runtime, self.record
+        config: dict[str, object] = yaml.safe_load(record.config) or {}
+        if record.changes:
+            config["changes"] = {
+                k: f"{there} → {here}" for k, (there, here) in record.changes.items()
+            }
         name = DashboardName(runtime.dashboard)
         dashboard: Dashboard | None = None
         if name is DashboardName.wandb:
             dashboard = wandb.start(self.folder, runtime.wandb, config, self.warn)
         elif name is DashboardName.tensorboard:
-            dashboard = tensorboard.start(self.folder, config, config_text, self.warn)
+            dashboard = tensorboard.start(self.folder, config, record.config, self.warn)
         if dashboard is None:
             return None
         self.info(f"{name}: {dashboard.place}")
@@ -269,16 +304,26 @@ class _Console(logging.Handler):
             self.handleError(record)
 
 
-def _open_log(path: Path) -> logging.Logger:
-    """The logger of the package, writing to the console and to `path`."""
+def _open_log() -> logging.Logger:
+    """The logger of the package, writing to the console and keeping its lines for a file."""
     log = logging.getLogger("vidrec")
     log.setLevel(logging.INFO)
     log.propagate = False
+    log.addHandler(_Console())
+    log.addHandler(MemoryHandler(10_000, flushLevel=logging.CRITICAL, flushOnClose=False))
+    return log
+
+
+def _write_log(log: logging.Logger, path: Path) -> None:
+    """Write the lines so far and those to come to `path` too."""
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(_Lines("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    log.addHandler(_Console())
+    (kept,) = (handler for handler in log.handlers if isinstance(handler, MemoryHandler))
+    kept.setTarget(file)
+    kept.flush()
+    kept.close()
+    log.removeHandler(kept)
     log.addHandler(file)
-    return log
 
 
 def _close_log(log: logging.Logger, error: ExcInfo | None) -> None:
@@ -293,12 +338,34 @@ def _close_log(log: logging.Logger, error: ExcInfo | None) -> None:
     log.propagate = True
 
 
-def _lock(path: Path) -> IO[str]:
-    """Hold `path` until it is closed or the process ends, however it ends.
+def _locked_folder(folder: Path) -> IO[str]:
+    """Create `folder` and hold its lock, which is gone with the process, however that ends.
+
+    Raises OSError naming the folder if it is not writable, RunLocked if another process holds it.
+    """
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stream = (folder / LOCK).open("a+", encoding="utf-8", errors="replace")
+        except FileNotFoundError:  # a rejected command has just removed its own folder
+            continue
+        except OSError as error:
+            raise OSError(
+                f"the run directory {folder} cannot be written: {error.strerror}; "
+                "choose another with hydra.run.dir=..."
+            ) from None
+        _lock(stream, folder)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(folder / LOCK), os.fstat(stream.fileno())):
+                return stream
+        stream.close()  # removed before it was locked
+
+
+def _lock(stream: IO[str], folder: Path) -> None:
+    """Lock an open file. Raises RunLocked if another process holds it.
 
     A record lock (lockf), because forked loader workers that outlive a killed run do not hold it.
     """
-    stream = path.open("a+", encoding="utf-8", errors="replace")
     try:
         fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -306,12 +373,11 @@ def _lock(path: Path) -> IO[str]:
         holder = stream.read().strip() or "another process"
         stream.close()
         raise RunLocked(
-            f"{path.parent} is in use by {holder}; wait for it, end it, "
+            f"{folder} is in use by {holder}; wait for it, end it, "
             "or choose another folder with hydra.run.dir=..."
         ) from None
     except OSError as error:  # a file system without locks
-        print(f"warning: {path} cannot be locked: {error}", file=sys.stderr, flush=True)
+        print(f"warning: {folder / LOCK} cannot be locked: {error}", file=sys.stderr, flush=True)
     stream.truncate(0)
     stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     stream.flush()
-    return stream

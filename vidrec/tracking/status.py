@@ -19,6 +19,7 @@ class Facts(TypedDict, total=False):
     key: str  # the metric that selects the best
     higher_is_better: bool
     best: float
+    overrides: list[str]  # the command
 
 
 _KINDS = {"state": str, "error": str, "key": str, "higher_is_better": bool, "best": float | int}
@@ -43,4 +44,7 @@ def read(folder: Path) -> Facts:
         return {}
     said = said if isinstance(said, dict) else {}
     known = {name: said[name] for name, kind in _KINDS.items() if isinstance(said.get(name), kind)}
+    overrides = said.get("overrides")
+    if isinstance(overrides, list) and all(isinstance(item, str) for item in overrides):
+        known["overrides"] = overrides
     return cast(Facts, known)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -18,15 +17,11 @@ from vidrec.tracking import status
 
 @dataclass
 class Row:
-    """One run.
-
-    state: of `vidrec.tracking.status`, `waiting` if it has not started, or `unknown` if its status
-    is damaged.
-    """
+    """One run. state: of `vidrec.tracking.status`, or `unknown` if that file is damaged."""
 
     folder: Path
     overrides: dict[str, str] = field(default_factory=dict)
-    state: str = "waiting"
+    state: str = "unknown"
     best: float = math.nan
     key: str = ""  # the metric of `best`
     higher_is_better: bool = True
@@ -40,7 +35,7 @@ def read_rows(folder: Path) -> list[Row]:
 
     Damaged lines of their logs are warned about. Raises FileNotFoundError if there are no runs.
     """
-    found = sorted(path.parent.parent for path in folder.glob("*/.hydra/overrides.yaml"))
+    found = sorted(path.parent for path in folder.glob(f"*/{status.FILE}"))
     if not found:
         raise FileNotFoundError(
             f"{folder} holds no runs; pass the directory that the sweep printed, such as "
@@ -92,9 +87,12 @@ def write_csv(lines: Sequence[Sequence[str]], path: Path) -> None:
 
 
 def _read_row(folder: Path) -> Row:
-    row = Row(folder, _overrides(folder / ".hydra" / "overrides.yaml"))
     said = status.read(folder)
-    row.state = said.get("state", "unknown" if (folder / status.FILE).exists() else row.state)
+    if not said:
+        _warn(f"{folder / status.FILE} is damaged: the table does not show the choices of this run")
+    pairs = (override.lstrip("+").partition("=") for override in said.get("overrides", []))
+    row = Row(folder, {key: value for key, _, value in pairs})
+    row.state = said.get("state", row.state)
     row.error = said.get("error", "")
     row.key = said.get("key", "")
     row.higher_is_better = said.get("higher_is_better", True)
@@ -106,18 +104,6 @@ def _read_row(folder: Path) -> Row:
     if scores:
         row.best = max(scores) if row.higher_is_better else min(scores)
     return row
-
-
-def _overrides(path: Path) -> dict[str, str]:
-    try:
-        given = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, ValueError, RecursionError):
-        given = path.name  # not a list
-    if not isinstance(given or [], list):
-        _warn(f"{path} is damaged: the table does not show the choices of this run")
-        return {}
-    pairs = (str(override).lstrip("+").partition("=") for override in given or [])
-    return {key: value for key, _, value in pairs}
 
 
 def _warn(text: str) -> None:

@@ -54,6 +54,9 @@ def _timm(
 
     if not timm.is_model(name):
         raise ValueError(_unknown("timm", name, timm.list_models()))
+    for option in options:
+        if option.startswith(("pretrained", "checkpoint")):
+            raise ValueError(f"ImageBackbone options.{option}: weights are those of model.weights")
     create: Callable[..., Any] = timm.create_model
     options |= {"num_classes": 0, "in_chans": in_channels}
     try:

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
+import torch
 
 import vidrec
 from tests.paths import ROOT

@@ -16,9 +16,10 @@ HARMLESS = [
 ]  # fmt: skip
 HARMFUL = [
     "hydra.run.dir=/home/me", "++hydra.callbacks.x._target_=os.system", "hydra/launcher=slurm",
-    "model@hydra.callbacks=tsn", "data@_global_=videos", "dump=/etc/passwd", "++out=x", "pictures=x",
-    "score=[x.npz]", "checkpoint=/x.pt", "trust=[os]", "run=elsewhere", "--config-dir=/tmp", "-m",
-    "data=../../tmp/evil", "experiment=/tmp/evil", "data/sampling=../evil", "runtime.device=cuda",
+    "model@hydra.callbacks=tsn", "data@_global_=videos", "dump=/etc/passwd", "++out=x",
+    "pictures=x", "score=[x.npz]", "checkpoint=/x.pt", "trust=[os]", "run=elsewhere", "-m",
+    "--config-dir=/tmp", "data=../../tmp/evil", "experiment=/tmp/evil", "data/sampling=../evil",
+    "runtime.device=cuda",
 ]  # fmt: skip
 
 
@@ -37,8 +38,9 @@ def test_outputs_hydra_and_files_elsewhere_are_not_for_a_run_directory(override)
     [
         "os.system", "torch.load", "torch.hub.load", "hydra.utils.instantiate", "subprocess.run",
         "builtins.eval", "timm.create_model", "torchvision.datasets.utils.download_url",
-        "torch.nn.modules.module.torch.load", "vidrec.build.os.system", "vidrec.data.video.image_folder.os.remove",
-        "vidrec.files.safe_pickle.load", "vidrec.data.synthetic.shapes.write_shapes",
+        "torch.nn.modules.module.torch.load", "vidrec.build.os.system",
+        "vidrec.data.video.image_folder.os.remove", "vidrec.files.safe_pickle.load",
+        "vidrec.data.synthetic.shapes.write_shapes",
         "vidrec.data.boxes.feature_bank.write_bank", "vidrec.data.video.writer.write_video",
         "vidrec.models.backbones.image._timm",
         "vidrec.commands.extract.extract_run", "vidrec_evil.models.Net", "vidrec.models_evil.Net",

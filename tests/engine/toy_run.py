@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidrec.config.schema import Precision, RuntimeConf, ScheduleConf
+from vidrec.config.schema import DashboardName, Precision, RuntimeConf, ScheduleConf
 from vidrec.data.clips.collate import collate_clips
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
 from vidrec.data.unreadable import BadVideos
@@ -24,6 +24,8 @@ from vidrec.engine import distributed
 from vidrec.engine.job import Job, Outcome, steps_per_epoch
 from vidrec.engine.lr import LearningRate, MultiStep
 from vidrec.engine.train import train
+from vidrec.tracking.record import RunRecord
+from vidrec.tracking.run import Run as RunDirectory
 
 NUM_SAMPLES, NUM_VAL, NUM_FEATURES, NUM_CLASSES = 30, 7, 4, 3
 SCHEDULE: dict[str, Any] = {"epochs": 4, "batch_size": 8, "val_batch_size": 2, "clip_norm": 0.5}
@@ -177,8 +179,12 @@ def fit(  # noqa: PLR0913 - what a test changes of a run
     metric: Any = None,
     mixing: Any = None,
     about: dict[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> Result:
-    """Train the toy in `folder`, on the ranks that the environment tells of."""
+    """Train the toy in `folder`, on the ranks that the environment tells of.
+
+    record: write a real run directory, of this command.
+    """
     schedule_conf = ScheduleConf(**{**SCHEDULE, **(schedule or {})})
     runtime_conf = RuntimeConf(**{**RUNTIME, **(runtime or {})})
     dist = distributed.start("cpu", 10.0)
@@ -209,8 +215,11 @@ def fit(  # noqa: PLR0913 - what a test changes of a run
         lr = LearningRate(
             {"drop": MultiStep(milestones=milestones)}, optimizer, steps, schedule_conf.epochs
         )
-        run = Run(folder, dist.rank)
+        run: Any = Run(folder, dist.rank)
         run.on_step = on_step
+        if record:
+            conf = replace(runtime_conf, dashboard=DashboardName.none)
+            run = RunDirectory(folder, dist.rank, conf, record)
         job = Job(
             net=net,
             loss_fn=loss,
@@ -224,8 +233,13 @@ def fit(  # noqa: PLR0913 - what a test changes of a run
             dist=dist,
             mixing=mixing,
             about=about or {},
+            record=record or RunRecord(),
         )
-        outcome = train(job)
+        try:
+            outcome = train(job)
+        finally:
+            if record:
+                run.finish()
         return Result(net, optimizer, outcome, run)
     finally:
         dist.stop()

@@ -127,7 +127,8 @@ def _read(job: Job) -> tuple[Content | None, bool]:
         content = checkpoint.read_newest(folder, job.run.warn)
     elif how == "never":
         content = _unfinished(job) if same_command else None
-        aside = content is None
+        has_only_begun = same_command and not (folder / checkpoint.LAST).exists()
+        aside = content is None and not has_only_begun
     else:
         # A run that this command has begun goes on from its own checkpoints.
         own = checkpoint.read_newest(folder, job.run.warn) if same_command else None

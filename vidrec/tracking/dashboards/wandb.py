@@ -62,12 +62,6 @@ def run_id(folder: Path) -> str:
     return wanted
 
 
-def forget(folder: Path) -> None:
-    """Let the next process start a new wandb run."""
-    for name in (ID, SENT):
-        (folder / name).unlink(missing_ok=True)
-
-
 def start(
     folder: Path, conf: WandbConf, config: Mapping[str, object], warn: Callable[[str], None]
 ) -> "WandbDashboard | None":

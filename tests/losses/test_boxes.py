@@ -24,7 +24,9 @@ def case(name):
     with gzip.open(FIGURES, "rt") as file:
         golden = json.load(file)["bbox_head"]["cases"][name]
     scores = torch.randn(5, 8, generator=torch.Generator().manual_seed(20)).double()
-    return {"logits": scores, "labels": tensor(golden["bbox_targets_labels"])}, golden["losses"]
+    labels = tensor(golden["bbox_targets_labels"])
+    annotated = labels.sum(dim=1) > 0  # the reference knows no others
+    return {"logits": scores, "labels": labels, "annotated": annotated}, golden["losses"]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -36,7 +38,7 @@ def test_losses_and_figures_of_the_reference(name):
     assert ours["loss"] == ours["loss_action_cls"]
 
 
-def test_boxes_without_an_action_do_not_count():
+def test_background_boxes_do_not_count():
     outputs, _ = case("multilabel")
     alone = {name: value[:3] for name, value in outputs.items()}
     for key, value in ActionLoss()(outputs, {}).items():
@@ -45,11 +47,34 @@ def test_boxes_without_an_action_do_not_count():
 
 def test_a_step_without_any_action_is_zero_and_stays_connected():
     logits = torch.randn(2, 6, requires_grad=True)
-    losses = ActionLoss()({"logits": logits, "labels": torch.zeros(2, 6)}, {})
+    annotated = torch.zeros(2, dtype=torch.bool)
+    losses = ActionLoss()(
+        {"logits": logits, "labels": torch.zeros(2, 6), "annotated": annotated}, {}
+    )
     losses["loss"].backward()
     assert losses["loss"] == 0
     assert logits.grad.abs().max() == 0
     assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_a_person_without_an_action_is_an_example_of_none():
+    """Three persons, the second does nothing; the last box is background."""
+    logits = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).double()
+    labels = torch.zeros(4, 6).double()
+    labels[0, 2] = labels[2, 1] = labels[2, 5] = 1
+    outputs = {"logits": logits, "labels": labels, "annotated": torch.arange(4) < 3}
+    losses = ActionLoss()(outputs, {})
+    each = [[math.log1p(math.exp(z)) for z in row] for row in logits[:3, 1:].tolist()]
+    right = logits[0, 2] + logits[2, 1] + logits[2, 5]
+    assert losses["loss"].item() == pytest.approx((sum(map(sum, each)) - right.item()) / 15)
+    # Recall and precision are those of persons who do something.
+    others = {name: value[[0, 2]] for name, value in outputs.items()}
+    for name, value in ActionLoss()(others, {}).items():
+        if "@" in name:
+            assert losses[name] == value, name
+    # One action per box: no such example can be given, and none changes the mean.
+    single = ActionLoss(multilabel=False)
+    assert single(outputs, {})["loss"].item() == pytest.approx(single(others, {})["loss"].item())
 
 
 def test_focal_loss_is_cross_entropy_at_gamma_zero():

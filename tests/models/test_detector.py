@@ -119,6 +119,7 @@ def test_training_boxes_are_the_ground_truth_and_matching_proposals(net):
     # By clip: its true boxes, the proposals that fit, then background without any label.
     expected = [labels[0], labels[1], labels[2], labels[1], labels[0] * 0, labels[0] * 0]
     torch.testing.assert_close(out["labels"], torch.stack(expected))
+    assert out["annotated"].tolist() == [True] * 4 + [False] * 2
     assert out["logits"].shape == (6, NUM_CLASSES)
     again = net.roi_head(
         net.backbone(net._clips(batch["video"])),

@@ -10,7 +10,10 @@ from vidrec.data.boxes.batch import BoxBatch
 
 
 class ActionLoss:
-    """Cross-entropy, optionally focal, over the boxes that have an action.
+    """Cross-entropy, optionally focal, over the boxes of annotated persons.
+
+    A person without an action is an example of none of them; with one action per box, where the
+    probabilities of the actions sum to one, such a box has no loss.
 
     Focal loss (Lin et al., ICCV 2017, equation 4): alpha (1 - p)^gamma on each entry, where p is
     the probability of the ground truth.
@@ -40,7 +43,10 @@ class ActionLoss:
         self.threshold = threshold
 
     def __call__(self, outputs: Mapping[str, Tensor], batch: BoxBatch) -> dict[str, Tensor]:
-        """outputs: `logits` and `labels` (S, K). `loss` is 0 if no box has an action."""
+        """outputs: `logits`, `labels` (S, K) and `annotated` (S,), those that match a person.
+
+        `loss` is 0 if no box counts.
+        """
         logits = outputs["logits"][:, self.first :]
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         labels = outputs["labels"][:, self.first :].to(logits.dtype)
@@ -53,11 +59,12 @@ class ActionLoss:
             # if there is a background column, and not otherwise.
             shares = labels / labels.sum(dim=1, keepdim=True).clamp(min=1) if self.first else labels
             entries = self._focal(F.cross_entropy(logits, shares, reduction="none"))
-        # Boxes without an action have weight 0; selecting the others would need a host sync.
-        count = acts.sum().clamp(min=1)
-        loss = (entries * acts).sum() / count
+        # Other boxes have weight 0; selecting those that count would need a host sync.
+        counted = outputs["annotated"].to(logits.dtype) if self.multilabel else acts
+        loss = (entries * counted).sum() / counted.sum().clamp(min=1)
         logged = {"loss": loss, "loss_action_cls": loss.detach()}
         with torch.no_grad():
+            count = acts.sum().clamp(min=1)
             likely = logits.sigmoid() > self.threshold if self.multilabel else _best(logits, 1)
             found = {f"thr={self.threshold:g}": likely}
             found |= {f"top{k}": _best(logits, k) for k in self.topk}

@@ -44,7 +44,8 @@ class FastRCNN(Normalised):
     def forward(self, batch: BoxBatch) -> dict[str, Tensor]:
         """`logits` (S, K) of the boxes to train on and their `labels` (S, K), 0 or 1.
 
-        Background boxes have no label at all. Raises ValueError if clips have several views.
+        `annotated` (S,) bool: those that match an annotated person, who may do nothing. Background
+        boxes have no label at all. Raises ValueError if clips have several views.
         """
         num_views = batch["video"].shape[1]
         if num_views != 1:
@@ -60,7 +61,7 @@ class FastRCNN(Normalised):
         if len(batch["gt_boxes"]):
             matched = batch["gt_labels"][assigned.clamp(min=0)]
             labels = torch.where((assigned >= 0)[:, None], matched, labels)
-        return {"logits": logits, "labels": labels}
+        return {"logits": logits, "labels": labels, "annotated": assigned >= 0}
 
     def _training_boxes(self, batch: BoxBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (S, 4), their samples (S,) and the ground-truth rows assigned to them (S,)."""

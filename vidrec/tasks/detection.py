@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from vidrec import build
 from vidrec.config.schema import EvaluateConf, TrainConf
 from vidrec.data.boxes.dataset import BoxDataset
@@ -25,7 +27,12 @@ def class_names(conf: TrainConf, dataset: BoxDataset) -> list[str]:
 
 def summary(dataset: BoxDataset) -> str:
     records = dataset.records
-    return f"{len(records.columns)} actions in training, {len(records.classes)} of them evaluated"
+    idle = int((np.diff(records.labels.ends) == 0).sum())
+    empty = int((np.diff(records.boxes.ends) == 0).sum())
+    text = f"{len(records.columns)} actions in training, {len(records.classes)} of them evaluated"
+    if idle or empty:
+        text += f"; {idle:,} persons without an action, {empty:,} key frames without a person"
+    return text
 
 
 def protocol(dataset: BoxDataset, net: FastRCNN, num_scored: int) -> str:

@@ -1,11 +1,14 @@
 """One's own boxes: csv and JSON, shares or pixels, names or ids, say the same."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from vidrec.data.boxes.custom import read_boxes
+from vidrec.metrics.ava_map import AVAMeanAP
+from vidrec.tasks import detection
 
 ROWS = [
     ("a.mp4", 1.5, (0.1, 0.2, 0.5, 0.6), ["run", "jump"]),
@@ -23,19 +26,19 @@ def own(tmp_path, text, suffix=".csv", classes="run\njump\nfall\n", **options):
     return read_boxes(str(tmp_path / f"a{suffix}"), str(tmp_path / "classes.txt"), **options)
 
 
-def as_csv(pixels):
+def as_csv(pixels, rows=ROWS):
     size = ",width,height" if pixels else ""
     lines = [f"action,video,timestamp,x1,y1,x2,y2{size}"]
-    for video, time, box, actions in ROWS:
+    for video, time, box, actions in rows:
         corners = [v * s for v, s in zip(box, (640, 480) * 2, strict=True)] if pixels else box
         text = ",".join(map(str, corners)) + (",640,480" if pixels else "")
-        lines += [f"{action},{video},{time},{text}" for action in actions]
+        lines += [f"{action},{video},{time},{text}" for action in actions or [""]]
     return "\n".join(lines) + "\n"
 
 
-def as_json(pixels):
+def as_json(pixels, rows=ROWS):
     frames = {}
-    for video, time, box, actions in ROWS:
+    for video, time, box, actions in rows:
         frame = frames.setdefault((video, time), {"video": video, "timestamp": time, "boxes": []})
         if pixels:
             frame |= {"width": 640, "height": 480}
@@ -55,6 +58,55 @@ def test_all_forms_say_the_same(tmp_path, write, suffix, pixels):
     assert records.num_classes == 4
     assert records.classes == {1: "run", 2: "jump", 3: "fall"}
     assert records.name(0) == "a.mp4,1.5"
+
+
+NEGATIVES = [*ROWS, ("b", 2.0, (0.0, 0.0, 0.2, 0.9), []), ("c", 3.0, (0.1, 0.1, 0.4, 0.4), [])]
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+@pytest.mark.parametrize(("write", "suffix"), [(as_csv, ".csv"), (as_json, ".json")])
+def test_persons_without_an_action_and_key_frames_without_persons_count(
+    tmp_path, write, suffix, pixels
+):
+    text = write(pixels, NEGATIVES)
+    size = {"width": 640, "height": 480} if pixels else {}
+    if suffix == ".csv":
+        text += ",d,4,,,," + (",640,480" if pixels else "") + "\n"
+    else:
+        text = json.dumps([*json.loads(text), {"video": "d", "timestamp": 4, "boxes": []} | size])
+    records = own(tmp_path, text, suffix)
+    assert [frame.video for frame in records] == ["a.mp4", "b", "c", "d"]
+    assert [frame.labels for frame in records] == [((1, 2), (1,)), ((3,), ()), ((),), ()]
+    np.testing.assert_allclose(records[1].boxes[1], [0, 0, 0.2, 0.9], rtol=1e-6)
+    assert records[3].boxes.shape == (0, 4)
+    summary = detection.summary(SimpleNamespace(records=records))
+    assert summary.endswith("; 2 persons without an action, 1 key frames without a person")
+
+
+def test_what_is_detected_in_negatives_is_wrong(tmp_path):
+    """Wrong in both key frames of negatives, before the right one: precision 1/3."""
+    text = f"{HEADER}\na,1,0,0,0.5,1,run\nb,1,0,0,0.5,1,\nc,1,,,,,\n"
+    metric = AVAMeanAP(own(tmp_path, text))
+    lines = ["a,1,0,0,0.5,1,1,0.7\n", "b,1,0,0,0.5,1,1,0.9\n", "c,1,0,0,0.5,1,1,0.8\n"]
+    for count, score in ((1, 1), (2, 1 / 2), (3, 1 / 3)):
+        (tmp_path / "found.csv").write_text("".join(lines[:count]))
+        assert metric.score_file(tmp_path / "found.csv")["mAP@0.5"] == pytest.approx(score)
+
+
+def test_boxes_with_a_size_that_are_normalised_already_are_refused(tmp_path):
+    text = as_csv(False).replace("y2\n", "y2,width,height\n", 1)
+    text = "\n".join([text.split("\n")[0], *(f"{line},640,480" for line in text.split()[1:])])
+    message = (
+        r"line 2: the box \[0.1, 0.2, 0.5, 0.6\] is normalised already, .* 640 and 480, .*leave"
+    )
+    with pytest.raises(ValueError, match=message):
+        own(tmp_path, text)
+    frames = [frame | {"width": 640, "height": 480} for frame in json.loads(as_json(False))]
+    with pytest.raises(ValueError, match=r"key frame 0: the box .* is normalised already"):
+        own(tmp_path, json.dumps(frames), ".json")
+    # A frame of one by one has no pixels: such a size changes nothing.
+    records = own(tmp_path, text.replace(",640,480", ",1,1"))
+    np.testing.assert_allclose(records[0].boxes[0], ROWS[0][2], rtol=1e-6)
 
 
 def test_ids_stand_for_names_and_count_from_zero_without_background(tmp_path):
@@ -118,6 +170,14 @@ def test_a_label_map_with_the_id_0_needs_no_background(tmp_path):
             r"key frame 0: .*box \[0, 1\] are not numbers",
         ),
         ('[{"video": "v"}]', ".json", r"key frame 0 is not"),
+        (f"{HEADER}\nv,1,0,0,1,1,\nw,1,,,,,\n", ".csv", r"a\.csv has no box with an action"),
+        (f"{HEADER}\nv,1,,,,,run\n", ".csv", r"line 2: timestamp '1', box .* are not numbers"),
+        (f"{HEADER}\nv,1,0,,1,1,\n", ".csv", r"line 2: timestamp '1', box .* are not numbers"),
+        (
+            '[{"video": "v", "timestamp": 1, "boxes": [{"box": [0, 0, 1, 1], "actions": null}]}]',
+            ".json",
+            r"key frame 0 is not .*a person without an action has an empty list",
+        ),
         ("{", ".json", r"a\.json:1: not JSON"),
     ],
 )

@@ -135,6 +135,17 @@ def test_boxes_that_are_cut_off_are_dropped_with_their_labels(dataset):
     assert len(sample["proposals"]) == 2
 
 
+def test_persons_without_an_action_and_key_frames_without_persons_are_examples(dataset):
+    """In a key frame without persons all proposals are persons who do nothing."""
+    right = [0.9, 0.0, 1.0, 1.0]
+    frames = (([BOX, right], [(), (2,)], [BOX]), ([], [], [BOX, right]))
+    data = dataset(Resize([-1, 80]), frames=frames)
+    idle, empty = data[0], data[1]
+    assert idle["gt_labels"].tolist() == [[0, 0, 0, 0], [0, 0, 1, 0]]
+    np.testing.assert_allclose(empty["gt_boxes"], empty["boxes"])
+    assert empty["gt_labels"].tolist() == [[0, 0, 0, 0]] * 2
+
+
 def test_a_clip_without_any_box_is_a_sample(dataset):
     frames = (([], [], []), ([BOX], [(1,)], [BOX]))
     data = dataset(CenterCrop(80), frames=frames)

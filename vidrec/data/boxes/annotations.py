@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 TOLERANCE = 0.05  # by which boxes may extend beyond the frame; they are clipped
 MAX_EMPTY = 0.01  # share of boxes without area above which a file has another format
 WHOLE_FRAME = np.array([[0, 0, 1, 1, 1]], np.float32)
-NO_BOX = -1  # in place of an action: a key frame without a box
+NO_BOX, NO_ACTION = -1, -2  # in place of an action: a key frame without a box, a box without one
 
 
 class BoxTable(NamedTuple):
@@ -35,7 +35,7 @@ class BoxTable(NamedTuple):
     videos: np.ndarray  # (n,) str
     timestamps: np.ndarray  # (n,) float64
     boxes: np.ndarray  # (n, 4) float32, normalised to [0, 1]
-    actions: np.ndarray  # (n,) int64: ids in the file, or NO_BOX
+    actions: np.ndarray  # (n,) int64: ids in the file, NO_BOX or NO_ACTION
     lines: np.ndarray  # (n,) int64: line numbers in the file, from 1
 
 
@@ -73,6 +73,8 @@ def read_ava(  # noqa: PLR0913 - the signature is the configuration
     if custom_classes is None:
         _check_ids(table, columns, ann_file, num_classes, background)
     boxed = table.actions != NO_BOX
+    if not unannotated:  # lists of key frames to predict say nothing of what happens there
+        table = BoxTable(*(column[boxed] for column in table))
     if classes is not None and boxed.any() and not np.isin(table.actions, list(classes)).any():
         raise ValueError(
             f"no action of {ann_file} has an id of {label_file}, whose first is "
@@ -134,20 +136,20 @@ def check_boxes(boxes: np.ndarray, where: Callable[[int], str]) -> None:
     A few empty ones, as in the published files of some datasets, only cause a warning.
     """
     if bad := np.flatnonzero(~np.isfinite(boxes).all(axis=1)).tolist():
-        raise ValueError(f"{where(bad[0])}: the box {_text(boxes[bad[0]])} is not four numbers")
+        raise ValueError(f"{where(bad[0])}: the box {box_text(boxes[bad[0]])} is not four numbers")
     outside = ((boxes < -TOLERANCE) | (boxes > 1 + TOLERANCE)).any(axis=1)
     if bad := np.flatnonzero(outside).tolist():
         hint = "boxes are x1, y1, x2, y2, normalised to [0, 1]"
         if boxes.max() > 2:
             hint = "boxes in pixels? divide x by the width of the video and y by its height"
         raise ValueError(
-            f"{where(bad[0])}: the box {_text(boxes[bad[0]])} is outside [0, 1] "
+            f"{where(bad[0])}: the box {box_text(boxes[bad[0]])} is outside [0, 1] "
             f"({len(bad):,} of {len(boxes):,} are): {hint}"
         )
     empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
     if bad := np.flatnonzero(empty).tolist():
         text = (
-            f"{where(bad[0])}: the box {_text(boxes[bad[0]])} has no area ({len(bad):,} of "
+            f"{where(bad[0])}: the box {box_text(boxes[bad[0]])} has no area ({len(bad):,} of "
             f"{len(boxes):,} have none)"
         )
         if len(bad) > MAX_EMPTY * len(boxes):
@@ -157,7 +159,7 @@ def check_boxes(boxes: np.ndarray, where: Callable[[int], str]) -> None:
         log.warning(text)
 
 
-def _text(box: np.ndarray) -> str:
+def box_text(box: np.ndarray) -> str:
     return "[" + ", ".join(f"{value:g}" for value in box.tolist()) + "]"
 
 
@@ -259,22 +261,21 @@ def pack(  # noqa: PLR0913 - both readers pass their configuration on
 ) -> BoxRecords:
     """Lines of the annotations `ann_file`, with the proposals of a file -> records.
 
-    A key frame without proposals gets the whole frame as its only one.
+    A key frame without proposals gets the whole frame as its only one. Key frames without a box
+    count, and boxes without an action are persons who do none of them.
     """
     excluded = read_excluded(exclude_file) if exclude_file is not None else frozenset()
     proposals = read_proposals(proposal_file) if proposal_file is not None else {}
-    kept = np.isin(table.actions, [NO_BOX, *columns])
-    if not unannotated:
-        kept &= table.actions != NO_BOX
+    kept = np.isin(table.actions, [NO_BOX, NO_ACTION, *columns])
     boxes, actions = table.boxes[kept].clip(0, 1), table.actions[kept]
     pairs = list(zip(table.videos[kept].tolist(), table.timestamps[kept].tolist(), strict=True))
     ordered, rows = _key_frames(pairs, proposals if unannotated else (), excluded)
     if not ordered:
         raise ValueError(f"{ann_file} has no box that counts")
     with_box = np.flatnonzero((actions != NO_BOX) & (rows != EXCLUDED))
-    label = np.array([columns[i] for i in actions[with_box].tolist()], dtype=np.int64)
+    label = np.array([columns.get(i, i) for i in actions[with_box].tolist()], dtype=np.int64)
     true_boxes, labels = _merge_actions(rows[with_box], boxes[with_box], label, len(ordered))
-    excluded_actions = actions[(actions != NO_BOX) & (rows == EXCLUDED)]
+    excluded_actions = actions[(actions >= 0) & (rows == EXCLUDED)]
     persons, scores, num_whole = _pack_proposals(
         ordered, proposals, score_threshold, num_max_proposals, ann_file, proposal_file
     )
@@ -326,8 +327,8 @@ def _merge_actions(
 ) -> tuple[Ragged, Ragged]:
     """Boxes of each key frame, and columns of each box.
 
-    rows, label: (n,) key frame and column of each line; boxes: (n, 4). Lines of one key frame with
-    the same box are one person's actions.
+    rows, label: (n,) key frame of each line, and its column or NO_ACTION; boxes: (n, 4). Lines of
+    one key frame with the same box are one person's actions.
     """
     values = np.column_stack([rows.astype(np.float64), boxes.astype(np.float64)])
     _, first, which = np.unique(values, axis=0, return_index=True, return_inverse=True)
@@ -335,7 +336,7 @@ def _merge_actions(
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     which, first = rank[which.reshape(-1)], first[order]
-    pairs = np.unique(np.column_stack([which, label]), axis=0)
+    pairs = np.unique(np.column_stack([which, label])[label != NO_ACTION], axis=0)
     return (
         Ragged.group(boxes[first], rows[first], num_rows),
         Ragged.group(pairs[:, 1], pairs[:, 0], len(first)),

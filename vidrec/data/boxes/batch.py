@@ -22,7 +22,7 @@ class BoxBatch(TypedDict):
     proposal_sample: Tensor  # (P,) int64: row of the batch
     gt_boxes: Tensor  # (G, 4) float32: pixels of the first view
     gt_sample: Tensor  # (G,) int64: row of the batch
-    gt_labels: Tensor  # (G, K) float32, 0 or 1; column 0 is the background if there is one
+    gt_labels: Tensor  # (G, K) float32, 0 or 1, column 0 the background if any; 0: does nothing
     index: Tensor  # (N,) int64: row of dataset.records
     bank: NotRequired[Tensor]  # (N, L, C) float32: long-term features around the key frame
     bad_videos: NotRequired[list[tuple[str, str]]]

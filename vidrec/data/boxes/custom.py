@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vidrec.data.boxes.annotations import (
+    NO_ACTION,
+    NO_BOX,
+    TOLERANCE,
     BoxTable,
+    box_text,
     check_boxes,
     pack,
     read_label_map,
@@ -34,9 +38,11 @@ def read_boxes(  # noqa: PLR0913 - the signature is the configuration
 
     csv: a header with `video,timestamp,x1,y1,x2,y2,action` in any order, and a line for each box
         and action; boxes are in pixels if there are columns `width,height`. Other columns are
-        ignored.
+        ignored. The action of a person who does nothing is empty, and so is the box of a key
+        frame without persons.
     JSON: a list of key frames `{"video": ..., "timestamp": ..., "boxes": [{"box": [x1, y1, x2,
-        y2], "actions": [...]}]}`; boxes are in pixels if there are "width" and "height".
+        y2], "actions": [...]}]}`; boxes are in pixels if there are "width" and "height". Both
+        lists may be empty.
     timestamp: seconds, or frame numbers. action: a name or an id.
     classes: names of the actions, a text file with one per line (ids count from 1, or from 0
         without a background) or a label map in AVA's format.
@@ -57,6 +63,8 @@ def read_boxes(  # noqa: PLR0913 - the signature is the configuration
     ids = {name: number for number, name in names.items()}
     read = _read_json if Path(ann_file).suffix.lower() == ".json" else _read_csv
     table = read(ann_file, ids, classes)
+    if not (table.actions >= 0).any():
+        raise ValueError(f"{ann_file} has no box with an action")
     return pack(
         table,
         columns=columns,
@@ -72,13 +80,16 @@ def read_boxes(  # noqa: PLR0913 - the signature is the configuration
 
 
 class _Line(NamedTuple):
-    """A box with one action as it is written, for a csv or JSON; nothing is checked yet."""
+    """A box with one action as it is written, for a csv or JSON; nothing is checked yet.
+
+    A key frame without persons has no box, and a person who does nothing no action.
+    """
 
     where: str  # place in the file
     video: object
     timestamp: Any
-    box: Any
-    action: object
+    box: Any  # None: none
+    action: object  # None: none
     width: Any  # of the frame in pixels, if boxes are in pixels
     height: Any
 
@@ -112,13 +123,14 @@ def _read_csv(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
                 f"has {len(header)}"
             )
         value = {name: row[i].strip() for name, i in place.items()}
+        corners = [value[name] for name in ("x1", "y1", "x2", "y2")]
         written.append(
             _Line(
                 where=f"{path}, line {line}",
                 video=value["video"],
                 timestamp=value["timestamp"],
-                box=[value[name] for name in ("x1", "y1", "x2", "y2")],
-                action=value["action"],
+                box=corners if any(corners) or value["action"] else None,
+                action=value["action"] or None,
                 width=value.get("width"),
                 height=value.get("height"),
             )
@@ -132,12 +144,14 @@ def _read_json(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
     for place, frame in enumerate(frames if isinstance(frames, list) else [frames]):
         where = f"{path}, key frame {place}"
         try:
-            width, height = frame.get("width"), frame.get("height")
-            for entry in frame["boxes"]:
-                actions = entry["actions"]
-                for action in actions if isinstance(actions, list) else [actions]:
-                    video, timestamp, box = frame["video"], frame["timestamp"], entry["box"]
-                    written.append(_Line(where, video, timestamp, box, action, width, height))
+            video, timestamp, entries = frame["video"], frame["timestamp"], frame["boxes"]
+            size = frame.get("width"), frame.get("height")
+            if not entries:
+                written.append(_Line(where, video, timestamp, None, None, *size))
+            for entry in entries:
+                box, actions = entry["box"], entry["actions"]
+                for action in _listed(actions):
+                    written.append(_Line(where, video, timestamp, box, action, *size))
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f'{where} is not {{"video": ..., "timestamp": ..., "boxes": [{{"box": [x1, y1, x2, '
@@ -146,30 +160,29 @@ def _read_json(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
     return _table(written, ids, classes)
 
 
+def _listed(actions: object) -> list[object]:
+    """The actions of a person; [None] if there are none."""
+    listed = actions if isinstance(actions, list) else [actions]
+    if None in listed:
+        raise TypeError("an action is null; a person without an action has an empty list")
+    return listed or [None]
+
+
 def _table(written: Sequence[_Line], ids: Mapping[str, int], classes: str) -> BoxTable:
     boxes = np.zeros((len(written), 4), np.float32)
     timestamps, actions = np.zeros(len(written)), np.zeros(len(written), np.int64)
     for i, line in enumerate(written):
-        has_size = line.width or line.height
-        try:
-            corners = np.array([float(value) for value in line.box])
-            timestamps[i] = float(line.timestamp)
-            # With a size boxes are in pixels; a width without a height is a mistake.
-            size = [float(line.width), float(line.height)] if has_size else [1.0, 1.0]
-            if corners.shape != (4,) or min(size) <= 0 or not math.isfinite(timestamps[i]):
-                raise ValueError
-        except (TypeError, ValueError):
-            pixels = f" and width x height {line.width!r} x {line.height!r}" if has_size else ""
-            raise ValueError(
-                f"{line.where}: timestamp {line.timestamp!r}, box {line.box!r}{pixels} are not "
-                "numbers"
-            ) from None
+        timestamps[i], boxes[i] = _numbers(line)
         if not str(line.video or "").strip():
             raise ValueError(f"{line.where}: the name of the video is missing")
-        corners /= size * 2
-        boxes[i] = corners
-        actions[i] = _id_of(line.action, ids, line.where, classes)
-    check_boxes(boxes, lambda i: written[i].where)
+        if line.box is None:
+            actions[i] = NO_BOX
+        elif line.action is None:
+            actions[i] = NO_ACTION
+        else:
+            actions[i] = _id_of(line.action, ids, line.where, classes)
+    boxed = np.flatnonzero(actions != NO_BOX)
+    check_boxes(boxes[boxed], lambda i: written[boxed[i]].where)
     return BoxTable(
         np.array([line.video for line in written], dtype=str),
         timestamps,
@@ -177,6 +190,29 @@ def _table(written: Sequence[_Line], ids: Mapping[str, int], classes: str) -> Bo
         actions,
         np.arange(1, len(written) + 1),
     )
+
+
+def _numbers(line: _Line) -> tuple[float, np.ndarray]:
+    """The timestamp, and the box (4,) normalised to [0, 1], zeros if there is none."""
+    has_size = line.width or line.height
+    try:
+        timestamp = float(line.timestamp)
+        box = np.array([float(value) for value in (line.box or (0, 0, 0, 0))])
+        # With a size boxes are in pixels; a width without a height is a mistake.
+        size = [float(line.width), float(line.height)] if has_size else [1.0, 1.0]
+        if box.shape != (4,) or min(size) <= 0 or not math.isfinite(timestamp):
+            raise ValueError
+    except (TypeError, ValueError):
+        pixels = f" and width x height {line.width!r} x {line.height!r}" if has_size else ""
+        raise ValueError(
+            f"{line.where}: timestamp {line.timestamp!r}, box {line.box!r}{pixels} are not numbers"
+        ) from None
+    if min(size) > 1 and box.max() <= 1 + TOLERANCE and (box[2:] > box[:2]).all():
+        raise ValueError(
+            f"{line.where}: the box {box_text(box)} is normalised already, but with a width and a "
+            f"height, {size[0]:g} and {size[1]:g}, boxes are in pixels: leave these two out"
+        )
+    return timestamp, box / (size * 2)
 
 
 def _id_of(action: object, ids: Mapping[str, int], where: str, classes: str) -> int:

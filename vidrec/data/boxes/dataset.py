@@ -95,7 +95,9 @@ class BoxDataset(Dataset):
         views = plan.crops or ((0, 0, plan.size[1], plan.size[0], 0),)
         video = np.stack([_cut(frames, view) for view in views])
         boxes, view, proposal = _boxes_in_views(record.proposals * scale, plan, views)
-        gt_boxes, _, which = _boxes_in_views(record.boxes * scale, plan, views[:1])
+        # In a key frame without persons nobody does anything, whatever is proposed.
+        persons = record.boxes if len(record.boxes) else record.proposals
+        gt_boxes, _, which = _boxes_in_views(persons * scale, plan, views[:1])
         sample: BoxSample = {
             "video": video[None],
             "size": np.array([video.shape[2:4]], dtype=np.int64),
@@ -106,16 +108,16 @@ class BoxDataset(Dataset):
             "proposal_sample": np.zeros(len(record.proposals), dtype=np.int64),
             "gt_boxes": gt_boxes,
             "gt_sample": np.zeros(len(gt_boxes), dtype=np.int64),
-            "gt_labels": self._labels(record, plan)[which],
+            "gt_labels": self._labels(record, len(persons), plan)[which],
             "index": np.array([index], dtype=np.int64),
         }
         if self.bank is not None:
             sample["bank"] = self.bank.features(record.video, record.timestamp, rng)[None]
         return sample
 
-    def _labels(self, record: KeyFrame, plan: CropPlan) -> np.ndarray:
-        """(G, K) float32, after mirroring."""
-        rows = np.zeros((len(record.labels), self.records.num_classes), dtype=np.float32)
+    def _labels(self, record: KeyFrame, num_persons: int, plan: CropPlan) -> np.ndarray:
+        """(G, K) float32, after mirroring; zeros for persons without an action."""
+        rows = np.zeros((num_persons, self.records.num_classes), dtype=np.float32)
         for i, columns in enumerate(record.labels):
             rows[i, list(columns)] = 1
             rows[i] = self.transforms.label(rows[i], plan)

@@ -1,7 +1,11 @@
 """`vidrec bank`: features of boxes by video and second, whatever the parts and the ranks."""
 
+import copy
 import json
+import os
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,7 +82,7 @@ def test_an_interrupted_run_goes_on_where_it_was(write, tmp_path, monkeypatch):
     out = tmp_path / "parts.npy"
     with pytest.raises(ZeroDivisionError):
         write(out)
-    parts = sorted((tmp_path / "parts.npy.parts").glob("*.npz"))
+    parts = sorted(tmp_path.glob("parts.npy.*.parts/*.npz"))
     assert len(parts) == 3
     parts[1].unlink()
     kept = parts[0].stat().st_mtime_ns
@@ -94,6 +98,64 @@ def test_an_interrupted_run_goes_on_where_it_was(write, tmp_path, monkeypatch):
     np.testing.assert_array_equal(again, whole)
     assert same_index == index
     assert sorted(path.name for path in tmp_path.glob("parts*")) == ["parts.json", "parts.npy"]
+
+
+@pytest.mark.parametrize("name", ["bank.npy", "bank.json"])
+def test_a_file_that_the_command_did_not_write_stays(write, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(FileExistsError, match=rf"{name} exists, and vidrec did not write it"):
+        write(tmp_path / "bank.npy")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+
+
+def test_parts_are_known_by_their_content(configured, checkpoint, tmp_path, monkeypatch):
+    """After more training, other boxes or another video, old parts are not taken."""
+    conf = configured()
+    settings = []
+    monkeypatch.setattr(
+        bank, "open_partial_results", lambda _, text: settings.append(text) or 1 / 0
+    )
+
+    def settings_with(**changes):
+        with pytest.raises(ZeroDivisionError):
+            bank.bank_run(replace(conf, **({"checkpoint": str(tmp_path / "last.pt")} | changes)))
+        return settings[-1]
+
+    weights = torch.load(checkpoint)
+    torch.save(weights, tmp_path / "last.pt")
+    first = settings_with()
+    assert settings_with(checkpoint=str(checkpoint), out="b.npy") == first
+    head = next(name for name in weights if name.startswith("roi_head.bbox_head"))
+    torch.save(weights | {head: weights[head][:1]}, tmp_path / "last.pt")
+    assert settings_with() == first  # features do not depend on it
+    torch.save(weights | {"backbone.conv1.conv.weight": torch.ones(1)}, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match="would stay random"):
+        settings_with()
+    weights["backbone.conv1.conv.weight"][0] += 1e-3
+    torch.save(weights, tmp_path / "last.pt")
+    found = {first, settings_with(), settings_with(split="val")}
+    found.add(settings_with(runtime=replace(conf.runtime, precision="bf16")))
+    (video,) = list(Path(conf.data.root).rglob("*val*.mp4"))[:1]
+    os.utime(video)
+    found.add(settings_with(split="val"))
+    assert len(found) == 5
+
+
+def test_features_that_are_not_finite_are_refused(configured, checkpoint, tmp_path):
+    weights = torch.load(checkpoint)
+    weights["backbone.conv1.conv.weight"][0] = float("nan")
+    torch.save(weights, tmp_path / "net.pt")
+    out = tmp_path / "b.npy"
+    with pytest.raises(ValueError, match=r"features are not finite|not finite"):
+        bank.bank_run(configured(f"checkpoint={tmp_path / 'net.pt'}", f"out={out}"))
+    assert not out.exists()
+
+
+def test_the_configuration_stays_as_it_is(configured, checkpoint, tmp_path):
+    conf = configured(f"checkpoint={checkpoint}", f"out={tmp_path / 'b.npy'}", "split=train")
+    before = copy.deepcopy(conf)
+    bank.bank_run(conf)
+    assert conf == before
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import json
 import os
-from functools import partial
+import shutil
+from dataclasses import replace
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ SMALL = [
     "model=tsn_tiny", "data=motions", "model.clip.size=32", "model.clip.test_size=32",
     "data/views=center_crop", "runtime.num_workers=0", "runtime.device=cpu", "data.num_classes=4",
     "runtime.progress=false", "window=6", "stride=5", "crops=test",
+    "model.net.backbone.num_stages=2", "model.net.cls_head.in_channels=128",
 ]  # fmt: skip
 
 
@@ -36,16 +39,16 @@ def videos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def configured(compose):
     """`configured(*overrides)`: the configuration of the command for small clips."""
-    return partial(compose, *SMALL, config_name="extract")
+    return cache(partial(compose, *SMALL, "videos=x", config_name="extract"))
 
 
 @pytest.fixture(scope="module")
 def extract(configured, videos, checkpoint):
     """`extract(out, *overrides)`: the arrays of every file that the command wrote, by its name."""
 
-    def extract(out, *overrides):
-        given = (f"videos={videos}", f"checkpoint={checkpoint}", f"out={out}")
-        extract_run(configured(*given, *overrides))
+    def extract(out, *overrides, videos=videos, checkpoint=checkpoint):
+        given = {"videos": str(videos), "checkpoint": str(checkpoint), "out": str(out)}
+        extract_run(replace(configured(*overrides), **given))
         return {str(p.relative_to(out)): dict(np.load(p)) for p in sorted(out.rglob("*.npz"))}
 
     return extract
@@ -55,7 +58,7 @@ def extract(configured, videos, checkpoint):
 def checkpoint(configured, tmp_path_factory):
     """Weights of a random network, whose classifier is not near zero."""
     torch.manual_seed(0)
-    net = build.build_net(configured("videos=x").model)
+    net = build.build_net(configured().model)
     torch.nn.init.normal_(net.cls_head.fc_cls.weight)
     path = tmp_path_factory.mktemp("weights") / "net.pt"
     torch.save(net.state_dict(), path)
@@ -73,16 +76,16 @@ def test_features_are_what_the_classifier_sees(configured, extract, videos, chec
     """The classifier applied to them gives the network's own logits of the windows' frames."""
     found = extract(tmp_path / "out")
     assert list(found) == ["a.npz", "b.npz", "deeper/c.npz"]
-    conf = configured("videos=x")
+    conf = configured()
     net = build.build_net(conf.model)
     net.load_state_dict(torch.load(checkpoint))
     net.eval()
     pipeline = build.build_dataset(
-        configured("videos=x", f"data.root={videos.parent / 'all'}").data, "test"
+        configured(f"data.root={videos.parent / 'all'}").data, "test"
     ).transforms
     for name in ("a", "deeper/c"):
         feature = found[f"{name}.npz"]["feature"]
-        assert feature.shape == (5, 512)
+        assert feature.shape == (5, 128)
         assert feature.dtype == np.float16
         logits = net.cls_head.fc_cls(torch.from_numpy(feature).float())
         with VideoReader(accurate=True).open(str(videos / f"{name}.mp4")) as source:
@@ -134,19 +137,121 @@ def test_what_is_there_stays_and_what_is_missing_is_added(extract, tmp_path, cap
     (out / "b.npz").unlink()
     assert len(extract(out)) == 3
     assert (out / "a.npz").stat().st_mtime_ns == before
-    assert "1 to do" in capsys.readouterr().out.split("\n")[-3]
-    with pytest.raises(ValueError, match=r"made with other settings .* use another out=FOLDER"):
-        extract(out, "stride=7")
+    assert capsys.readouterr().out.split("\n")[-3].endswith("1 to do")
 
 
-def test_a_file_that_is_no_video_is_named_and_left_out(extract, videos, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("override", "what"),
+    [
+        ("stride=7", "stride 5, not 7"),
+        ("runtime.precision=bf16", "precision fp32, not bf16"),
+        ("model.clip.test_size=40", r"data\.transforms\.test"),
+        ("model.net.mean=[0, 0, 0]", r"model\.net"),
+    ],
+)
+def test_features_of_other_settings_are_refused(extract, videos, tmp_path, override, what):
+    out = tmp_path / "out"
+    before = extract(out, videos=videos / "a.mp4")
+    # Another video too: the features of a folder are of one kind.
+    with pytest.raises(ValueError, match=rf"made with other settings \({what}\); use another out"):
+        extract(out, override, videos=videos / "b.mp4")
+    after = {path.name: dict(np.load(path)) for path in out.glob("*.npz")}
+    np.testing.assert_equal(after, before)
+
+
+def test_features_of_other_weights_under_the_same_path_are_refused(extract, checkpoint, tmp_path):
+    path = tmp_path / "last.pt"
+    weights = torch.load(checkpoint)
+    torch.save(weights, path)
+    extract(tmp_path / "out", checkpoint=path)
+    # The same weights from elsewhere are the same.
+    extract(tmp_path / "out", checkpoint=checkpoint)
+    weights["backbone.conv1.conv.weight"][0, 0, 0, 0] += 1e-3  # trained a little more
+    torch.save(weights, path)
+    with pytest.raises(ValueError, match=r"made with other settings \(weights\)"):
+        extract(tmp_path / "out", checkpoint=path)
+
+
+def test_the_features_of_a_video_that_changed_are_made_again(extract, videos, tmp_path, capsys):
+    (tmp_path / "videos").mkdir()
+    for name, other in (("1.mp4", "a.mp4"), ("2.mp4", "b.mp4")):
+        shutil.copyfile(videos / other, tmp_path / "videos" / name)
+    given = tmp_path / "videos"
+    before = extract(tmp_path / "out", videos=given)
+    shutil.copyfile(videos / "deeper" / "c.mp4", tmp_path / "videos" / "2.mp4")
+    after = extract(tmp_path / "out", videos=given)
+    said = capsys.readouterr().out
+    assert "2 videos in" in said
+    assert "1 to do, 1 of them again because the video has changed" in said
+    expected = extract(tmp_path / "whole")["deeper/c.npz"]["feature"]
+    np.testing.assert_array_equal(after["2.npz"]["feature"], expected)
+    assert (after["2.npz"]["feature"] != before["2.npz"]["feature"]).any()
+    np.testing.assert_array_equal(after["1.npz"]["feature"], before["1.npz"]["feature"])
+
+
+def test_videos_that_are_added_leave_the_others_and_their_annotations(extract, videos, tmp_path):
+    index = tmp_path / "out" / "features.json"
+    extract(tmp_path / "out", videos=videos / "a.mp4")
+    listed = json.loads(index.read_text())
+    listed["a"]["annotations"] = [{"segment": [0, 1], "label": "jump"}]
+    listed["a"]["subset"] = "training"
+    index.write_text(json.dumps(listed))
+    extract(tmp_path / "out", videos=videos / "b.mp4")
+    again = json.loads(index.read_text())
+    assert list(again) == ["a", "b"]
+    assert again["a"] == listed["a"]
+    (tmp_path / "out" / "a.npz").unlink()
+    extract(tmp_path / "out")
+    again = json.loads(index.read_text())
+    assert list(again) == ["a", "b", "deeper/c"]
+    assert again["a"] == listed["a"]
+
+
+@pytest.mark.parametrize("name", ["features.json", "a.npz"])
+def test_a_file_that_the_command_did_not_write_stays(extract, tmp_path, name):
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir()
+    mine.write_text('{"my": "file"}')
+    with pytest.raises(FileExistsError, match=rf"{mine} exists, and it was not written by this"):
+        extract(tmp_path / "out")
+    assert mine.read_text() == '{"my": "file"}'
+    assert os.listdir(mine.parent) == [name]
+
+
+@pytest.mark.parametrize("listed", [["{0}/a.mp4", "{1}/a.mp4"], ["{1}/a.mp4", "{1}/a.avi"]])
+def test_two_videos_of_one_name_are_refused(extract, videos, tmp_path, listed):
+    (tmp_path / "list.txt").write_text("\n".join(listed).format(videos, tmp_path))
+    with pytest.raises(ValueError, match=r"a\.mp4 and .*a\..* would both be written as 'a'"):
+        extract(tmp_path / "out", videos=tmp_path / "list.txt")
+    assert not (tmp_path / "out").exists()
+
+
+def test_features_stay_within_their_folder(extract, videos, tmp_path):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "videos").symlink_to(videos)
+    listed = tmp_path / "lists" / "list.txt"
+    listed.write_text("../videos/a.mp4\n../videos/../videos/a.mp4\n")
+    found = extract(tmp_path / "lists" / "out", videos=listed)
+    assert list(found) == ["a.npz"]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "deeper").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"linked/deeper is not within out="):
+        extract(tmp_path / "linked")
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_fewer_than_asked_is_an_error_after_the_others(extract, videos, tmp_path, capsys):
     (tmp_path / "broken.mp4").write_text("no video")
     listed = tmp_path / "list.txt"
-    listed.write_text(f"broken.mp4\n{videos / 'a.mp4'}\n")
-    assert list(extract(tmp_path / "out", f"videos={listed}")) == ["a.npz"]
-    said = capsys.readouterr().out
-    assert f"warning: skipped {tmp_path / 'broken.mp4'}" in said
-    assert "1 of 2 videos" in said
+    listed.write_text(f"broken.mp4\nmissing.mp4\n{videos / 'a.mp4'}\n")
+    with pytest.raises(
+        ValueError, match=r"2 of 3 videos have no features.*: .*/broken\.mp4, .*/mi"
+    ):
+        extract(tmp_path / "out", videos=listed)
+    assert f"warning: skipped {tmp_path / 'broken.mp4'}" in capsys.readouterr().out
+    assert list(json.loads((tmp_path / "out" / "features.json").read_text())) == ["a"]
+    assert len(np.load(tmp_path / "out" / "a.npz")["feature"]) == 5
 
 
 def test_a_place_without_videos_is_named(tmp_path):

@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ from vidrec.data.boxes.keys import SAME_MOMENT, key
 from vidrec.data.boxes.person_proposals import format_of, read_proposals, write_proposals
 from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.geometry import CropPlan
-from vidrec.data.video.listing import list_videos
+from vidrec.data.video.listing import by_name, list_videos
 from vidrec.data.video.pyav import VideoReader
 from vidrec.data.video.timestamps import TimestampDecoder, last_frame_end, length_of
 from vidrec.errors import told_in_a_sentence
-from vidrec.files.partial_results import open_partial_results
+from vidrec.files.partial_results import delete_partial_results, open_partial_results
+from vidrec.files.signature import refuse_others, sign, version_of
 from vidrec.progress import print_above, track
 
 
@@ -140,27 +140,39 @@ def find_persons(
     Returns how many key frames have persons, and how many there are.
 
     videos: a folder, a list of paths or one file. Videos that were finished before an interruption
-    are not repeated. A video that cannot be read is named and skipped.
+    are not repeated. Raises ValueError at the end if a video could not be read; the others are
+    written, and the same command adds it when it is repaired.
     """
     format_of(out)  # before hours of work
-    root, paths = list_videos(videos)
+    refuse_others([out])
+    named = by_name(*list_videos(videos))
     folder = open_partial_results(out, f"{clock} {detector.made_of}")
     persons: dict[str, np.ndarray] = {}
-    for path in track(paths, "persons", progress):
-        name = path.relative_to(root).with_suffix("").as_posix()
-        part = folder / f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.npz"
+    skipped = []
+    for name, path in track(named.items(), "persons", progress):
+        # A file that was replaced has other persons.
+        source = f"{name} {version_of(path)}"
+        part = folder / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.npz"
         if not part.exists():
             try:
                 found = in_video(path, name, detector, clock, batch_size)
             except VideoError as error:
                 print_above(f"warning: skipped a video: {error}")
+                skipped.append(str(path))
                 continue
             write_proposals(str(part), found)
         persons |= read_proposals(str(part))
     if not persons:
         raise ValueError(f"no video of {videos} has a key frame: check --every, --start and --end")
     write_proposals(out, persons)
-    shutil.rmtree(folder)
+    sign(out)
+    if skipped:
+        raise ValueError(
+            f"{out} lacks {len(skipped)} of {len(named)} videos, for the reasons above: "
+            f"{', '.join(skipped[:5])}{', ...' if len(skipped) > 5 else ''}; repair them and "
+            "repeat the command"
+        )
+    delete_partial_results(folder)
     return sum(len(boxes) > 0 for boxes in persons.values()), len(persons)
 
 

@@ -1,5 +1,6 @@
 """torchvision's person detectors, whose boxes are the proposals of action detection."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,9 @@ class PersonDetector:
         self.threshold = threshold
         self.device = device
         # Identifies the boxes: everything that they depend on.
-        self.made_of = f"{name} {weights} {num_classes} {person} {threshold}"
+        with open(weights, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.made_of = f"{name} {digest} {num_classes} {person} {threshold}"
 
     @torch.inference_mode()
     def __call__(self, frames: np.ndarray) -> list[np.ndarray]:

@@ -95,10 +95,15 @@ def load_weights(
     return report
 
 
-def load_all(net: nn.Module, source: str | os.PathLike[str]) -> Report:
-    """Load every weight of the network. Raises ValueError if any would stay random."""
-    loaded = load_weights(net, source, min_backbone=1.0)
-    if loaded.missing or loaded.differing:
+def load_all(
+    net: nn.Module, source: str | os.PathLike[str], *, but: tuple[str, ...] = ()
+) -> Report:
+    """Load every weight of the network. Raises ValueError if any would stay random.
+
+    but: beginnings of the names that may: parts whose output is not used.
+    """
+    loaded = load_weights(net, source, min_backbone=0)
+    if any(not name.startswith(but) for name in loaded.missing):
         raise ValueError(
             f"{loaded}\n{source} does not fit this model: missing weights would stay random; "
             "choose the model, the data (number of classes) or the experiment it was trained with"

@@ -1,5 +1,8 @@
 """A bank gives what was put into it, second by second, zeros elsewhere (Wu et al., section 3.2)."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -51,3 +54,57 @@ def test_a_missing_bank_and_bad_settings_are_told(tmp_path, path):
         FeatureBank(str(tmp_path / "gone.npy"))
     with pytest.raises(ValueError, match=r"window_size=0"):
         FeatureBank(path, window_size=0)
+
+
+def test_features_that_are_not_finite_are_refused(path):
+    write_bank(path, {"a": {10: rows(2, 1), 12: rows(1, 1) * np.inf}})
+    bank = FeatureBank(path, window_size=4, max_num_sampled_feat=2)
+    with pytest.raises(ValueError, match=rf"{path}: features of a around 11 are not finite"):
+        bank.features("a", 11, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:-2],
+        lambda content: content + b"xx",
+        lambda content: content[:8],
+        lambda content: b"PK" + content[2:],
+        lambda content: content.replace(b"'<f2'", b"'<i2'"),
+        lambda content: content.replace(b"'<f2'", b"'|O2'"),
+        lambda content: content.replace(b"(10, 3)", b"(30,)  "),
+        lambda content: content.replace(b"(10, 3)", b"(99, 3)"),
+        lambda content: content.replace(b"'shape'", b"'sha(('"),
+    ],
+)
+def test_a_damaged_bank_is_named(path, damage):
+    content = Path(path).read_bytes()
+    changed = damage(content)
+    assert changed != content
+    Path(path).write_bytes(changed)
+    with pytest.raises(ValueError, match=re.escape(path)):
+        FeatureBank(path)
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ("", r"not JSON"),
+        ("[1]", r"is not the index of a bank"),
+        ('{"a": [0, 10]}', r"is not the index of a bank"),
+        ('{"a": {"10": [0, 11]}}', r"a, second 10: \[0, 11\] is not .* within the 10 rows of"),
+        ('{"a": {"10": [5, 4]}}', r"a, second 10: \[5, 4\] is not"),
+        ('{"a": {"10": [-1, 4]}}', r"a, second 10: \[-1, 4\] is not"),
+        ('{"a": {"10": [0.0, 4]}}', r"a, second 10: \[0\.0, 4\] is not"),
+        ('{"a": {"10": [0]}}', r"a, second 10: \[0\] is not"),
+        ('{"a": {"10": null}}', r"a, second 10: None is not"),
+        ('{"a": {"ten": [0, 10]}}', r"a, second ten"),
+        ('{"a": {"10": [0, 9]}}', r"lists 9 rows, .*bank\.npy has 10: they are not of one bank"),
+    ],
+)
+def test_an_index_that_does_not_belong_to_the_bank_is_named(path, index, message):
+    file = path.replace(".npy", ".json")
+    Path(file).write_text(index)
+    with pytest.raises(ValueError, match=rf"{re.escape(file)}.*{message}"):
+        FeatureBank(path)

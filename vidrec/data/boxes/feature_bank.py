@@ -6,12 +6,13 @@ Wu et al., Long-Term Feature Banks for Detailed Video Understanding, CVPR 2019, 
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from vidrec.data.boxes.keys import second_of
+from vidrec.files.arrays import read_npy
 from vidrec.files.atomic_write import atomic_write
+from vidrec.files.text_files import read_json_file
 
 
 class FeatureBank:
@@ -33,10 +34,14 @@ class FeatureBank:
                 raise FileNotFoundError(
                     f"the bank of long-term features {file} does not exist; `vidrec bank` writes it"
                 )
-        self.rows = np.load(path, mmap_mode="r")
-        self.index: dict[str, dict[str, list[int]]] = json.loads(
-            Path(index_of(path)).read_text(encoding="utf-8")
-        )
+        self.path = path
+        self.rows = read_npy(path, mmap=True)
+        if self.rows.ndim != 2 or self.rows.dtype.kind != "f":
+            raise ValueError(
+                f"{path} is no bank: an array {self.rows.shape} of {self.rows.dtype}, not (M, C) "
+                "of float16"
+            )
+        self.index = _read_index(path, len(self.rows))
         self.window_size = window_size
         self.max_num_sampled_feat = max_num_sampled_feat
 
@@ -53,12 +58,50 @@ class FeatureBank:
             if len(rows) > self.max_num_sampled_feat:
                 rows = rng.choice(rows, self.max_num_sampled_feat, replace=False)
             found[place, : len(rows)] = self.rows[rows]
+        if not np.isfinite(found).all():
+            raise ValueError(
+                f"{self.path}: features of {video} around {timestamp} are not finite: the bank or "
+                "the weights it was made with are damaged; write it again"
+            )
         return found.reshape(-1, self.rows.shape[1])
 
 
 def index_of(path: str) -> str:
     """The file that lists the seconds of a bank."""
     return os.path.splitext(path)[0] + ".json"
+
+
+def _read_index(path: str, num_rows: int) -> dict[str, dict[str, list[int]]]:
+    """`{video: {second: [first row, end]}}` of a bank with so many rows, each in one second.
+
+    Raises ValueError if the file is damaged or belongs to another bank.
+    """
+    file = index_of(path)
+    index = read_json_file(file)
+    if not isinstance(index, dict) or not all(isinstance(v, dict) for v in index.values()):
+        raise ValueError(f"{file} is not the index of a bank; `vidrec bank` writes both again")
+    listed = 0
+    for video, seconds in index.items():
+        for second, rows in seconds.items():
+            if not _are_rows(rows, num_rows) or not second.lstrip("-").isdecimal():
+                raise ValueError(
+                    f"{file}: {video}, second {second}: {rows} is not [first row, end] within the "
+                    f"{num_rows} rows of {path}; `vidrec bank` writes both again"
+                )
+            listed += rows[1] - rows[0]
+    if listed != num_rows:
+        raise ValueError(
+            f"{file} lists {listed} rows, {path} has {num_rows}: they are not of one bank; "
+            "`vidrec bank` writes both again"
+        )
+    return index
+
+
+def _are_rows(rows: object, num_rows: int) -> bool:
+    if not isinstance(rows, list) or [type(row) for row in rows] != [int, int]:
+        return False
+    first, end = rows
+    return 0 <= first <= end <= num_rows
 
 
 def write_bank(path: str, features: Mapping[str, Mapping[int, np.ndarray]]) -> None:

@@ -1,6 +1,7 @@
 """Video files of a folder, a list or a single path."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 VIDEO_EXTENSIONS = (
@@ -42,3 +43,25 @@ def list_videos(videos: str) -> tuple[Path, list[Path]]:
         return path.parent, [path]
     listed = [Path(line) for line in path.read_text().splitlines() if line.strip()]
     return path.parent, [p if p.is_absolute() else path.parent / p for p in listed]
+
+
+def by_name(root: Path, paths: Sequence[Path]) -> dict[str, Path]:
+    """`deeper/c` -> ROOT/deeper/c.mp4: what the results of each video are called.
+
+    A video outside of `root` is called by its file alone; one that is listed twice counts once.
+    Raises ValueError if two videos would have the same name.
+    """
+    named: dict[str, Path] = {}
+    base = os.path.abspath(root)
+    for path in paths:
+        # Not resolved: a link is called as it is here.
+        whole = Path(os.path.abspath(path))
+        inside = whole.relative_to(base) if whole.is_relative_to(base) else Path(whole.name)
+        name = inside.with_suffix("").as_posix()
+        other = named.setdefault(name, path)
+        if os.path.abspath(other) != str(whole):
+            raise ValueError(
+                f"{other} and {path} would both be written as '{name}': rename one of them, or "
+                "process them by themselves, with another output"
+            )
+    return named

@@ -1,5 +1,8 @@
 """`vidrec persons`: a detector of torchvision on key frames, written as proposals."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -151,7 +154,7 @@ def test_an_interrupted_run_goes_on_with_the_next_video(videos, tmp_path, capsys
     second = Bright()
     assert persons.find_persons(str(videos), out, second, Clock(), 4, progress=False) == (8, 8)
     assert second.num_frames == 4
-    assert not (tmp_path / "p.csv.parts").exists()
+    assert not list(tmp_path.glob("*.parts"))
 
 
 def test_what_another_detector_found_is_not_taken(videos, tmp_path):
@@ -164,11 +167,52 @@ def test_what_another_detector_found_is_not_taken(videos, tmp_path):
     assert second.num_frames == 8
 
 
-def test_an_unreadable_video_is_named_and_left_out(videos, tmp_path, capsys):
-    (videos / "broken.mp4").write_text("nothing")
+def test_an_unreadable_video_is_an_error_after_the_others(videos, tmp_path, capsys):
+    shutil.copyfile(videos / "a.mp4", tmp_path / "whole.mp4")
+    (videos / "a.mp4").write_text("nothing")
     out = str(tmp_path / "p.pkl")
-    assert persons.find_persons(str(videos), out, Bright(), Clock(), 4, progress=False) == (8, 8)
+    with pytest.raises(ValueError, match=r"p\.pkl lacks 1 of 2 videos, .* above: .*a\.mp4; repair"):
+        persons.find_persons(str(videos), out, Bright(), Clock(), 4, progress=False)
     assert "skipped a video: " in capsys.readouterr().out
+    assert len(read_proposals(out)) == 4
+    # Repaired: only this one is left to do.
+    shutil.copyfile(tmp_path / "whole.mp4", videos / "a.mp4")
+    second = Bright()
+    assert persons.find_persons(str(videos), out, second, Clock(), 4, progress=False) == (8, 8)
+    assert second.num_frames == 4
+
+
+def test_a_video_that_changed_is_done_again(videos, tmp_path):
+    out = str(tmp_path / "p.csv")
+    with pytest.raises(KeyboardInterrupt):
+        persons.find_persons(str(videos), out, Stops(), Clock(), 4, progress=False)
+    os.utime(videos / "a.mp4")
+    second = Bright()
+    persons.find_persons(str(videos), out, second, Clock(), 4, progress=False)
+    assert second.num_frames == 8
+
+
+def test_no_other_file_is_replaced_and_no_video_stands_for_two(videos, tmp_path):
+    out = tmp_path / "p.csv"
+    out.write_text("mine")
+    with pytest.raises(FileExistsError, match=rf"{out} exists, and vidrec did not write it"):
+        persons.find_persons(str(videos), str(out), Bright(), Clock(), 4, progress=False)
+    assert out.read_text() == "mine"
+    out.unlink()
+    (videos / "a.avi").touch()
+    with pytest.raises(ValueError, match=r"a\.avi and .*a\.mp4 would both be written as 'a'"):
+        persons.find_persons(str(videos), str(out), Bright(), Clock(), 4, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["videos"]
+
+
+def test_other_weights_under_the_same_path_are_another_detector(weights, tmp_path):
+    path = str(tmp_path / "detector.pth")
+    shutil.copyfile(weights, path)
+    first = PersonDetector(NAME, path, 3).made_of
+    state = torch.load(weights)
+    state["roi_heads.box_predictor.cls_score.bias"][0] = 0.1
+    torch.save(state, path)
+    assert PersonDetector(NAME, path, 3).made_of != first
 
 
 def test_the_detector_gives_boxes_of_persons_alone(weights):

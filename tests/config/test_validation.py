@@ -1,11 +1,16 @@
 """Bad input gets a sentence with the path, the value and the way out, before data is opened."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+import vidrec.api
 from tests.paths import ROOT
+from vidrec.config import overrides as override_files
+from vidrec.config import undefined_names, unread_keys
+from vidrec.config.compose import conf_dir
 from vidrec.config.overrides import wrong_choice
 from vidrec.errors import ConfigError
 
@@ -127,3 +132,82 @@ def test_choices_that_exist_pass():
         wrong_choice(["experiment=null", "--cfg", "job", "model/backbone@model.net.backbone=image"])
         is None
     )
+
+
+STEPS = "data.transforms.train"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        ([f"{STEPS}.flp=null"], [f"{STEPS}.flp", "drops nothing", "did you mean 'flip'"]),
+        ([f"++{STEPS}.flp=null"], [f"{STEPS}.flp", "did you mean 'flip'"]),
+        (["schedule.lr.deacy=null"], ["schedule.lr.deacy", "did you mean 'decay'"]),
+        (["schedule.lr={deacy: null}"], ["schedule.lr.deacy", "did you mean 'decay'"]),
+        (
+            ["schedule=sgd_100e", "schedule.lr.drp.milestones.0=3"],
+            ["schedule.lr.drp:", "'drop'", "+schedule.lr.drp=... if it is new"],
+        ),
+        (["model=mvit", "schedule.param_groups.bais.lr=2"], ["param_groups.bais", "'bias'"]),
+        (["schedule.param_groups.head={lr: 5}"], ["+schedule.param_groups.head=..."]),
+        (["schedule/mixing=mixup_cutmix", "schedule.mixing.choices.mixpu.alpha=3"], ["'mixup'"]),
+        ([f"+{STEPS}.flop={{_target_: a}}", f"{STEPS}.flup.p=1"], ["'flop' or 'flip'"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_name_that_no_file_defines_takes_a_plus(compose, overrides, parts):
+    with pytest.raises(ConfigError) as raised:
+        compose(*overrides, config_name="evaluate")  # of train.py: the sweep below
+    for part in parts:
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [f"{STEPS}.flip=null", "schedule.lr.decay=null", "schedule.lr.decay.T_max=3"],
+        ["model=mvit", "schedule.param_groups.bias.lr=2"],
+        ["schedule/mixing=mixup_cutmix", "schedule.mixing.probabilities={mixup: 0.4, cutmix: 0.4}"],
+        [
+            f"+{STEPS}.blur={{_target_: torchvision.transforms.v2.GaussianBlur, kernel_size: 3}}",
+            f"{STEPS}.blur.kernel_size=5",
+        ],
+        ["experiment=tin_imagenet-pretrained-r50_8xb6-1x1x8-40e_sthv1-rgb", "data.root=/x"],
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_a_file_or_a_plus_defines_passes(compose, overrides):
+    compose(*overrides)
+
+
+@pytest.mark.parametrize(
+    ("entry", "wrong"),
+    [
+        ("gray: {_target_: torchvision.transforms.v2.RandomGrayscale}", None),
+        ("flip: null", None),
+        ("flp: null", "flp=null drops nothing: no file defines 'flp'; did you mean 'flip'"),
+    ],
+)
+def test_an_experiment_may_add_a_step_but_not_drop_an_unknown_one(
+    tmp_path, monkeypatch, entry, wrong
+):
+    folder = tmp_path / "conf"
+    shutil.copytree(conf_dir(), folder)
+    text = f"# @package _global_\ndata:\n  transforms:\n    train:\n      {entry}\n"
+    (folder / "experiment" / "mine.yaml").write_text(text)
+    for module in (vidrec.api, override_files, undefined_names, unread_keys):
+        monkeypatch.setattr(module, "conf_dir", lambda: str(folder))
+    if wrong is None:
+        vidrec.compose("experiment=mine")
+    else:
+        with pytest.raises(ConfigError, match=wrong):
+            vidrec.compose("experiment=mine")
+
+
+def test_a_misspelt_name_in_a_sweep_fails_each_run_with_a_sentence(tmp_path, run):
+    _, output = run(
+        ROOT / "train.py", "-m", f"{STEPS}.flp=null,0", "runtime.dashboard=none", cwd=tmp_path
+    )
+    assert "no file defines 'flp'; did you mean 'flip'?" in output
+    assert "2 of 2 runs failed" in output
+    assert "Traceback" not in output

@@ -132,18 +132,19 @@ def keys_set(overrides: Sequence[str]) -> Iterator[KeyPath]:
     plain = [override for override in overrides if is_key(override)]
     for override in OverridesParser.create().parse_overrides(plain):
         path = tuple(override.get_key_element().lstrip("+").split("."))
-        yield from _leaves(path, override.value())
+        yield from leaves(path, override.value())
     chosen = dict(o.lstrip("+").split("=", 1) for o in overrides if o not in plain and "=" in o)
     groups = {re.split("[/@]", choice)[0] for choice in chosen}
     if "experiment" in groups and not groups & {"model", "data"}:
         file = Path(conf_dir(), "experiment", f"{chosen['experiment']}.yaml")
-        yield from _leaves((), _written(file))
+        yield from leaves((), _written(file))
 
 
-def _leaves(path: KeyPath, value: object) -> Iterator[KeyPath]:
+def leaves(path: KeyPath, value: object) -> Iterator[KeyPath]:
+    """The paths of all single values in `value`, which is at `path`."""
     if isinstance(value, dict) and value:
         for key, child in value.items():
-            yield from _leaves((*path, str(key)), child)
+            yield from leaves((*path, str(key)), child)
     else:
         yield path
 

@@ -1,9 +1,9 @@
 """Start-up validation: all that is wrong with a configuration, found before any data is opened.
 
 `check` collects the problems as sentences, each with the full path of its key and a suggestion.
-The steps are in files of their own: unknown_keys and unread_keys look at the keys that were
-written, limits at single values, signatures at the arguments of `_target_` nodes, consistency and
-task_checks at values that do not fit each other.
+The steps are in files of their own: unknown_keys, unread_keys and undefined_names look at the keys
+that were written, limits at single values, signatures at the arguments of `_target_` nodes,
+consistency and task_checks at values that do not fit each other.
 """
 
 import dataclasses
@@ -16,10 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vidrec.config import consistency, task_checks
+from vidrec.config.compose import SCHEMAS
 from vidrec.config.limits import outside_limits
 from vidrec.config.schema import DataConf, ModelConf, TrainConf
 from vidrec.config.signatures import wrong_arguments, wrong_rules
 from vidrec.config.trust import untrusted_targets
+from vidrec.config.undefined_names import undefined_names
 from vidrec.config.unknown_keys import missing_values, unknown_keys
 from vidrec.config.unread_keys import unread_keys
 from vidrec.errors import ConfigError
@@ -49,6 +51,8 @@ def check(
     problems += unread_keys(cfg, overrides, skip=unknown)
     problems += [f"{path} needs a value: {path}=..." for path in missing_values(cfg)]
     _refuse(problems)
+    config_name = next(name for name, node in SCHEMAS.items() if node is schema)
+    _refuse(undefined_names(cfg, config_name.removesuffix("_schema"), overrides))
     plain, conf = _resolved(cfg, schema)
     if packages is not None:
         _refuse([*untrusted_targets(plain, packages)])

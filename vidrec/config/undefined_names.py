@@ -1,0 +1,135 @@
+"""Names that were set in a mapping of named entries and that no file gives anything to.
+
+Mappings with a dataclass or a `_target_` have an owner that knows their keys. In the others, such
+as the steps of a pipeline or the phases of the learning rate, any name is possible: a misspelt
+one would be a second entry, or would drop nothing.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from hydra import initialize_config_dir
+from hydra.core.default_element import ResultDefault
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, Node, OmegaConf
+
+from vidrec.config.compose import conf_dir
+from vidrec.config.overrides import is_key
+from vidrec.config.unread_keys import KeyPath, leaves
+from vidrec.errors import did_you_mean
+
+
+def undefined_names(cfg: DictConfig, config_name: str, overrides: Sequence[str]) -> Iterator[str]:
+    """A sentence for every such name.
+
+    On the command line `+` says that a name is new. A file may give a new name anything but null,
+    which drops an entry.
+
+    cfg: as composed from conf/{config_name}.yaml and `overrides`, those of the command line.
+    """
+    keys = OverridesParser.create().parse_overrides([o for o in overrides if is_key(o)])
+    paths: dict[bool, set[KeyPath]] = {True: set(), False: set()}  # whether with a plus
+    for key in keys:
+        path = tuple(key.get_key_element().lstrip("+").split("."))
+        paths[key.is_add()] |= {
+            start for leaf in leaves(path, key.value()) for start in _starts(leaf)
+        }
+    dropped = set(_nulls(cfg, ()))
+    suspects = {path for path in paths[False] | dropped if _is_named(cfg, path[:-1])}
+    defined = (_defined(config_name, overrides) if suspects else set()) | paths[True]
+    wrong = {path for path in suspects - defined if _is_closed(cfg, path[:-1], defined)}
+    for path in sorted(path for path in wrong if not wrong & _starts(path[:-1])):
+        where, name = ".".join(path), path[-1]
+        beside = sorted({other[-1] for other in defined if other[:-1] == path[:-1]})
+        hint = did_you_mean(name, beside)
+        if path in dropped:
+            yield f"{where}=null drops nothing: no file defines '{name}'; {hint}"
+        else:
+            yield f"{where}: no file defines '{name}'; {hint} (+{where}=... if it is new)"
+
+
+def _starts(path: KeyPath) -> set[KeyPath]:
+    return {path[:length] for length in range(1, len(path) + 1)}
+
+
+def _at(cfg: DictConfig, path: KeyPath) -> Node | None:
+    """The node at a path; None where there is none, or where it is a reference."""
+    node: object = cfg
+    for key in path:
+        if not isinstance(node, DictConfig) or node._is_none() or node._is_interpolation():
+            return None
+        # Keys of a mapping may be numbers, as in a map of labels.
+        node = next((node._get_node(name) for name in node if str(name) == key), None)
+    return node if isinstance(node, Node) else None
+
+
+def _is_named(cfg: DictConfig, path: KeyPath) -> bool:
+    """Whether there is a mapping at the path that has no owner."""
+    node = _at(cfg, path)
+    return (
+        isinstance(node, DictConfig)
+        and not (node._is_none() or node._is_missing() or node._is_interpolation())
+        and not dataclasses.is_dataclass(OmegaConf.get_type(node))
+        and "_target_" not in node
+        and path[:-1] != ("schedule", "param_groups")  # a ParamRule
+    )
+
+
+def _is_closed(cfg: DictConfig, mapping: KeyPath, defined: set[KeyPath]) -> bool:
+    """Whether new names need a plus: a mapping that a class takes as an argument is free as long as
+    no file writes it.
+    """
+    around = [_at(cfg, start) for start in _starts(mapping)]
+    is_argument = any(isinstance(node, DictConfig) and "_target_" in node for node in around)
+    return not is_argument or any(path[:-1] == mapping for path in defined)
+
+
+def _nulls(cfg: DictConfig, path: KeyPath) -> Iterator[KeyPath]:
+    """The paths of the names that are null in mappings without an owner."""
+    mapping = _at(cfg, path)
+    if not isinstance(mapping, DictConfig) or mapping._is_interpolation() or mapping._is_missing():
+        return
+    for key in mapping:
+        child, where = mapping._get_node(key), (*path, str(key))
+        if isinstance(child, DictConfig) and not child._is_none():
+            yield from _nulls(cfg, where)
+        elif isinstance(child, Node) and child._is_none() and _is_named(cfg, path):
+            yield where
+
+
+def _defined(config_name: str, overrides: Sequence[str]) -> set[KeyPath]:
+    """The paths that any of the chosen files gives a value other than null."""
+    folders = [conf_dir()]
+    if HydraConfig.initialized():  # with the folders that the user added to its search path
+        sources = HydraConfig.get().runtime.config_sources
+        folders = [source.path for source in sources if source.schema == "file"]
+        overrides = [*overrides, *HydraConfig.get().overrides.hydra]
+    found: set[KeyPath] = set()
+    for default in _files(config_name, overrides):
+        package = tuple(default.package.split(".")) if default.package else ()
+        for folder in folders:
+            file = Path(folder, f"{default.config_path}.yaml")
+            content = yaml.safe_load(file.read_text()) if file.is_file() else None
+            found |= set(_given(content, package))
+    return found
+
+
+def _files(config_name: str, overrides: Sequence[str]) -> Sequence[ResultDefault]:
+    if not GlobalHydra.instance().is_initialized():  # in a process that a launcher started
+        with initialize_config_dir(conf_dir(), version_base="1.3"):
+            return _files(config_name, overrides)
+    loader = GlobalHydra.instance().config_loader()
+    return loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
+
+
+def _given(node: object, path: KeyPath) -> Iterator[KeyPath]:
+    if node is not None:
+        yield path
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _given(value, (*path, str(key)))

@@ -42,7 +42,7 @@ class Run:
     """The run in `folder`: its lock, its logs, its dashboard.
 
     Until `accept` it only holds the lock and shows messages, so that a command that is rejected
-    leaves a run that is there as it was, and no folder of its own. From then on it writes
+    leaves a run that is there as it was, and an empty folder of its own. From then on it writes
     `metrics.jsonl` (one object per line: `epoch`, `step`, names such as `train/loss` and
     `val/top1`), `train.log`, `config.yaml` (resolved), `changes.yaml`, `status.json` and files of
     the dashboard.
@@ -65,7 +65,7 @@ class Run:
         self._open = rank == 0
         if not self._open:
             return
-        self._created = [path for path in (folder, *folder.parents) if not path.exists()]
+        self._is_new = not (folder / LOCK).exists()
         self._lock = _locked_folder(folder)
         self._bar = ProgressBar(runtime.progress)
         self._log = _open_log()
@@ -171,11 +171,8 @@ class Run:
         if self.accepted:
             self._metrics.close()
         _close_log(self._log, sys.exc_info() if exit_code else None)
-        if self._created and not self.accepted:
+        if self._is_new and not self.accepted:
             (self.folder / LOCK).unlink(missing_ok=True)
-            with suppress(OSError):  # others have written there since
-                for path in self._created:
-                    path.rmdir()
         self._lock.close()
 
     def _show(self, call: Callable[[Dashboard], None]) -> None:
@@ -341,19 +338,14 @@ def _close_log(log: logging.Logger, error: ExcInfo | None) -> None:
 def _locked_folder(folder: Path) -> IO[str]:
     """Create `folder` and hold its lock, which is gone with the process, however that ends.
 
-    Raises OSError naming the folder if it is not writable, RunLocked if another process holds it.
+    Raises RunLocked if another process holds it.
     """
     while True:
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             stream = (folder / LOCK).open("a+", encoding="utf-8", errors="replace")
         except FileNotFoundError:  # a rejected command has just removed its own folder
             continue
-        except OSError as error:
-            raise OSError(
-                f"the run directory {folder} cannot be written: {error.strerror}; "
-                "choose another with hydra.run.dir=..."
-            ) from None
         _lock(stream, folder)
         with suppress(FileNotFoundError):
             if os.path.samestat(os.stat(folder / LOCK), os.fstat(stream.fileno())):

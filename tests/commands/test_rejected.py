@@ -33,18 +33,16 @@ def test_a_rejected_command_leaves_no_directory(run, tmp_path, wrong):
 
 
 @pytest.mark.slow
-def test_a_run_is_evaluated_as_it_was_trained_whatever_was_rejected_since(run, tiny_run, tmp_path):
+def test_a_run_is_evaluated_as_it_was_trained_whatever_was_rejected_since(run, tiny_run):
     before = content_of(tiny_run)
-    data = f"data.root={next((tiny_run.parent / 'data').iterdir())}"
-    evaluate = ["-m", "vidrec", "evaluate", f"run={tiny_run}", data, "split=val"]
-    status, scores = run(*evaluate, cwd=tmp_path)
+    evaluate = ["-m", "vidrec", "evaluate", f"run={tiny_run}", "split=val"]
+    status, scores = run(*evaluate, cwd=tiny_run.parent)
     assert status == 0, scores
-    other = ["model=tsm_tiny", data, f"hydra.run.dir={tiny_run}", "runtime.dashboard=none"]
-    status, said = run("-m", "vidrec", "train", *other, "runtime.device=cpu", cwd=tmp_path)
+    other = ["model=tsm_tiny", f"hydra.run.dir={tiny_run}", "runtime.dashboard=none"]
+    status, said = run("-m", "vidrec", "train", *other, cwd=tiny_run.parent)
     assert status == 1, said
     assert content_of(tiny_run) == before
-    assert run(*evaluate, cwd=tmp_path) == (0, scores)
-    assert os.listdir(tmp_path) == []
+    assert run(*evaluate, cwd=tiny_run.parent) == (0, scores)
 
 
 @pytest.mark.slow
@@ -56,7 +54,7 @@ def test_a_run_directory_of_somebody_else_runs_no_code(run, tiny_run, tmp_path):
     status, said = run("-m", "vidrec", "evaluate", f"run={tmp_path}", cwd=tmp_path)
     assert status == 1
     assert "Traceback" not in said
-    assert "configuration error: data.transforms.test.zz._target_: a run directory or " in said
+    assert "data.transforms.test.zz._target_: a run directory or checkpoint asks for os.m" in said
     assert "trust=[os]" in said
     assert os.listdir(tmp_path) == ["best.pt"]
 

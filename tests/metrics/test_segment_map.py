@@ -63,6 +63,20 @@ def test_video_labels_make_detections_of_proposals(tmp_path):
     assert metric.score(proposals)["mAP@0.50"] == pytest.approx(0.5)
 
 
+def test_labels_of_other_videos_or_classes_are_noticed(tmp_path, caplog):
+    path = tmp_path / "labels.json"
+    for content, reason in (
+        ({"b": [{"label": "run", "score": 1}]}, "no labels of any of the annotated videos"),
+        (
+            {"a": [{"label": "runs", "score": 1}]},
+            "'runs' is no annotated class; did you mean 'run'",
+        ),
+    ):
+        path.write_text(json.dumps({"results": content}))
+        with pytest.raises(ValueError, match=rf"labels\.json.*{reason}"):
+            SegmentMAP(one_video(), video_labels=str(path))
+
+
 def test_segments_without_labels_say_what_is_missing():
     found = SegmentDetections(np.zeros(1, int), np.zeros((1, 2)), np.ones(1))
     with pytest.raises(ValueError, match=r"data\.metric\.video_labels"):

@@ -8,7 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from vidrec.data.segments.records import SegmentRecords
-from vidrec.metrics.activitynet_json import SegmentDetections, plain_name, read_video_labels
+from vidrec.metrics.activitynet_json import (
+    SegmentDetections,
+    plain_name,
+    read_video_labels,
+    warn_of_unknown_classes,
+)
 from vidrec.metrics.average_precision import interpolated_ap
 from vidrec.metrics.average_recall import THRESHOLDS
 from vidrec.metrics.charts import Bars, Chart
@@ -128,7 +133,19 @@ class SegmentMAP(SegmentMetric):
         merge: Merge | None = None,
     ) -> None:
         super().__init__(records, merge)
-        self.video_labels = None if video_labels is None else read_video_labels(video_labels, topk)
+        self.video_labels = None if video_labels is None else self._labels(video_labels, topk)
+
+    def _labels(self, path: str, topk: int) -> dict[str, list[tuple[str, float]]]:
+        labels = read_video_labels(path, topk)
+        missing = [r.name for r in self.records if plain_name(r.name) not in labels]
+        if missing:
+            some = f"{len(missing)} of {len(self.records)} videos, such as {missing[0]}"
+            if len(missing) == len(self.records):
+                raise ValueError(f"{path} has no labels of any of the annotated videos: {some}")
+            log.warning(f"{path} has no labels of {some}; their segments are left out")
+        found = (label for pairs in labels.values() for label, _ in pairs)
+        warn_of_unknown_classes(path, found, self.records.classes)
+        return labels
 
     def labelled(self, detections: SegmentDetections) -> SegmentDetections:
         """The proposals with the classes of their videos; those of unknown videos are dropped."""

@@ -100,7 +100,95 @@ def test_a_little_too_long_is_kept_as_it_is(tmp_path):
     assert read_segments(written(tmp_path, near))[0].segments[0].tolist() == [90.0, 100.8]
 
 
-@pytest.mark.parametrize("duration", [0, -1.0, None])
+@pytest.mark.parametrize(
+    "segment",
+    [[], [1.0], [1, 2, 3, 4], [[1, 2]], ["1", "2"], [True, 2], [float("nan"), 2], [1, None], "12",
+     [0, float("inf")], [0, 10**400], {"0": 1, "1": 2}, None],
+)  # fmt: skip
+def test_anything_but_two_numbers_is_refused(tmp_path, segment):
+    wrong = json.loads(json.dumps(PUBLISHED))
+    wrong["v_a"]["annotations"][1]["segment"] = segment
+    with pytest.raises(ValueError, match=r"a\.json: v_a has the segment .*two finite numbers"):
+        read_segments(written(tmp_path, wrong))
+
+
+def test_two_wrong_segments_do_not_make_three_right_ones(tmp_path):
+    wrong = json.loads(json.dumps(PUBLISHED))
+    for annotation in wrong["v_a"]["annotations"]:
+        annotation["segment"] = [1.0, 2.0, 3.0]
+    wrong["v_ü"]["annotations"] = [{"segment": [1.0, 2.0], "label": "run"}]
+    with pytest.raises(ValueError, match=r"v_a has the segment \[1\.0, 2\.0, 3\.0\]"):
+        read_segments(written(tmp_path, wrong))
+
+
+@pytest.mark.parametrize("label", [5, None, "", ["run"]])
+def test_labels_are_names(tmp_path, label):
+    wrong = json.loads(json.dumps(PUBLISHED))
+    wrong["v_a"]["annotations"][0]["label"] = label
+    with pytest.raises(ValueError, match=r"a\.json: v_a has the label .*expected the name"):
+        read_segments(written(tmp_path, wrong))
+
+
+@pytest.mark.parametrize("annotation", [{"label": "run"}, {"segment": [1, 2]}, [1, 2], None])
+def test_annotations_have_a_segment_and_a_label(tmp_path, annotation):
+    wrong = json.loads(json.dumps(PUBLISHED))
+    wrong["v_a"]["annotations"][0] = annotation
+    with pytest.raises(ValueError, match=r"a\.json: v_a has the annotation .*expected an object"):
+        read_segments(written(tmp_path, wrong))
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ({"feature_frame": 63}, r"feature_frame=63, 6\.3% of its duration_frame=1000"),
+        ({"feature_frame": 5000}, r"feature_frame=5000, 500\.0% of its duration_frame=1000"),
+        ({"feature_frame": float("nan")}, "must be positive and finite"),
+        ({"feature_frame": 0}, "must be positive and finite"),
+        ({"duration_frame": "1000"}, "must be positive and finite"),
+        ({"duration_frame": -1}, "must be positive and finite"),
+        ({"subset": ["training"]}, "subset"),
+    ],
+)
+def test_what_features_cover_must_be_possible(tmp_path, times, message):
+    wrong = json.loads(json.dumps(PUBLISHED))
+    wrong["v_a"] |= times
+    with pytest.raises(ValueError, match=rf"a\.json: v_a has .*{message}"):
+        read_segments(written(tmp_path, wrong))
+
+
+@pytest.mark.parametrize(
+    ("frames", "covered"), [(37, 16), (6276, 3888), (5792, 5808), (10, 64), (1000, 990)]
+)
+def test_what_published_features_cover(tmp_path, frames, covered):
+    right = {"a": PUBLISHED["v_a"] | {"duration_frame": frames, "feature_frame": covered}}
+    (record,) = read_segments(written(tmp_path, right))
+    assert record.span == pytest.approx(100 * covered / frames)
+
+
+def test_two_files_do_not_annotate_a_video_differently(tmp_path):
+    changed = json.loads(json.dumps(PUBLISHED))
+    changed["v_a"]["annotations"].pop()
+    paths = [written(tmp_path, PUBLISHED), written(tmp_path, changed, "b.json")]
+    with pytest.raises(ValueError, match=r"b\.json: v_a is annotated in another way in .*a\.json"):
+        read_segments(paths)
+    assert len(read_segments([paths[0], paths[0]])) == 2
+
+
+def test_videos_without_a_subset_are_counted(tmp_path, caplog):
+    table = tmp_path / "info.csv"
+    table.write_text("video,subset\nv_a,training\n")
+    path = written(tmp_path, PUBLISHED)
+    assert len(read_segments(path, subset="training", video_info=str(table))) == 1
+    assert "1 videos have no subset" in caplog.text
+    table.write_text("video,subset\nv_a,training\nv_a,validation\n")
+    with pytest.raises(ValueError, match=r"info\.csv:3: v_a is of training as well as"):
+        read_segments(path, subset="training", video_info=str(table))
+    table.write_text("video,subset\nv_a\n")
+    with pytest.raises(ValueError, match=r"info\.csv:2: 1 fields, but 2 columns"):
+        read_segments(path, subset="training", video_info=str(table))
+
+
+@pytest.mark.parametrize("duration", [0, -1.0, None, float("inf"), float("nan"), "12", True])
 def test_a_video_without_duration_is_refused(tmp_path, duration):
     wrong = json.loads(json.dumps(PUBLISHED))
     wrong["v_ü"]["duration_second"] = duration
@@ -130,7 +218,7 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="not an annotation file"):
         read_segments(written(tmp_path, {"results": {}}))
     (tmp_path / "b.json").write_text("{")
-    with pytest.raises(ValueError, match=r"b\.json is not JSON"):
+    with pytest.raises(ValueError, match=r"b\.json:1: not JSON"):
         read_segments(str(tmp_path / "b.json"))
 
 

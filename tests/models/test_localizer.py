@@ -75,6 +75,24 @@ def test_confidences_equal_those_of_the_plain_layers():
     torch.testing.assert_close(net.confidence(features), plain)
 
 
+@pytest.mark.parametrize("net", [small_bmn(), TEM(12, 8, 16)], ids=["bmn", "tem"])
+def test_segments_of_a_padded_sequence_end_with_the_video(net):
+    padded = batch(2)
+    padded["window"][1, 0] = 100.0
+    padded["video_end"] = torch.tensor([60.0, 111.0], dtype=torch.float64)  # of 160: 3 places
+    found = net.eval().predict(padded)
+    whole = net.predict(batch(1) | {"feature": padded["feature"][:1]})
+    count = int(whole["count"][0])
+    assert found["count"][0] == count
+    torch.testing.assert_close(found["segments"][0, :count], whole["segments"][0, :count])
+    assert found["count"][1] > 0
+    start, end = found["segments"][1, : found["count"][1]].unbind(-1)
+    assert start.min() >= 100
+    assert end.max() <= 111
+    assert (start < end).all()
+    assert (found["scores"][1].diff() <= 0).all()
+
+
 def test_every_parameter_learns():
     net = small_bmn()
     out = net(batch())

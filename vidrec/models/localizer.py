@@ -53,17 +53,37 @@ class SoftNMS:
         found = soft_nms(
             candidates, self.alpha, self.low_threshold, self.high_threshold, self.top_k
         )
+        if "video_end" in batch:
+            return in_seconds(found, batch["window"], batch["video_end"])
         return in_seconds(found, batch["window"])
 
 
-def in_seconds(found: Proposals, window: Tensor) -> dict[str, Tensor]:
-    """Proposals in seconds of the videos, clipped to the sequence.
+def in_seconds(
+    found: Proposals, window: Tensor, video_end: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Proposals in seconds of the videos, clipped to the sequence and to the video.
 
-    window: (N, 2), where the sequence begins and how long it lasts, in seconds.
+    window: (N, 2), where the sequence begins and how long it lasts, in seconds. video_end: (N,).
     """
     begin, seconds = window.to(found.segments.device).double()[:, None, None].unbind(-1)
     segments = begin + found.segments.clamp(0, 1) * seconds
+    if video_end is not None:
+        segments = segments.minimum(video_end.to(segments)[:, None, None])
     return {"segments": segments, "scores": found.scores, "count": found.counts}
+
+
+def num_real(batch: FeatureBatch) -> Tensor | None:
+    """How many positions of each sequence begin before the end of its video, (N,) int64.
+
+    None if the batch has no padding.
+    """
+    if "video_end" not in batch:
+        return None
+    length = batch["feature"].shape[2]
+    begin, seconds = batch["window"].unbind(1)
+    # Rounding must not make a position of nothing.
+    positions = (batch["video_end"] - begin) / seconds * length - 1e-6
+    return positions.ceil().clamp(0, length).long()
 
 
 class BMN(nn.Module):
@@ -167,7 +187,9 @@ class BMN(nn.Module):
     def predict(self, batch: FeatureBatch) -> dict[str, Tensor]:
         """`segments` (N, K, 2) in seconds, `scores` (N, K), `count` (N,)."""
         out = self(batch)
-        return self.nms(bmn_candidates(out["start"], out["end"], out["iou_map"]), batch)
+        return self.nms(
+            bmn_candidates(out["start"], out["end"], out["iou_map"], num_real(batch)), batch
+        )
 
 
 def _boundary(channels: int) -> nn.Sequential:
@@ -219,7 +241,9 @@ class TEM(nn.Module):
     def predict(self, batch: FeatureBatch) -> dict[str, Tensor]:
         """`segments` (N, K, 2) in seconds, `scores` (N, K), `count` (N,), from boundaries alone."""
         out = self(batch)
-        return self.nms(tem_candidates(out["start"], out["end"], self.peak_threshold), batch)
+        return self.nms(
+            tem_candidates(out["start"], out["end"], self.peak_threshold, num_real(batch)), batch
+        )
 
 
 class PEM(nn.Module):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.paths import read_golden
+from vidrec.data.segments.boundary_labels import BoundaryLabels, BoundaryMatchingLabels
 from vidrec.data.segments.collate import collate_features
 from vidrec.data.segments.dataset import ActivityNetDataset, SlidingWindows, resized
 from vidrec.data.segments.features import FeatureFolder
@@ -45,6 +46,7 @@ def test_sample_and_batch(make):
     assert sample["feature"][0, 1, :3].tolist() == [1000, 1001, 1002]
     np.testing.assert_allclose(sample["segments"][0, 0], [0.2, 0.5])
     assert sample["segments"].dtype == np.float32
+    assert "video_end" not in sample
     batch = collate_features([dataset[0], dataset[1]])
     assert batch["feature"].shape == (2, 2, 10)
     assert batch["index"].tolist() == batch["row"].tolist() == [0, 1]
@@ -125,3 +127,38 @@ def test_a_segment_belongs_to_a_window_by_its_share(make):
 def test_short_videos_are_filled_up(make):
     dataset = make([record("a", [])], {"a": 4}, windows=SlidingWindows(5, 1.0))
     assert dataset[0]["feature"][0, 1].tolist() == [1000, 1001, 1002, 1003, 0, 0, 0, 0, 0, 0]
+    assert dataset[0]["video_end"].tolist() == [4.0]
+
+
+def test_places_beyond_the_video_are_no_features(make):
+    # Six features of two seconds, but the video ends within the fifth.
+    windows = SlidingWindows(3, 2.0, min_overlap=0.5)
+    dataset = make([record("a", [[7, 9.5]], 9.0)], {"a": 6}, windows=windows, temporal_dim=4)
+    assert dataset.firsts.tolist() == [0, 2]
+    last = dataset[1]
+    assert last["window"][0].tolist() == [4, 8]
+    assert last["video_end"].tolist() == [9.0]
+    assert last["feature"][0, 0].tolist() == [2, 3, 4, 0]
+    np.testing.assert_allclose(last["segments"][0, 0], [3 / 8, 5 / 8])
+    # A window that begins where the video has ended is none.
+    dataset = make([record("a", [], 4.0)], {"a": 6}, windows=windows, temporal_dim=4)
+    assert dataset.firsts.tolist() == [0]
+
+
+@pytest.mark.parametrize("labels", [BoundaryMatchingLabels, BoundaryLabels])
+def test_labels_end_with_the_video(make, labels):
+    """Compared with a longer video, where nothing is cut off."""
+    windows = SlidingWindows(10, 1.0)
+    options = {"windows": windows, "labels": labels(10)}
+    short = make([record("a", [[1, 4]], 4.0)], {"a": 4}, **options)[0]
+    longer = make([record("b", [[1, 4]], 10.0)], {"b": 10}, **options)[0]
+    for name, until in (("action", 4), ("start", 4), ("end", 5)):
+        if name in short:
+            assert not short[name][0, until:].any()
+            np.testing.assert_array_equal(short[name][0, :until], longer[name][0, :until])
+    assert longer["end"][0, 5:].any() == (labels is BoundaryMatchingLabels)
+    if "iou_map" in short:
+        for duration, start in np.ndindex(10, 10):
+            inside = start + duration + 1 <= 4
+            expected = longer["iou_map"][0, duration, start] if inside else 0
+            assert short["iou_map"][0, duration, start] == expected

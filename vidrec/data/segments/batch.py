@@ -13,6 +13,9 @@ class FeatureBatch(TypedDict):
     index: Tensor  # (N,) int64: the sample
     row: Tensor  # (N,) int64: row of dataset.records; a long video has several samples
     window: Tensor  # (N, 2) float64: where the sequence begins and how long it lasts, in seconds
+    # (N,) float64: where the video ends, in seconds; later positions are padding. Only windows of
+    # long videos have any.
+    video_end: NotRequired[Tensor]
     start: NotRequired[Tensor]  # (N, T) float32 in [0, 1]
     end: NotRequired[Tensor]  # (N, T)
     action: NotRequired[Tensor]  # (N, T)

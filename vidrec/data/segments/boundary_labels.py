@@ -5,6 +5,8 @@ computed in their type, float32 in training as in the published code: for a labe
 rounding decides whether it is positive.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from vidrec.ops.temporal_iou import anchor_iou, temporal_intersection
@@ -21,6 +23,20 @@ def covered(anchors: np.ndarray, segments: np.ndarray) -> np.ndarray:
     length = (anchors[:, 1] - anchors[:, 0]).astype(segments.dtype)
     shared = temporal_intersection(anchors.astype(segments.dtype)[:, None], segments)
     return (shared / length[:, None]).max(axis=1)
+
+
+def clear_padding(labels: Mapping[str, np.ndarray], num_real: int) -> None:
+    """Set the labels of positions from `num_real` on to 0, in place.
+
+    A segment may end where the padding begins, so that this position remains an end, and proposals
+    up to it remain in the map.
+    """
+    for name, first in (("action", num_real), ("start", num_real), ("end", num_real + 1)):
+        if name in labels:
+            labels[name][..., first:] = 0
+    if "iou_map" in labels:
+        duration, start = np.indices(labels["iou_map"].shape)
+        labels["iou_map"][start + duration + 1 > num_real] = 0
 
 
 def _around(points: np.ndarray, width: np.ndarray | float) -> np.ndarray:

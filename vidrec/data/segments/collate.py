@@ -17,6 +17,7 @@ class FeatureSample(TypedDict):
     index: np.ndarray  # (1,) int64
     row: np.ndarray  # (1,) int64
     window: np.ndarray  # (1, 2) float64
+    video_end: NotRequired[np.ndarray]  # (1,) float64
     start: NotRequired[np.ndarray]  # (1, T) float32
     end: NotRequired[np.ndarray]  # (1, T)
     action: NotRequired[np.ndarray]  # (1, T)
@@ -44,6 +45,8 @@ def collate_features(samples: Sequence[FeatureSample]) -> FeatureBatch:
         "row": concatenated(sample["row"] for sample in samples),
         "window": concatenated(sample["window"] for sample in samples),
     }
+    if "video_end" in samples[0]:
+        batch["video_end"] = concatenated(sample["video_end"] for sample in samples)
     if "start" in samples[0]:
         batch["start"] = concatenated(sample["start"] for sample in samples)
     if "end" in samples[0]:

@@ -1,11 +1,13 @@
 """Feature sequences of untrimmed videos with the labels of their segments."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from vidrec.data.segments.boundary_labels import clear_padding
 from vidrec.data.segments.collate import FeatureSample, collate_features
 from vidrec.data.segments.features import FeatureFolder
 from vidrec.data.segments.records import SegmentRecords
@@ -110,7 +112,9 @@ class ActivityNetDataset(Dataset):
         pairs = []
         for row, length in zip(rows, lengths, strict=True):
             for first in self.windows.starts(length, self.temporal_dim).tolist():
-                if not self.windows.labelled_only or len(self._inside(row, first, length)):
+                if self._num_real(row, first, length) and (
+                    not self.windows.labelled_only or len(self._inside(row, first, length))
+                ):
                     pairs.append((row, first))
         table = np.array(pairs, np.int64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
@@ -124,23 +128,30 @@ class ActivityNetDataset(Dataset):
         row, first = int(self.rows[index]), int(self.firsts[index])
         record = self.records[row]
         features = self.features.read(record.name)
+        num_real = self.temporal_dim
         if self.windows is None:
             sequence = resized(features, self.temporal_dim)
             window = (0.0, record.result_span)
             segments = (record.segments / record.span).clip(0, 1)
         else:
-            part = features[first : first + self.temporal_dim]
-            sequence = np.zeros((self.temporal_dim, features.shape[1]), np.float32)
-            sequence[: len(part)] = part
             window = self._window(row, first, len(features))
+            num_real = self._num_real(row, first, len(features))
+            sequence = np.zeros((self.temporal_dim, features.shape[1]), np.float32)
+            sequence[:num_real] = features[first : first + num_real]
             segments = self._inside(row, first, len(features))
         labels = self.labels(segments.astype(np.float32))
+        if num_real < self.temporal_dim:
+            clear_padding(labels, num_real)
         sample: FeatureSample = {
             "feature": np.ascontiguousarray(sequence.T)[None],
             "index": np.array([index], np.int64),
             "row": np.array([row], np.int64),
             "window": np.array([window], np.float64),
         }
+        if self.windows is not None:
+            begin, seconds = window
+            end = min(record.duration, begin + num_real / self.temporal_dim * seconds)
+            sample["video_end"] = np.array([end], np.float64)
         targets = {name: value[None] for name, value in labels.items()}
         return cast(FeatureSample, {**sample, **targets})
 
@@ -150,11 +161,19 @@ class ActivityNetDataset(Dataset):
         seconds = self.windows.snippet_seconds or float(self.records.times[row, 0]) / num_features
         return first * seconds, self.temporal_dim * seconds
 
+    def _num_real(self, row: int, first: int, num_features: int) -> int:
+        """How many features of a sequence begin before the end of the video; then comes padding."""
+        begin, seconds = self._window(row, first, num_features)
+        until = (float(self.records.times[row, 0]) - begin) / seconds * self.temporal_dim
+        there = min(num_features - first, self.temporal_dim)
+        return max(min(there, math.ceil(until - 1e-6)), 0)
+
     def _inside(self, row: int, first: int, num_features: int) -> np.ndarray:
         """The segments of a video that belong to a sequence, normalised to it, (G, 2)."""
         assert self.windows is not None
         begin, span = self._window(row, first, num_features)
-        segments = (self.records[row].segments - begin) / span
+        record = self.records[row]
+        segments = (record.segments.clip(0, record.duration) - begin) / span
         cut = segments.clip(0, 1)
         length = segments[:, 1] - segments[:, 0]
         return cut[(cut[:, 1] - cut[:, 0] >= self.windows.min_overlap * length) & (length > 0)]

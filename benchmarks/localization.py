@@ -33,7 +33,8 @@ from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 from vidrec.engine.setup import channels_last
 from vidrec.losses.bmn import BMNLoss
 from vidrec.metrics.activitynet_json import SegmentDetections
-from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall
+from vidrec.metrics.average_recall import AverageRecall
+from vidrec.metrics.segment_results import THRESHOLDS
 from vidrec.models.layers.boundary_matching import sample_weights, valid_cells
 from vidrec.models.localizer import BMN
 from vidrec.ops.boundary_candidates import bmn_candidates, peaks

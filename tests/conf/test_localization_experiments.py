@@ -97,6 +97,27 @@ def test_models_and_data_fit(overrides):
     assert composed(*overrides).model.task == "localization"
 
 
+ACTIVITYNET = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["data=activitynet", "data/metric=segment_map"], ACTIVITYNET),
+        (["data=thumos14", "data/metric=segment_map"], [0.3, 0.4, 0.5, 0.6, 0.7]),
+        (["data=thumos14"], ACTIVITYNET),  # of average recall
+        (["data=thumos14", "data/metric=segment_map", "data.metric.thresholds=[0.1]"], [0.1]),
+    ],
+)
+def test_thresholds_are_those_that_are_reported(overrides, expected):
+    assert composed("model=bmn", *overrides).data.metric["thresholds"] == expected
+
+
+def test_proposals_are_scored_by_map_too():
+    metric = composed("model=bsn_pem", "data/metric=segment_map").data.metric
+    assert metric["thresholds"] == ACTIVITYNET
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -9,7 +9,8 @@ import torch
 from tests.paths import GOLDEN
 from vidrec.data.segments.records import SegmentRecord, SegmentRecords
 from vidrec.metrics.activitynet_json import SegmentDetections
-from vidrec.metrics.average_recall import THRESHOLDS, AverageRecall, average_recall
+from vidrec.metrics.average_recall import AverageRecall, average_recall
+from vidrec.metrics.segment_results import THRESHOLDS
 
 CASES = ("max_avg", "recall", "proposals_per_video", "auc")
 
@@ -43,14 +44,14 @@ def drawn(seed, num_videos=30, most=120):
     return records, found, SegmentDetections(rows, joined[:, :2], joined[:, 2])
 
 
-def official(records, found, max_avg):
-    """Recall (10, 100) and proposals (100,), one video, threshold and share after the other."""
+def official(records, found, max_avg, thresholds=THRESHOLDS):
+    """Recall (T, 100) and proposals (100,), one video, threshold and share after the other."""
     total, num = sum(map(len, found)), len(records)
     max_avg = total / num if max_avg is None else max_avg
     ratio = max_avg * num / total
     scores, retrieved = [], 0
     for record, proposals in zip(records, found, strict=True):
-        best = proposals[np.argsort(-proposals[:, 2])][:, :2].astype(np.float32)
+        best = proposals[proposals[:, 2].argsort(kind="stable")[::-1]][:, :2].astype(np.float32)
         truth = record.segments.astype(np.float32)
         keep = min(int(len(best) * ratio), len(best))
         if len(best) == 0:
@@ -64,9 +65,9 @@ def official(records, found, max_avg):
                 iou[g, p] = float(inner) / ((high - low) + (end - start) - inner)
         scores.append(iou)
     shares = np.arange(1, 101) / 100 * (max_avg * num / retrieved)
-    recall = np.zeros((len(THRESHOLDS), 100))
+    recall = np.zeros((len(thresholds), 100))
     positives = sum(len(s) for s in scores)
-    for t, threshold in enumerate(THRESHOLDS):
+    for t, threshold in enumerate(thresholds):
         for j, share in enumerate(shares):
             for s in scores:
                 count = min(int(s.shape[1] * share), s.shape[1])
@@ -150,6 +151,31 @@ def test_equal_scores_keep_their_order():
         assert metric.score(found)["AR@1"] == expected
 
 
+def test_the_official_order_of_equal_scores():
+    """Of at most 16 scores, which the official sort orders by insertion, as a stable one."""
+    records, found, detections = drawn(3, num_videos=40, most=16)
+    for proposals in found:
+        proposals[:, 2] = proposals[:, 2].round(1)
+    tied = detections._replace(scores=detections.scores.round(1))
+    truth = records.segments.values, records.segments.row_of_value
+    expected, _ = official(records, found, 100)
+    recall, _ = average_recall(tied, *truth, 100, ties="official")
+    np.testing.assert_allclose(recall, expected, atol=1e-12)
+    assert abs(average_recall(tied, *truth, 100)[0] - expected).max() > 0.01
+    by_name = AverageRecall(records, ties="official").score(tied)
+    assert by_name["AR@5"] == pytest.approx(expected.mean(axis=0)[4], abs=1e-12)
+
+
+def test_other_thresholds():
+    records, found, detections = drawn(4)
+    thresholds = np.linspace(0.3, 0.7, 5)
+    expected, _ = official(records, found, 100, thresholds)
+    metric = AverageRecall(records, thresholds=[0.3, 0.4, 0.5, 0.6, 0.7], per_tiou=True)
+    scores = metric.score(detections)
+    assert scores["AR@10"] == pytest.approx(expected.mean(axis=0)[9], abs=1e-12)
+    assert [scores[f"AR@100/0.{t}0"] for t in range(3, 8)] == pytest.approx(expected[:, -1])
+
+
 def predictions(records, detections, rows):
     """What a net says of some samples, one for each video."""
     own = [np.flatnonzero(detections.rows == row) for row in rows]
@@ -199,5 +225,10 @@ def test_wrong_options():
     records = table({"a": [[1, 2]]})
     with pytest.raises(ValueError, match="key='AR@7' is not computed"):
         AverageRecall(records, key="AR@7")
+    for wrong in ([], [0.5, 0.4], [0.5, 0.5], [0, 0.5], [0.5, 1.1], [math.nan], [[0.5]]):
+        with pytest.raises(ValueError, match="must be a list of increasing numbers"):
+            AverageRecall(records, thresholds=wrong)
+    with pytest.raises(ValueError, match="ties='last': choose first or official"):
+        AverageRecall(records, ties="last")
     with pytest.raises(ValueError, match="max_avg_proposals=50"):
         AverageRecall(records, max_avg_proposals=50)

@@ -32,6 +32,77 @@ def test_average_precision_is_the_published_one(golden):
     assert scores["mAP"] == pytest.approx(np.mean(GOLDEN["mAP"]), abs=1e-9)
 
 
+def official(detections, records, thresholds):
+    """Average precision (T, K) by the official script, one detection after the other."""
+    result = np.zeros((len(thresholds), len(records.classes)))
+    for k, name in enumerate(records.classes):
+        own = np.array([label == name for label in detections.labels])
+        scores, rows = detections.scores[own], detections.rows[own]
+        segments = detections.segments[own]
+        assert len(scores) <= 16  # sorted by insertion, as a stable sort orders
+        order = scores.argsort(kind="stable")[::-1]
+        truth = {row: record.segments[record.labels == k] for row, record in enumerate(records)}
+        num_truth = sum(map(len, truth.values()))
+        for t, threshold in enumerate(thresholds):
+            taken, correct = set(), []
+            for row, (start, end) in zip(rows[order].tolist(), segments[order], strict=True):
+                overlaps = []
+                for g, (low, high) in enumerate(truth[row]):
+                    inner = max(min(end, high) - max(start, low), 0)
+                    overlaps.append((inner / (high - low + end - start - inner), g))
+                hits = [(o, g) for o, g in overlaps if o >= threshold and (row, g) not in taken]
+                correct.append(bool(hits))
+                taken |= {(row, max(hits)[1])} if hits else set()
+            found = np.cumsum(correct)
+            precision = np.maximum.accumulate((found / np.arange(1, len(found) + 1))[::-1])[::-1]
+            result[t, k] = precision[np.array(correct)].sum() / num_truth
+    return result
+
+
+def drawn(seed, num=48):
+    rng = np.random.default_rng(seed)
+    videos = []
+    for i in range(12):
+        start = rng.uniform(0, 90, 5)
+        segments = np.stack([start, start + rng.uniform(2, 10, 5)], axis=1)
+        labels = rng.integers(3, size=5)
+        videos.append(SegmentRecord(f"v_{i}", 100.0, 100.0, 100.0, segments, labels))
+    records = SegmentRecords.pack(videos, ["a", "b", "c"])
+    rows = rng.integers(12, size=num)
+    near = np.stack([videos[row].segments[rng.integers(5)] for row in rows])
+    segments = np.sort(near + rng.normal(0, 1.5, (num, 2)), axis=1)
+    labels = [records.classes[i % 3] for i in range(num)]
+    return SegmentDetections(rows, segments, rng.uniform(size=num).round(1), labels), records
+
+
+@pytest.mark.parametrize("given", [[0.3, 0.4, 0.5, 0.6, 0.7], [0.1, 0.75], [0.5]])
+def test_any_thresholds_and_the_official_order_of_equal_scores(given):
+    detections, records = drawn(0)
+    expected = official(detections, records, given)
+    assert 0.02 < expected.mean() < 0.95
+    metric = SegmentMAP(records, thresholds=given, ties="official")
+    scores = metric.score(detections)
+    assert list(scores) == ["mAP", *(f"mAP@{t:.2f}" for t in given)]
+    assert scores["mAP"] == pytest.approx(expected.mean(), abs=1e-9)
+    for threshold, values in zip(given, expected, strict=True):
+        assert scores[f"mAP@{threshold:.2f}"] == pytest.approx(values.mean(), abs=1e-9)
+    first = SegmentMAP(records, thresholds=given).score(detections)
+    assert abs(first["mAP"] - expected.mean()) > 1e-3
+
+
+def test_the_default_thresholds_are_activitynet_s(golden):
+    records, file = golden
+    scores = SegmentMAP(records).score_file(file)
+    assert len(scores) == 11
+    given = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
+    assert (
+        SegmentMAP(records, thresholds=given).thresholds.tolist()
+        == np.linspace(0.5, 0.95, 10).tolist()
+    )
+    with pytest.raises(ValueError, match="must be a list of increasing numbers"):
+        SegmentMAP(records, thresholds=[0.7, 0.3])
+
+
 def one_video():
     segments = np.array([[0.0, 10.0], [0.0, 12.0]])
     return SegmentRecords.pack(

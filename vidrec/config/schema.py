@@ -163,6 +163,9 @@ class BoxDataConf(VideoDataConf):
     task: Task = fixed(Task.detection)
 
 
+MAP_THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)  # ActivityNet's
+
+
 @dataclass
 class FeatureDataConf(DataConf):
     """Feature sequences of untrimmed videos with annotated segments, for localization."""
@@ -179,6 +182,8 @@ class FeatureDataConf(DataConf):
     skip_missing: bool = referenced(False)  # leave out annotated videos without features
     labels: OptionalNode = referenced(None)  # a `_target_`: what the network learns from
     windows: OptionalNode = referenced(None)  # a `_target_` that cuts long sequences
+    # tIoUs of mean average precision, which `data/metric=segment_map` computes.
+    map_thresholds: list[float] = referenced(factory=lambda: list(MAP_THRESHOLDS))
 
 
 @dataclass
@@ -188,6 +193,7 @@ class ProposalDataConf(DataConf):
     task: Task = fixed(Task.localization)
     inputs: Inputs = fixed(Inputs.proposals)
     proposals: str = referenced(MISSING)  # the folder of proposals
+    map_thresholds: list[float] = referenced(factory=lambda: list(MAP_THRESHOLDS))
 
 
 MODELS: tuple[type[ModelConf], ...] = (RecognizerConf, DetectorConf, LocalizerConf)

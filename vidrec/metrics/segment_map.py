@@ -1,8 +1,8 @@
-"""Mean average precision of labelled segments at tIoU 0.5:0.05:0.95 (ActivityNet detection)."""
+"""Mean average precision of labelled segments (ActivityNet detection, THUMOS14)."""
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,22 +15,34 @@ from vidrec.metrics.activitynet_json import (
     warn_of_unknown_classes,
 )
 from vidrec.metrics.average_precision import interpolated_ap
-from vidrec.metrics.average_recall import THRESHOLDS
 from vidrec.metrics.charts import Bars, Chart
-from vidrec.metrics.segment_results import Merge, SegmentMetric
+from vidrec.metrics.segment_results import (
+    THRESHOLDS,
+    Merge,
+    SegmentMetric,
+    Ties,
+    best_first,
+    checked_thresholds,
+    checked_ties,
+    threshold_names,
+)
 from vidrec.ops.temporal_iou import temporal_iou
 
 log = logging.getLogger(__name__)
 
 
 def segment_average_precision(
-    detections: SegmentDetections, records: SegmentRecords, thresholds: np.ndarray = THRESHOLDS
+    detections: SegmentDetections,
+    records: SegmentRecords,
+    thresholds: np.ndarray = THRESHOLDS,
+    ties: Ties = "first",
 ) -> np.ndarray:
     """Interpolated average precision of each class, (len(thresholds), K).
 
     In order of its score a detection takes the segment of its class and video with which its IoU is
     largest, of those not taken yet; it is correct if the IoU reaches the threshold. Labels that are
-    no class of `records` are left out. Raises ValueError if the segments have no labels.
+    no class of `records` are left out. ties: see `best_first`. Raises ValueError if the segments
+    have no labels.
     """
     if detections.labels is None:
         raise ValueError(
@@ -39,12 +51,12 @@ def segment_average_precision(
         )
     number = {name: k for k, name in enumerate(records.classes)}
     label = np.array([number.get(name, -1) for name in detections.labels], np.int64)
-    # Of equal scores the first counts, on any machine.
-    by_score = np.argsort(-detections.scores, kind="stable")
-    correct = _true_positives(detections, label, records, by_score, thresholds)
+    by_class = [np.flatnonzero(label == k) for k in range(len(records.classes))]
+    ranked = [own[best_first(detections.scores[own], ties)] for own in by_class]
+    best = np.concatenate([np.zeros(0, np.int64), *ranked])
+    correct = _true_positives(detections, label, records, best, thresholds)
     result = np.zeros((len(thresholds), len(records.classes)))
-    for k in range(len(records.classes)):
-        own = by_score[label[by_score] == k]
+    for k, own in enumerate(ranked):
         num_truth = int((records.labels.values == k).sum())
         if len(own) and num_truth:
             result[:, k] = [
@@ -77,17 +89,20 @@ def _true_positives(
     detections: SegmentDetections,
     label: np.ndarray,
     records: SegmentRecords,
-    by_score: np.ndarray,
+    ranked: np.ndarray,
     thresholds: np.ndarray,
 ) -> np.ndarray:
-    """Which detections are correct, (P, len(thresholds)) bool."""
+    """Which detections are correct, (P, len(thresholds)) bool.
+
+    label: the class of each. ranked: those that are matched, the best of each class first.
+    """
     correct = np.zeros((len(label), len(thresholds)), bool)
     truth = _truth_groups(records)
     group = detections.rows * len(records.classes) + label
     place = np.searchsorted(truth.numbers, group).clip(max=max(len(truth.numbers) - 1, 0))
     known = (detections.rows >= 0) & (label >= 0) & (truth.numbers[place] == group)
     free = np.ones((*truth.segments.shape[:2], len(thresholds)), bool)
-    for now in _turns(by_score[known[by_score]], place):
+    for now in _turns(ranked[known[ranked]], place):
         own = place[now]
         iou = temporal_iou(detections.segments[now][:, None], truth.segments[own])
         iou = np.nan_to_num(iou, nan=-1.0)[..., None]
@@ -114,12 +129,13 @@ def _turns(chosen: np.ndarray, place: np.ndarray) -> Iterator[np.ndarray]:
 
 
 class SegmentMAP(SegmentMetric):
-    """`mAP` (mean over tIoU) and `mAP@0.50`, `mAP@0.75`, `mAP@0.95`, in [0, 1].
+    """`mAP` (mean over tIoU) and that at each threshold, `mAP@0.50` and so on, in [0, 1].
 
     records, merge: see `SegmentMetric`.
     video_labels: a classifier's JSON (see `read_video_labels`) that labels proposals without
         classes: each becomes a segment of every one of the video's `topk` best classes, its score
         multiplied by theirs. None: the segments have labels.
+    thresholds: increasing tIoUs. ties: see `best_first`.
     """
 
     higher_is_better = True
@@ -131,8 +147,12 @@ class SegmentMAP(SegmentMetric):
         video_labels: str | None = None,
         topk: int = 2,
         merge: Merge | None = None,
+        thresholds: Sequence[float] = tuple(THRESHOLDS.tolist()),
+        ties: Ties = "first",
     ) -> None:
         super().__init__(records, merge)
+        self.thresholds = checked_thresholds(thresholds)
+        self.ties = checked_ties(ties)
         self.video_labels = None if video_labels is None else self._labels(video_labels, topk)
 
     def _labels(self, path: str, topk: int) -> dict[str, list[tuple[str, float]]]:
@@ -166,16 +186,17 @@ class SegmentMAP(SegmentMetric):
     def charts(self, rows: dict[str, np.ndarray]) -> dict[str, Chart]:
         """The average precision of each class, mean over tIoU."""
         detections = self.labelled(self.detections(rows))
-        each = segment_average_precision(detections, self.records).mean(axis=0)
+        each = self._precision(detections).mean(axis=0)
         values = dict(zip(self.records.classes, each.tolist(), strict=True))
         return {"class_ap": Bars("average precision, mean over tIoU (%)", values)}
 
     def score(self, detections: SegmentDetections) -> dict[str, float]:
-        names = [f"mAP@{t}" for t in ("0.50", "0.75", "0.95")]
+        names = [f"mAP@{name}" for name in threshold_names(self.thresholds)]
         if len(self.records.segments.values) == 0:
             log.warning("the annotations have no segments: average precision is not defined")
             return dict.fromkeys(["mAP", *names], math.nan)
-        precision = segment_average_precision(self.labelled(detections), self.records)
-        mean = precision.mean(axis=1)
-        at = dict(zip((f"mAP@{t:.2f}" for t in THRESHOLDS), mean.tolist(), strict=True))
-        return {"mAP": float(mean.mean())} | {name: at[name] for name in names}
+        mean = self._precision(self.labelled(detections)).mean(axis=1)
+        return {"mAP": float(mean.mean())} | dict(zip(names, mean.tolist(), strict=True))
+
+    def _precision(self, detections: SegmentDetections) -> np.ndarray:
+        return segment_average_precision(detections, self.records, self.thresholds, self.ties)

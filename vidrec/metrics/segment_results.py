@@ -1,8 +1,9 @@
 """What metrics of segments share: from the rows of all sequences to the segments of all videos."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -11,7 +12,61 @@ from torch import Tensor
 from vidrec.data.segments.records import SegmentRecords
 from vidrec.metrics.activitynet_json import SegmentDetections, read_results, write_results
 from vidrec.metrics.prediction_rows import PredictionRows
+from vidrec.ops.introsort import introsort_order
 from vidrec.ops.soft_nms import Candidates, soft_nms
+
+Ties = Literal["first", "official"]
+"""Which of several equal scores is best; see `best_first`."""
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+"""The tIoU thresholds of ActivityNet."""
+
+
+def best_first(scores: np.ndarray, ties: Ties) -> np.ndarray:
+    """The order of scores (P,), best first.
+
+    ties: `first` puts the first of equal scores first. `official` is `scores.argsort()[::-1]` of
+    the official evaluation, as numpy sorted when that was published; see `introsort_order`. Both
+    are the same on every machine.
+    """
+    if ties == "official":
+        return introsort_order(scores)[::-1]
+    return np.argsort(-scores, kind="stable")
+
+
+def checked_ties(ties: Ties) -> Ties:
+    """Raises ValueError for anything else."""
+    if ties not in get_args(Ties):
+        raise ValueError(f"ties={ties!r}: choose {' or '.join(get_args(Ties))}")
+    return ties
+
+
+def checked_thresholds(thresholds: Sequence[float]) -> np.ndarray:
+    """tIoU thresholds as an array, (T,) float64. Raises ValueError unless they increase in (0, 1].
+
+    Equal steps are those of numpy.linspace, as in the official evaluation: it has
+    0.8999999999999999, which an overlap of exactly that much reaches.
+
+    >>> checked_thresholds([0.5, 0.7, 0.9]).tolist()
+    [0.5, 0.7, 0.9]
+    """
+    values = np.array(thresholds, np.float64)
+    increasing = values.ndim == 1 and len(values) > 0 and bool((np.diff(values) > 0).all())
+    if not (increasing and values[0] > 0 and values[-1] <= 1):
+        raise ValueError(
+            f"thresholds={list(thresholds)} must be a list of increasing numbers above 0, at most 1"
+        )
+    steps = np.linspace(values[0], values[-1], len(values))
+    return steps if np.allclose(values, steps, rtol=0, atol=1e-9) else values
+
+
+def threshold_names(thresholds: np.ndarray) -> list[str]:
+    """As they are printed: 0.50, or with more digits if it has them.
+
+    >>> threshold_names(np.linspace(0.3, 0.9, 3)), threshold_names(np.array([0.125]))
+    (['0.30', '0.60', '0.90'], ['0.125'])
+    """
+    return [f"{t:.2f}" if abs(t - round(t, 2)) < 1e-9 else f"{t:g}" for t in thresholds.tolist()]
 
 
 class Merge:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vidrec.config import fields, validation
 from vidrec.config import schema as schemas
@@ -136,6 +136,8 @@ def another(value: Any) -> Any:
     """A value of the same type other than the present one."""
     if isinstance(value, bool):
         return not value
+    if isinstance(value, ListConfig):
+        return list(value)[1:]
     return value + 1 if isinstance(value, int | float) else "another"
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.paths import ROOT
-from vidrec.files.atomic_write import atomic_write
+from vidrec.files.atomic_write import atomic_write, check_writable
 
 
 def test_the_file_has_its_name_only_when_it_is_whole(tmp_path):
@@ -57,3 +57,19 @@ def test_of_several_writers_each_file_is_whole(tmp_path):
         first.flush()
         second.flush()
     assert path.read_bytes() == b"1" * 10  # the outer block ends last
+
+
+def test_whether_a_file_can_be_written_is_known_before_and_nothing_is_created(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "old.csv").write_text("before")
+    for path in ("new/folder/a.csv", "a.csv", "old.csv"):
+        check_writable(tmp_path / path)
+    check_writable(tmp_path / "new", is_folder=True)
+    check_writable(tmp_path, is_folder=True)
+    monkeypatch.chdir(tmp_path)
+    check_writable("b.csv")
+    assert os.listdir(tmp_path) == ["old.csv"]
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(OSError, match=f"a.csv cannot be written: {tmp_path} is read-only"):
+        check_writable(tmp_path / "new" / "a.csv")

@@ -1,3 +1,5 @@
+import csv
+import json
 import re
 
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 
 from tests.paths import read_golden
 from vidrec.metrics.accuracy import Accuracy
-from vidrec.metrics.predictions import Predictions, dump, fuse, load, score, write_csv
+from vidrec.metrics.predictions import Predictions, dump, fuse, load, score, write
 
 GOLDEN = read_golden("accuracy.json.gz")
 
@@ -64,7 +66,7 @@ def test_a_dump_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 def test_other_files_are_refused_by_name(tmp_path, content):
     path = tmp_path / "p.npz"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"{re.escape(str(path))} is not a file of predictions"):
+    with pytest.raises(ValueError, match=f"{re.escape(str(path))} cannot be read as an npz file"):
         load(path)
 
 
@@ -73,11 +75,11 @@ def test_arrays_that_do_not_fit_are_refused_by_name(tmp_path):
     np.savez(path, scores=np.eye(2))
     with pytest.raises(ValueError, match="it has no index, label, names"):
         load(path)
-    np.savez(path, scores=np.eye(2), label=np.zeros(3), index=np.zeros(2), names=["a", "b"])
+    np.savez(path, scores=np.eye(2), label=[0, 1, 0], index=[0, 1], names=["a", "b"])
     with pytest.raises(ValueError, match="3 labels"):
         load(path)
     np.savez(path, **{k: np.array([{}]) for k in ("scores", "label", "index", "names")})
-    with pytest.raises(ValueError, match=r"is not a file of predictions: .*allow_pickle"):
+    with pytest.raises(ValueError, match=r"cannot be read as an npz file: .*object"):
         load(path)
 
 
@@ -145,20 +147,90 @@ def test_one_weight_a_file(tmp_path):
         fuse([one], [1, 2])
     with pytest.raises(ValueError, match="0 files"):
         fuse([])
+    with pytest.raises(ValueError, match=r"score_weights=\[nan\] are not finite"):
+        fuse([one], [float("nan")])
 
 
-def test_the_table_names_true_and_best_classes(tmp_path):
-    given = predictions([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]], label=[2, 0], class_names=list("abc"))
-    write_csv(given, tmp_path / "p.csv", topk=2)
-    lines = (tmp_path / "p.csv").read_text().splitlines()
-    assert lines == [
-        "video,label,class1,score1,class2,score2",
-        "v0.mp4,c,b,0.5,c,0.3",
-        "v1.mp4,a,a,0.7,c,0.2",
-    ]
-    given.label = np.array([[1, 0, 1], [0, 0, 0]], dtype=np.float32)
-    write_csv(given, tmp_path / "p.csv", topk=1)
-    assert (tmp_path / "p.csv").read_text().splitlines()[1:] == [
-        "v0.mp4,a; c,b,0.5",
-        "v1.mp4,,a,0.7",
-    ]
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"scores": [[1, np.nan], [np.inf, 0]]}, "2 videos have scores that are not finite"),
+        ({"scores": [["a", "b"], ["c", "d"]]}, "scores is an array"),
+        ({"scores": [1.0, 2.0]}, "scores is an array"),
+        ({"label": [0, 2]}, "label 2 is not a class from 0 to 1"),
+        ({"label": [-1, 0]}, "label -1 is not a class from 0 to 1"),
+        ({"label": [0.0, 0.5]}, "label is an array"),
+        ({"label": [[0, 1], [0, 3]]}, "label 3 is not 0 or 1"),
+        ({"names": [1, 2]}, "names is an array"),
+        ({"names": "ab"}, "names is an array"),
+        ({"index": [[0], [1]]}, "index is an array"),
+        ({"class_names": ["x", "y", "z"]}, "3 class names do not fit 2 classes"),
+    ],
+)
+def test_content_that_cannot_be_right_is_refused_by_name(tmp_path, changed, message):
+    path = tmp_path / "p.npz"
+    arrays = {"scores": np.eye(2), "label": [0, 1], "index": [0, 1], "names": ["a", "b"]}
+    np.savez(path, **(arrays | changed))
+    with pytest.raises(
+        ValueError, match=f"{re.escape(str(path))} is not a file of predictions"
+    ) as e:
+        load(path)
+    assert message in str(e.value)
+
+
+NAMES = ["a b/čaj.mp4", 'quoted "x", y.mp4', "undecodable\udcff.mp4"]
+
+
+def both_kinds():
+    """Predictions with a label each, and with several."""
+    random = np.random.default_rng(0).random((3, 3), np.float32)
+    several = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], np.float32)
+    for label in ([2, 0, 1], several):
+        yield predictions(random, NAMES, label, class_names=["eins", "zwei, drei", "vier"])
+
+
+def test_a_csv_has_the_names_and_all_scores(tmp_path):
+    truth = (["vier", "eins", "zwei, drei"], ["eins; vier", "", "zwei, drei"])
+    for given, true in zip(both_kinds(), truth, strict=True):
+        write(given, tmp_path / "p.CSV")
+        with (tmp_path / "p.CSV").open(errors="surrogateescape", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        assert list(rows[0]) == ["video", "label", "predicted", "eins", "zwei, drei", "vier"]
+        assert [row["video"] for row in rows] == NAMES
+        assert [row["label"] for row in rows] == true
+        names = np.array(given.class_names)
+        assert [row["predicted"] for row in rows] == names[given.scores.argmax(axis=1)].tolist()
+        read = np.array([[row[name] for name in names] for row in rows], np.float32)
+        assert np.array_equal(read, given.scores)
+
+
+def test_a_json_has_the_names_and_all_scores(tmp_path):
+    truth = ([["vier"], ["eins"], ["zwei, drei"]], [["eins", "vier"], [], ["zwei, drei"]])
+    for given, true in zip(both_kinds(), truth, strict=True):
+        write(given, tmp_path / "p.json")
+        read = json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))
+        assert (read["classes"], read["protocol"]) == (given.class_names, "1 clip x 1 crop")
+        assert [video["video"] for video in read["videos"]] == NAMES
+        assert [video["label"] for video in read["videos"]] == true
+        scores = np.array([video["scores"] for video in read["videos"]], np.float32)
+        assert np.array_equal(scores, given.scores)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".csv", ".json"])
+def test_predictions_of_unnamed_classes_are_written_and_a_failure_keeps_the_old_file(
+    tmp_path, monkeypatch, suffix
+):
+    path = tmp_path / f"p{suffix}"
+    write(predictions(np.eye(2)), path)
+    before = path.read_bytes()
+    if suffix != ".npz":
+        assert b'"1"' in before or b"label,predicted,0,1" in before
+
+    def full_disk(descriptor):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        write(predictions(np.zeros((2, 2))), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -8,6 +8,8 @@ from vidrec.data.unreadable import BadVideos
 from vidrec.engine import distributed
 from vidrec.engine.evaluate import evaluate
 from vidrec.engine.setup import net_to_device, set_torch_options
+from vidrec.files.atomic_write import check_writable
+from vidrec.files.text_files import check_file
 from vidrec.progress import ProgressBar
 from vidrec.tasks import task_of
 from vidrec.tasks.task import Evaluated
@@ -17,8 +19,11 @@ from vidrec.weights.load import load_all
 def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
     """Score `conf.checkpoint` on `conf.split`, or the predictions in the files `conf.score`."""
     task = task_of(conf)
+    _check_files(conf)
     if conf.score:
         scores, how = task.score_files(conf)
+        if conf.dump:
+            print(f"predictions: {conf.dump}")
         show(scores, how)
         return scores
     if conf.checkpoint is None:
@@ -61,6 +66,16 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
         return scores
     finally:
         dist.stop()
+
+
+def _check_files(conf: EvaluateConf) -> None:
+    """Raise OSError if a file to score is missing or an output cannot be written."""
+    for path in conf.score:
+        check_file(path)
+    if conf.dump:
+        check_writable(conf.dump)
+    if conf.pictures:
+        check_writable(conf.pictures, is_folder=True)
 
 
 def show(scores: dict[str, float], how: str) -> None:

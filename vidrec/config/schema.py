@@ -296,7 +296,8 @@ class TrainedConf(TrainConf):
 @dataclass
 class EvaluateConf(TrainedConf):
     split: str = one_of("test", ["val", "test"])
-    dump: str | None = None  # write predictions to this .npz, segments to .json, boxes to .csv
+    # Write predictions to this file: .npz, .csv or .json, segments to .json, boxes to .csv.
+    dump: str | None = None
     pictures: str | None = None  # write pictures of segments or boxes into this folder
     # Score these dumps instead of running a net; several are fused.
     score: list[str] = field(default_factory=list)

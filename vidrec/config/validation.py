@@ -3,7 +3,7 @@
 `check` collects the problems as sentences, each with the full path of its key and a suggestion.
 The steps are in files of their own: unknown_keys, unread_keys and undefined_names look at the keys
 that were written, limits at single values, signatures at the arguments of `_target_` nodes,
-consistency and task_checks at values that do not fit each other.
+consistency and task_checks at values that do not fit each other, file_formats at suffixes.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vidrec.config import consistency, task_checks
+from vidrec.config import consistency, file_formats, task_checks
 from vidrec.config.compose import SCHEMAS
 from vidrec.config.limits import outside_limits
 from vidrec.config.schema import DataConf, ModelConf, TrainConf
@@ -59,7 +59,9 @@ def check(
     problems = [*outside_limits(conf), *wrong_arguments(plain)]
     problems += wrong_rules("schedule.param_groups", conf.schedule.param_groups)
     _refuse(problems)
-    _refuse([*consistency.problems(conf), *task_checks.problems(conf)])
+    _refuse(
+        [*consistency.problems(conf), *task_checks.problems(conf), *file_formats.problems(conf)]
+    )
     return conf
 
 

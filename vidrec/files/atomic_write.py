@@ -30,3 +30,19 @@ def atomic_write(
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike[str], is_folder: bool = False) -> None:
+    """Raise OSError if a file or folder cannot be written, before the work that it is for.
+
+    Nothing is created.
+    """
+    path = Path(path)
+    if path.exists() and path.is_dir() != is_folder:
+        found, expected = ("a file", "a folder") if is_folder else ("a folder", "a file")
+        raise OSError(f"{path} is {found}, expected the name of {expected}")
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    if not there.is_dir():
+        raise OSError(f"{path} cannot be written: {there} is not a folder")
+    if not os.access(there, os.W_OK):
+        raise OSError(f"{path} cannot be written: {there} is read-only")

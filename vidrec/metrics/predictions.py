@@ -1,8 +1,9 @@
 """Predictions as files: written by one run, then scored or fused with others."""
 
 import csv
-import zipfile
-from collections.abc import Sequence
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +11,9 @@ from typing import Protocol
 import numpy as np
 
 import vidrec
+from vidrec.files.arrays import read_npz
 from vidrec.files.atomic_write import atomic_write
+from vidrec.files.text_files import check_file
 
 
 @dataclass
@@ -67,22 +70,50 @@ def dump(predictions: Predictions, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Predictions:
-    """Read what `dump` wrote. Raises ValueError if the file is something else."""
+    """Read what `dump` wrote. Raises ValueError with the file's name if it is something else."""
+    check_file(str(path))
+    found = read_npz(path)
+    if missing := {"scores", "label", "index", "names"} - found.keys():
+        raise ValueError(
+            f"{path} is not a file of predictions: it has no {', '.join(sorted(missing))}"
+        )
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if missing := {"scores", "label", "index", "names"} - set(file.files):
-                raise ValueError(f"it has no {', '.join(sorted(missing))}")
-            return Predictions(
-                scores=file["scores"],
-                label=file["label"],
-                index=file["index"],
-                names=file["names"].tolist(),
-                class_names=file["class_names"].tolist() if "class_names" in file else [],
-                protocol=str(file["protocol"]) if "protocol" in file else "",
-                version=str(file["version"]) if "version" in file else "",
-            )
-    except (ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        _check_content(found)
+        return Predictions(
+            scores=found["scores"],
+            label=found["label"],
+            index=found["index"],
+            names=found["names"].tolist(),
+            class_names=found["class_names"].tolist() if "class_names" in found else [],
+            protocol=str(found.get("protocol", "")),
+            version=str(found.get("version", "")),
+        )
+    except ValueError as error:
         raise ValueError(f"{path} is not a file of predictions: {error}") from None
+
+
+# Array -> kinds of numpy's types, number of axes.
+_ARRAYS = {
+    "scores": ("fiu", {2}), "label": ("fiub", {1, 2}), "index": ("iu", {1}), "names": ("U", {1}),
+    "class_names": ("U", {1}),
+}  # fmt: skip
+
+
+def _check_content(found: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError unless the arrays hold scores, classes and names."""
+    for name, (kinds, axes) in _ARRAYS.items():
+        if name in found and not (found[name].dtype.kind in kinds and found[name].ndim in axes):
+            raise ValueError(f"{name} is an array {found[name].shape} of {found[name].dtype}")
+    scores, label = found["scores"], found["label"]
+    if bad := int((~np.isfinite(scores)).any(axis=1).sum()):
+        raise ValueError(f"{bad} videos have scores that are not finite")
+    one_each = label.ndim == 1
+    if one_each and label.dtype.kind not in "iu":
+        raise ValueError(f"label is an array {label.shape} of {label.dtype}")
+    wrong = label[(label < 0) | (label >= scores.shape[1]) if one_each else ~np.isin(label, [0, 1])]
+    if wrong.size:
+        expected = f"a class from 0 to {scores.shape[1] - 1}" if one_each else "0 or 1"
+        raise ValueError(f"label {wrong[0]} is not {expected}")
 
 
 def fuse(files: Sequence[str | Path], weights: Sequence[float] = ()) -> Predictions:
@@ -96,6 +127,8 @@ def fuse(files: Sequence[str | Path], weights: Sequence[float] = ()) -> Predicti
         raise ValueError(
             f"{len(files)} files of predictions and {len(weights)} weights do not match"
         )
+    if not np.isfinite(weights).all():
+        raise ValueError(f"score_weights={weights} are not finite")
     first, *others = [load(path) for path in files]
     total = weights[0] * first.scores.astype(np.float64)
     for path, weight, other in zip(files[1:], weights[1:], others, strict=True):
@@ -151,18 +184,53 @@ def score(
     return metric.compute(fuse(files, weights).rows)
 
 
-def write_csv(predictions: Predictions, path: str | Path, topk: int = 5) -> None:
-    """Write a readable table: each video with its true classes and its `topk` best ones."""
-    names = predictions.class_names or [str(i) for i in range(predictions.scores.shape[1])]
-    topk = min(topk, len(names))
-    with Path(path).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        best = [column for k in range(1, topk + 1) for column in (f"class{k}", f"score{k}")]
-        writer.writerow(["video", "label", *best])
-        for name, label, scores in zip(
-            predictions.names, predictions.label, predictions.scores, strict=True
-        ):
-            true = np.flatnonzero(label) if label.ndim else [label]
-            order = np.argsort(-scores, kind="stable")[:topk]
-            cells = [cell for k in order for cell in (names[k], f"{scores[k]:.6g}")]
-            writer.writerow([name, "; ".join(names[k] for k in true), *cells])
+def write(predictions: Predictions, path: str | Path) -> None:
+    """Write the format that the suffix of `path` names: .npz, .csv or .json."""
+    WRITERS[Path(path).suffix.lower()](predictions, path)
+
+
+def write_csv(predictions: Predictions, path: str | Path) -> None:
+    """Write a table atomically: each video with the names of its true classes and of the best one,
+    and the scores of all classes, a column each.
+    """
+    names = _class_names(predictions)
+    with atomic_write(path) as raw:
+        # Paths may hold bytes that are not UTF-8.
+        stream = io.TextIOWrapper(raw, "utf-8", "surrogateescape", newline="", write_through=True)
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["video", "label", "predicted", *names])
+        for video, true, scores in _videos(predictions):
+            cells = [f"{score:.9g}" for score in scores]
+            writer.writerow([video, "; ".join(true), names[np.argmax(scores)], *cells])
+        stream.detach()
+
+
+def write_json(predictions: Predictions, path: str | Path) -> None:
+    """Write JSON atomically: `classes` by name, and `videos`, a line each, with `video`, `label`
+    (names of the true classes) and `scores` (in the order of `classes`).
+    """
+    facts = {"version": predictions.version, "protocol": predictions.protocol}
+    head = json.dumps({**facts, "classes": _class_names(predictions)})
+    with atomic_write(path, "w") as stream:
+        stream.write(f'{head[:-1]}, "videos": [')
+        for number, (video, true, scores) in enumerate(_videos(predictions)):
+            values = [float(f"{score:.9g}") for score in scores]  # restores a float32 exactly
+            entry = json.dumps({"video": video, "label": true, "scores": values})
+            stream.write(f"{',' * (number > 0)}\n{entry}")
+        stream.write("\n]}\n")
+
+
+WRITERS = {".npz": dump, ".csv": write_csv, ".json": write_json}
+
+
+def _class_names(predictions: Predictions) -> list[str]:
+    return predictions.class_names or [str(i) for i in range(predictions.scores.shape[1])]
+
+
+def _videos(predictions: Predictions) -> Iterator[tuple[str, list[str], np.ndarray]]:
+    """(path, names of the true classes, scores (K,)) of each video."""
+    names = _class_names(predictions)
+    rows = zip(predictions.names, predictions.label, predictions.scores, strict=True)
+    for video, label, scores in rows:
+        true = np.flatnonzero(label) if label.ndim else [label]
+        yield video, [names[i] for i in true], scores

@@ -84,7 +84,7 @@ def pictures(found: Evaluated, folder: Path) -> None:
 
 
 def dump(found: Evaluated, path: str) -> None:
-    """Write an .npz file with the scores of every video."""
+    """Write the scores of every video as npz, csv or JSON."""
     rows, records = found.rows, found.dataset.records
     names = [records[int(index)].path for index in rows["index"]]
     numbers = [str(number) for number in range(len(found.class_names))]
@@ -92,13 +92,13 @@ def dump(found: Evaluated, path: str) -> None:
     written = Predictions(
         rows["scores"], rows["label"], rows["index"], names, class_names, found.protocol
     )
-    predictions.dump(written, path)
+    predictions.write(written, path)
 
 
 def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
     """Compute the metric of the data group from one dump, or from several fused."""
     fused = fuse(conf.score, conf.score_weights)
     if conf.dump:
-        predictions.dump(fused, conf.dump)
+        predictions.write(fused, conf.dump)
     scores = build.build_metric(conf.data).compute(fused.rows)
     return scores, f"{len(fused.names):,} videos, {fused.protocol}"

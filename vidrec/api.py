@@ -19,7 +19,8 @@ from vidrec.config.overrides import lenient, wrong_choice
 from vidrec.config.schema import ModelConf, Node, TrainConf, VideoDataConf
 from vidrec.config.trust import NETWORKS, PACKAGES, untrusted_targets
 from vidrec.errors import ConfigError
-from vidrec.weights.load import load_all, load_weights, open_checkpoint
+from vidrec.files.checkpoint_files import open_checkpoint
+from vidrec.weights.load import load_all, load_weights
 from vidrec.weights.run_directory import checkpoint_of_run, overrides_of_run
 
 # Keys of a dataset that say which samples there are, not how one is made.
@@ -70,7 +71,12 @@ def build_model(conf: TrainConf, *, pretrained: bool = False) -> nn.Module:
     """
     net = build.build_net(conf.model)
     if pretrained and conf.model.weights is not None:
-        load_weights(net, conf.model.weights, min_backbone=conf.model.min_backbone)
+        load_weights(
+            net,
+            conf.model.weights,
+            min_backbone=conf.model.min_backbone,
+            allow_non_finite=conf.model.allow_non_finite,
+        )
     return net
 
 

@@ -95,15 +95,19 @@ def test_best_is_named_before_last_moves_on(tmp_path, monkeypatch):
     assert seen == ["best.pt", "last.pt"]
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "flipped"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "head", "bit", "sector"])
 def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
     checkpoint.save_last(content(1), tmp_path)
     checkpoint.save_last(content(2), tmp_path)
     last = tmp_path / "last.pt"
     data = bytearray(last.read_bytes())
-    if damage == "flipped":
+    if damage == "head":
         data[:200] = bytes(200)
-    last.write_bytes({"cut": data[: len(data) // 2], "empty": b"", "flipped": data}[damage])
+    elif damage == "bit":  # of a weight
+        data[len(data) // 2] ^= 1
+    elif damage == "sector":
+        data[4096:4608] = bytes(512)
+    last.write_bytes({"cut": data[: len(data) // 2], "empty": b""}.get(damage, data))
     said = []
     assert checkpoint.read_newest(tmp_path, said.append)["epoch"] == 1
     assert "last.pt is damaged" in said[0]

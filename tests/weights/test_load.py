@@ -20,11 +20,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.paths import GOLDEN
+from vidrec.files.checkpoint_files import open_checkpoint
 from vidrec.models.backbones.resnet import ResNet
 from vidrec.models.heads.tsn import TSNHead
 from vidrec.models.recognizer import Recognizer2D
+from vidrec.weights import load
 from vidrec.weights.convert import dense_layers, swin_stages
-from vidrec.weights.load import load_weights, open_checkpoint, publish, read_weights
+from vidrec.weights.load import load_weights, publish, read_weights
 
 FIGURES = GOLDEN / "weights"  # see test_unpickle.py
 
@@ -250,6 +252,36 @@ def test_counters_of_batch_norm_are_not_missed(tmp_path):
     state = {n: t for n, t in donor.state_dict().items() if "num_batches_tracked" not in n}
     report = load_weights(recognizer(), save(state, tmp_path / "a.pth"), min_backbone=1.0)
     assert (report.missing, report.unused) == ([], [])
+
+
+def test_weights_that_are_not_finite_are_refused_unless_asked_for(classifier, tmp_path):
+    state = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
+    state["layer1.0.bn1.running_var"][3] = torch.nan
+    state["layer2.0.conv1.weight"] = state["layer2.0.conv1.weight"].double() * 1e300
+    state["fc.weight"][0] = torch.inf  # not loaded
+    path = save(state, tmp_path / "r.pth")
+    net = randomized(recognizer())
+    before = {name: t.clone() for name, t in net.state_dict().items()}
+    names = "backbone.layer1.0.conv1.bn.running_var, backbone.layer2.0.conv1.conv.weight"
+    message = rf"{path} has weights that are not finite: {names}; .*model\.allow_non_finite=true"
+    with pytest.raises(ValueError, match=message):
+        load_weights(net, path)
+    assert same_state(net.state_dict(), before)
+    report = load_weights(net, path, allow_non_finite=True)
+    assert f"non-finite 2: {names}" in str(report)
+    assert net.backbone.layer1[0].conv1.bn.running_var.isnan().sum() == 1
+
+
+def test_constants_may_be_infinite(tmp_path):
+    """Masks of attention are."""
+
+    class Masked(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2)
+            self.register_buffer("mask", torch.full((2, 2), -torch.inf))
+
+    path = save(Masked().state_dict(), tmp_path / "m.pth")
+    assert load_weights(Masked(), path, min_backbone=1.0).non_finite == []
 
 
 # Containers
@@ -482,6 +514,22 @@ def test_a_url_is_fetched_once_whole_and_checked(hub, server):
     assert [p.name for p in hub.iterdir()] == [name]
 
 
+def test_a_cached_file_is_checked_again_whenever_it_is_opened(hub, server):
+    site, url, asked = server
+    state = recognizer().state_dict()
+    legacy = save(state, site / "legacy.pth", _use_new_zipfile_serialization=False)
+    data = legacy.read_bytes()
+    name = f"tsn-{hashlib.sha256(data).hexdigest()[:8]}.pth"
+    legacy.rename(site / name)
+    read_weights(f"{url}/{name}")
+    (hub / name).write_bytes(data[:-9] + b"\1" + data[-8:])
+    with pytest.raises(ValueError, match=rf"{hub / name} is damaged.*delete it and download it"):
+        read_weights(f"{url}/{name}")
+    (hub / name).unlink()
+    assert same_state(read_weights(f"{url}/{name}"), state)
+    assert asked == [f"/{name}"] * 2
+
+
 def test_urls_with_the_same_file_name_do_not_collide_in_the_cache(hub, server):
     site, url, _ = server
     for folder, value in (("a", 1.0), ("b", 2.0)):
@@ -521,12 +569,14 @@ def test_a_file_url_is_that_file(hub, tmp_path):
     assert not hub.exists()
 
 
-def test_torchvision_names_mean_the_first_published_weights(hub, classifier):
-    hub.mkdir(parents=True)
+def test_torchvision_names_mean_the_first_published_weights(tmp_path, monkeypatch):
     # Names of the published files, as torchvision documents them.
-    save({"w": torch.tensor(1.0)}, hub / "resnet50-0676ba61.pth")
-    save({"w": torch.tensor(2.0)}, hub / "resnet50-11ad3fa6.pth")
-    save({"w": torch.tensor(3.0)}, hub / "r3d_18-b3b3357e.pth")
+    published = {
+        "resnet50-0676ba61.pth": save({"w": torch.tensor(1.0)}, tmp_path / "1.pth"),
+        "resnet50-11ad3fa6.pth": save({"w": torch.tensor(2.0)}, tmp_path / "2.pth"),
+        "r3d_18-b3b3357e.pth": save({"w": torch.tensor(3.0)}, tmp_path / "3.pth"),
+    }
+    monkeypatch.setattr(load, "download", lambda url: published[url.rpartition("/")[2]])
     for name, value in {
         "resnet50": 1,
         "resnet50.IMAGENET1K_V1": 1,

@@ -71,7 +71,12 @@ def bank_run(conf: BankConf) -> None:
         net = build.build_net(conf.model)
         if not isinstance(net, FastRCNN):
             raise ValueError("a bank holds features of boxes: choose a detector, e.g. slowonly_ava")
-        loaded = load_all(net, conf.checkpoint, but=BEHIND_FEATURES)
+        loaded = load_all(
+            net,
+            conf.checkpoint,
+            but=BEHIND_FEATURES,
+            allow_non_finite=conf.model.allow_non_finite,
+        )
         weights = [name for name in loaded.loaded if not name.startswith(BEHIND_FEATURES)]
         settings = settings_of(conf, data, dataset, digest_of(net, weights))
         net_to_device(net, dist.device).eval()

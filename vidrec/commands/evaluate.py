@@ -38,7 +38,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
         batch_size = conf.schedule.val_batch_size if is_val else conf.schedule.test_batch_size
         loader = build.evaluation_loader(dataset, batch_size, runtime, dist)
         net = build.build_net(conf.model)
-        loaded = load_all(net, conf.checkpoint)
+        loaded = load_all(net, conf.checkpoint, allow_non_finite=conf.model.allow_non_finite)
         net = net_to_device(net, dist.device)
         metric = build.build_metric(conf.data)
         bar = ProgressBar(runtime.progress and dist.rank == 0)

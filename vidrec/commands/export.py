@@ -36,7 +36,13 @@ def export_run(conf: ExportConf) -> float:
     if conf.checkpoint is None:
         print("warning: exporting untrained weights: neither run=DIR nor checkpoint=FILE is given")
     else:
-        print(load_weights(net, conf.checkpoint, min_backbone=1.0))
+        loaded = load_weights(
+            net,
+            conf.checkpoint,
+            min_backbone=1.0,
+            allow_non_finite=conf.model.allow_non_finite,
+        )
+        print(loaded)
     assert isinstance(net, Recognizer)
     exported = Clips(net, conf.output).eval()
     path = Path(conf.out or f"model.{'onnx' if conf.format == ExportFormat.onnx else 'pt2'}")

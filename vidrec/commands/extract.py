@@ -142,7 +142,12 @@ def extract_run(conf: ExtractConf) -> None:
         ]
         net = build.build_net(conf.model)
         assert isinstance(net, Recognizer)
-        loaded = load_all(net, conf.checkpoint, but=("cls_head.", f"{classifier_of(net)}."))
+        loaded = load_all(
+            net,
+            conf.checkpoint,
+            but=("cls_head.", f"{classifier_of(net)}."),
+            allow_non_finite=conf.model.allow_non_finite,
+        )
         features = ClassifierInput(net, untrained=loaded.missing)
         output = Output(Path(conf.out), settings_of(conf, digest_of(net, loaded.loaded)))
         output.check(video.name for video in videos)

@@ -35,7 +35,12 @@ def proposals_run(conf: ProposalsConf) -> None:
             raise ValueError(
                 f"proposals are made by model=bsn_tem, not by {type(net).__name__}: pass its run"
             )
-        loaded = load_weights(net, conf.checkpoint, min_backbone=1.0)
+        loaded = load_weights(
+            net,
+            conf.checkpoint,
+            min_backbone=1.0,
+            allow_non_finite=conf.model.allow_non_finite,
+        )
         net = net_to_device(net, dist.device).eval()
         if dist.rank == 0:
             print(loaded)

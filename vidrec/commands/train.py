@@ -76,7 +76,12 @@ def fit(conf: TrainConf, run: Run, dist: Distributed) -> Outcome:
     class_names = task.class_names(conf, loaders.val.dataset)
     net = build.build_net(conf.model)
     if conf.model.weights and not resumes(conf, run.folder):
-        loaded = load_weights(net, conf.model.weights, min_backbone=conf.model.min_backbone)
+        loaded = load_weights(
+            net,
+            conf.model.weights,
+            min_backbone=conf.model.min_backbone,
+            allow_non_finite=conf.model.allow_non_finite,
+        )
         run.info(str(loaded))
     net = net_to_device(net, dist.device, sync_bn=schedule.sync_bn)
     optimizer = build.build_optimizer(net, schedule, dist.world)

@@ -90,6 +90,7 @@ class ModelConf:
     weights: str | None = None  # path, URL, zoo://STEM, torchvision://NAME or timm://NAME
     # Refuse weights that match a smaller fraction of the backbone.
     min_backbone: float = limited(0.95, 0, 1)
+    allow_non_finite: bool = False  # load weights that are infinite or NaN
 
 
 @dataclass

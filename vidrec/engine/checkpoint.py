@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from vidrec.files.checkpoint_files import read_checkpoint
+
 FORMAT = 1
 Content = dict[str, Any]  # of a checkpoint; can be loaded with weights_only=True
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
@@ -65,7 +67,7 @@ def prune(folder: Path, keep: int) -> None:
 def read(path: Path) -> Content:
     """The content of a checkpoint. Raises CheckpointError if it is damaged or another file."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_checkpoint(path)
     except FileNotFoundError:
         raise CheckpointError(f"checkpoint {path} does not exist") from None
     except Exception as error:  # damaged files fail anywhere in the reader

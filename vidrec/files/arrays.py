@@ -12,19 +12,14 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from vidrec.files.limits import MAX_BYTES, TooLarge, check_unpacked
+
 if TYPE_CHECKING:  # imported where it is used: most array files need no torch
     import torch
-
-MAX_BYTES = 1 << 30
-"""Any file may unpack to as much, whatever its own size."""
-
-EXPANSION = 20
-"""A larger file may unpack to so many times its size; compressed scores take a fifth at best."""
 
 PathLike = str | os.PathLike[str]
 
@@ -59,7 +54,7 @@ def read_npz(
         wanted = list(members) if names is None else names
         if missing := [name for name in wanted if name not in members]:
             raise ValueError(f"it has no array {missing[0]!r}, only {', '.join(members)}")
-        _check_unpacked(path, sum(members[name].file_size for name in wanted), max_bytes)
+        check_unpacked(path, sum(members[name].file_size for name in wanted), max_bytes)
         return {name: _read_member(archive, members[name]) for name in wanted}
 
 
@@ -80,32 +75,15 @@ def read_tensors(path: PathLike, max_bytes: int = MAX_BYTES) -> dict[str, np.nda
     """
     import torch
 
-    from vidrec.files import safe_pickle
+    from vidrec.files.checkpoint_files import read_checkpoint
 
     with _told_with(path):
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                size = sum(member.file_size for member in archive.infolist())
-                _check_unpacked(path, size, max_bytes)
-                # torch itself checks no CRC-32.
-                if damaged := archive.testzip():
-                    raise ValueError(f"the CRC-32 of {damaged} is wrong")
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except UnpicklingError:
-            # An array of numpy, perhaps, which the restricted unpickler opens.
-            content = torch.load(
-                path,
-                map_location="cpu",
-                weights_only=False,
-                pickle_module=safe_pickle,
-                encoding="latin1",
-            )
+        content = read_checkpoint(Path(path))
         arrays = {}
         for name, value in (content if isinstance(content, dict) else {"": content}).items():
             if isinstance(value, torch.Tensor | np.ndarray):
                 # A tensor may repeat a few stored values any number of times.
-                _check_unpacked(path, value.nbytes, max_bytes)
+                check_unpacked(path, value.nbytes, max_bytes)
                 arrays[str(name)] = _as_array(value)
         if not arrays:
             raise ValueError("it has no tensor")
@@ -184,12 +162,6 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
         return _read_content(stream, header)
 
 
-def _check_unpacked(path: PathLike, unpacked: int, max_bytes: int) -> None:
-    size = os.path.getsize(path)
-    if unpacked > max(max_bytes, EXPANSION * size):
-        raise ValueError(f"its {size} bytes unpack to {unpacked}, more than any such file needs")
-
-
 @contextmanager
 def _told_with(path: PathLike) -> Iterator[None]:
     """Turn whatever a damaged file raises into a ValueError with its name."""
@@ -198,7 +170,7 @@ def _told_with(path: PathLike) -> Iterator[None]:
     except Exception as error:  # damaged files can fail anywhere in the reader
         if isinstance(error, OSError) and error.filename is not None:
             raise
-        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        kind = "" if type(error) in (ValueError, TooLarge) else f"{type(error).__name__}: "
         reason = (str(error).splitlines() or [""])[0][:200]
         formats = {".npy": "an npy file", ".npz": "an npz file"}
         what = formats.get(Path(path).suffix, "a file of torch.save")

@@ -1,11 +1,14 @@
 """torchvision's person detectors, whose boxes are the proposals of action detection."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from vidrec.files.checkpoint_files import open_checkpoint
 
 
 class PersonDetector:
@@ -67,9 +70,12 @@ def load_detector(name: str, weights: str, num_classes: int) -> nn.Module:
             "https://pytorch.org/vision/stable/models.html"
         )
     net = get_model(name, weights=None, weights_backbone=None, num_classes=num_classes)
-    state = torch.load(weights, map_location="cpu", weights_only=True)
+    content = open_checkpoint(weights)
+    state = content.get("model", content) if isinstance(content, Mapping) else content
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{weights} contains no named tensors; expected a state_dict")
     try:
-        net.load_state_dict(state.get("model", state))
+        net.load_state_dict(state)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
         raise ValueError(

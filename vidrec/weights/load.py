@@ -1,7 +1,7 @@
 """Finding, opening and loading weights: `load_weights(net, source)`.
 
 A source is a path, a URL, `zoo://STEM`, `torchvision://NAME` or `timm://NAME`. Files are opened
-without executing anything in them (`vidrec.files.safe_pickle`), converted to the names and shapes
+without executing anything in them (`vidrec.files.checkpoint_files`), converted to names and shapes
 of the network (`vidrec.weights.convert`), and loaded entirely or not at all; a report lists what
 was loaded.
 """
@@ -9,8 +9,6 @@ was loaded.
 import hashlib
 import http.client
 import os
-import pickle
-import re
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
@@ -22,9 +20,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vidrec.errors import did_you_mean
-from vidrec.files import safe_pickle
 from vidrec.files.atomic_write import atomic_write
-from vidrec.weights import torchscript, zoo
+from vidrec.files.checkpoint_files import digest_in, not_a_checkpoint, open_checkpoint
+from vidrec.weights import zoo
 from vidrec.weights.convert import BACKBONE, find_conversion, find_tensors, reshape
 
 _FROM_SCRATCH = "set model.weights to a path, or model.weights=null to train from scratch"
@@ -43,6 +41,7 @@ class Report:
     differing: list[str] = field(default_factory=list)  # not loaded: same name, different shape
     kept: list[str] = field(default_factory=list)  # such constants, which the network computes
     unused: list[str] = field(default_factory=list)  # names in the file that the network lacks
+    non_finite: list[str] = field(default_factory=list)  # loaded, with infinite values or NaN
     backbone: float = 0.0  # fraction of the backbone's tensors that were loaded
 
     def __str__(self) -> str:
@@ -52,9 +51,10 @@ class Report:
             f"{self.source}{how}: {len(self.loaded)} of {total} tensors loaded, "
             f"{100 * self.backbone:.1f} % of the backbone"
         ]
-        for kind in ("reshaped", "computed", "missing", "differing", "kept", "unused"):
+        kinds = ("reshaped", "computed", "missing", "differing", "kept", "unused", "non_finite")
+        for kind in kinds:
             if names := getattr(self, kind):
-                lines.append(f"  {kind} {len(names)}: {_some(names)}")
+                lines.append(f"  {kind.replace('_', '-')} {len(names)}: {_some(names)}")
         return "\n".join(lines)
 
 
@@ -65,14 +65,17 @@ def load_weights(
     min_backbone: float = 0.95,
     backbone_only: bool = False,
     averaged: bool = True,
+    allow_non_finite: bool = False,
 ) -> Report:
     """Load the tensors that match by name and shape.
 
-    Raises ValueError, leaving the network unchanged, if too few of them match.
+    Raises ValueError, leaving the network unchanged, if too few of them match or if any is not
+    finite.
 
     min_backbone: fraction of the backbone's tensors that must match (of all, without a backbone).
     backbone_only: leave the head unchanged even if it matches.
     averaged: prefer the moving average of the weights if a checkpoint has both.
+    allow_non_finite: load infinite values and NaN too.
     """
     state = read_weights(source, averaged=averaged)
     own = {name: t for name, t in net.state_dict().items() if isinstance(t, Tensor)}
@@ -91,18 +94,33 @@ def load_weights(
             f"model.min_backbone={min_backbone}: missing {_some(absent, 5)}{differing}; the file "
             f"has {_some(list(state), 5)}; model.min_backbone=0 loads whatever matches"
         )
+    report.non_finite = [
+        name
+        for name, tensor in new.items()
+        # As the network will have them: large values of float64 are infinite in float32.
+        if name not in constants and not tensor.to(own[name].dtype).isfinite().all()
+    ]
+    if report.non_finite and not allow_non_finite:
+        raise ValueError(
+            f"{source} has weights that are not finite: {_some(report.non_finite, 5)}; the run "
+            "that wrote it diverged, or it is damaged; model.allow_non_finite=true loads it anyway"
+        )
     net.load_state_dict(new, strict=False)
     return report
 
 
 def load_all(
-    net: nn.Module, source: str | os.PathLike[str], *, but: tuple[str, ...] = ()
+    net: nn.Module,
+    source: str | os.PathLike[str],
+    *,
+    but: tuple[str, ...] = (),
+    allow_non_finite: bool = False,
 ) -> Report:
     """Load every weight of the network. Raises ValueError if any would stay random.
 
     but: beginnings of the names that may: parts whose output is not used.
     """
-    loaded = load_weights(net, source, min_backbone=0)
+    loaded = load_weights(net, source, min_backbone=0, allow_non_finite=allow_non_finite)
     if any(not name.startswith(but) for name in loaded.missing):
         raise ValueError(
             f"{loaded}\n{source} does not fit this model: missing weights would stay random; "
@@ -177,92 +195,14 @@ def read_weights(source: str | os.PathLike[str], *, averaged: bool = True) -> di
     return state
 
 
-def open_checkpoint(path: str | os.PathLike[str]) -> object:
-    """The content of a file by torch.save (either format), safetensors or pickle, as plain data.
-
-    Nothing in the file is executed. Raises ValueError for any other file.
-    """
-    path = Path(path)
-    if path.is_dir():
-        inside = sorted(p.name for p in path.iterdir() if p.suffix in (".pt", ".pth"))
-        raise ValueError(f"{path} is a folder, not a checkpoint; it has {_some(inside) or 'none'}")
-    if not path.is_file():
-        folder = path.parent
-        beside = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        hint = did_you_mean(path.name, sorted(beside))
-        raise ValueError(f"there is no file {path}; {hint}; {_FROM_SCRATCH}")
-    with path.open("rb") as file:
-        head = file.read(512)
-    if reason := _not_a_checkpoint(head):
-        raise ValueError(f"{path} {reason}")
-    try:
-        return _open(path, head)
-    except safe_pickle.UnsafePickle as error:
-        raise ValueError(
-            f"{path} was not opened: it refers to {error}, a Python object that is not data and "
-            "could run code; ask its author for the state_dict alone"
-        ) from None
-    except Exception as error:  # damaged files can fail anywhere in the reader
-        first_line = (str(error).splitlines() or [""])[0][:200]
-        raise ValueError(
-            f"{path} is truncated or corrupt ({type(error).__name__}: {first_line}); "
-            "delete it and download it again"
-        ) from None
-
-
-def _open(path: Path, head: bytes) -> object:
-    if _is_safetensors(head):
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    is_zip = head.startswith(b"PK")
-    if is_zip and torchscript.is_program(path):
-        return torchscript.load(path)
-    if not is_zip and torch.serialization.MAGIC_NUMBER.to_bytes(10, "little") not in head[:32]:
-        with path.open("rb") as file:
-            return safe_pickle.load(file, encoding="latin1")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except RuntimeError:
-        # Damaged, or a tar archive, which must not reach the reader below: it would pass them to
-        # code that unpickles without our restrictions.
-        raise
-    except (pickle.UnpicklingError, ValueError, TypeError, AttributeError):
-        # The file holds more than tensors: read it with the restricted unpickler.
-        return torch.load(
-            path,
-            map_location="cpu",
-            weights_only=False,
-            pickle_module=safe_pickle,
-            encoding="latin1",
-        )
-
-
-def _is_safetensors(head: bytes) -> bool:
-    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
-
-
-def _not_a_checkpoint(head: bytes) -> str | None:
-    """Why a file that begins with `head` is not a checkpoint; None if it may be one."""
-    if head.startswith((b"PK", b"\x80")) or _is_safetensors(head):
-        return None
-    if not head:
-        return "is empty; delete it and download it again"
-    if head.lstrip().startswith(b"<"):
-        return "is a web page, not a checkpoint: the server returned an error or a login page"
-    if head.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the file itself; run `git lfs pull`"
-    return f"is not a checkpoint: it begins with {head[:16]!r}"
-
-
 def download(url: str) -> Path:
     """The file of a URL in torch.hub's cache, downloaded unless it is there already.
 
-    It appears there entirely or not at all. If its name ends in `-` and 8 or more hex digits, as
-    published ones do, they are compared with the file's SHA-256.
+    It appears there entirely or not at all. If its name ends in the first digits of a SHA-256, as
+    that of published ones does, they are compared with the file's, here and whenever it is opened.
     """
     name = Path(urllib.parse.urlsplit(url).path).name
-    digest = re.search(r"-([0-9a-f]{8,64})\.[a-z.]+$", name)
+    digest = digest_in(name)
     if digest is None:
         # Different servers have files called model.pth.
         name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}_{name or 'weights'}"
@@ -271,10 +211,10 @@ def download(url: str) -> Path:
         return path
     with atomic_write(path) as file:  # several ranks may download it at once
         found = _fetch(url, file, name)
-        if digest and not found.startswith(digest[1]):
+        if digest and not found.startswith(digest):
             raise ValueError(
                 f"the file at {url} has a SHA-256 that begins with {found[:8]}, not with the "
-                f"{digest[1]} in its name: try again, or {_FROM_SCRATCH}"
+                f"{digest} in its name: try again, or {_FROM_SCRATCH}"
             )
     return path
 
@@ -290,7 +230,7 @@ def _fetch(url: str, file: IO[bytes], name: str) -> str:
             bar = tqdm(total=size or None, unit="B", unit_scale=True, desc=name, disable=None)
             with bar:
                 while chunk := answer.read(1 << 20):
-                    if not done and (reason := _not_a_checkpoint(chunk[:512])):
+                    if not done and (reason := not_a_checkpoint(chunk[:512])):
                         raise ValueError(f"the file at {url} {reason}; {_FROM_SCRATCH}")
                     file.write(chunk)
                     sha.update(chunk)

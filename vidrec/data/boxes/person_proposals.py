@@ -25,6 +25,7 @@ from vidrec.data.boxes.keys import key, parse_key
 from vidrec.data.ragged import Ragged
 from vidrec.files import safe_pickle
 from vidrec.files.atomic_write import atomic_write
+from vidrec.files.checkpoint_files import load_pickle
 from vidrec.files.text_files import check_file, csv_rows, read_json_file
 
 SUFFIXES = (".pkl", ".pickle", ".csv", ".json", ".npz")
@@ -55,7 +56,7 @@ def read_proposals(path: str) -> dict[str, np.ndarray]:
     else:
         with open(path, "rb") as file:
             try:
-                content = safe_pickle.load(file)
+                content = load_pickle(file)
             except safe_pickle.UnsafePickle as error:
                 raise ValueError(
                     f"{path} contains {error}, which is not data, and is refused; a proposal file "

@@ -10,7 +10,7 @@ from pathlib import Path
 from vidrec.config.compose import groups
 from vidrec.config.overrides import repeated
 from vidrec.config.trust import untrusted_override
-from vidrec.weights.load import open_checkpoint
+from vidrec.files.checkpoint_files import open_checkpoint
 
 
 def checkpoint_of_run(folder: Path) -> Path:

@@ -325,7 +325,7 @@ def _read_legacy(file: IO[bytes], size: int, unpickler: type[_Unpickler] = _Unpi
 
 def _fill(values: Tensor, stream: IO[bytes]) -> None:
     """Read the values of a storage; raises EOFError if there are fewer."""
-    target = memoryview(values.view(torch.uint8).numpy())
+    target = memoryview(values.view(torch.uint8).numpy().data)
     done = 0
     while done < len(target):
         chunk = stream.read(min(_CHUNK, len(target) - done))

@@ -132,8 +132,7 @@ def _reconstructor(kind: object, _base: object, _state: object) -> StandIn:
 
 def _getattr(owner: object, name: str) -> type[StandIn]:
     # Methods of classes are pickled this way, e.g. the statistics of a logged history.
-    is_stand_in = isinstance(owner, type) and issubclass(owner, StandIn)
-    if not (is_stand_in and isinstance(name, str)):
+    if not (isinstance(owner, type) and issubclass(owner, StandIn) and isinstance(name, str)):
         raise UnsafePickle("builtins.getattr")
     return _stand_in(f"{owner.__module__}.{owner.__qualname__}.{name}")
 
@@ -184,6 +183,7 @@ class Unpickler(pickle._Unpickler):  # that of Python: it can be bounded, and it
     """Admits only the names of `admitted`, and bounds what it builds; see the module."""
 
     admitted: Mapping[str, object] = ADMITTED
+    stack: list[Any]  # of pickle's unpickler
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, encoding="latin1")  # of pickles that Python 2 wrote
@@ -214,7 +214,7 @@ class Unpickler(pickle._Unpickler):  # that of Python: it can be bounded, and it
 
     def _instantiate(self, kind: Any, args: tuple) -> None:
         self._count_copied(args)
-        super()._instantiate(kind, args)
+        super()._instantiate(kind, args)  # type: ignore[misc]  # of Python's unpickler
 
     def _count_copied(self, args: object) -> None:
         """Bound what callables may copy: one long list, say, a hundred thousand times."""
@@ -236,20 +236,21 @@ class Unpickler(pickle._Unpickler):  # that of Python: it can be bounded, and it
                 raise TooLarge("its pickle has tuples that share their parts, too large to hash")
             self._nested[id(made)] = size, depth, made
 
-    def _load_bytearray(self) -> None:
-        # That of pickle takes the memory before it looks whether the file has as much.
-        (size,) = struct.unpack("<Q", self.read(8))
-        self.append(bytearray(self.read(size)))
+
+def _load_bytearray(unpickler: Any) -> None:
+    # That of pickle takes the memory before it looks whether the file has as much.
+    (size,) = struct.unpack("<Q", unpickler.read(8))
+    unpickler.append(bytearray(unpickler.read(size)))
 
 
 def _checked(code: bytes) -> Callable[[Any], None]:
     load = pickle._Unpickler.dispatch[code[0]]
 
-    def checked(self: Unpickler) -> None:
+    def checked(unpickler: Any) -> None:
         if code in (pickle.REDUCE, pickle.BUILD):
-            self._count_copied(self.stack[-1])
-        load(self)
-        self._check_tuple()
+            unpickler._count_copied(unpickler.stack[-1])
+        load(unpickler)
+        unpickler._check_tuple()
 
     return checked
 
@@ -258,7 +259,7 @@ _TUPLES = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
 Unpickler.dispatch = {
     **pickle._Unpickler.dispatch,
     **{code[0]: _checked(code) for code in (*_TUPLES, pickle.REDUCE, pickle.BUILD)},
-    pickle.BYTEARRAY8[0]: Unpickler._load_bytearray,
+    pickle.BYTEARRAY8[0]: _load_bytearray,
 }
 
 

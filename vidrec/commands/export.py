@@ -17,7 +17,7 @@ from vidrec.config.schema import (
     RecognizerConf,
 )
 from vidrec.models.recognizer import Recognizer, average_views
-from vidrec.weights.load import load_weights
+from vidrec.weights.load import load_all
 
 # Fraction of the largest output that another order of summation may change in float32.
 TOLERANCE = 1e-3
@@ -36,12 +36,7 @@ def export_run(conf: ExportConf) -> float:
     if conf.checkpoint is None:
         print("warning: exporting untrained weights: neither run=DIR nor checkpoint=FILE is given")
     else:
-        loaded = load_weights(
-            net,
-            conf.checkpoint,
-            min_backbone=1.0,
-            allow_non_finite=conf.model.allow_non_finite,
-        )
+        loaded = load_all(net, conf.checkpoint, allow_non_finite=conf.model.allow_non_finite)
         print(loaded)
     assert isinstance(net, Recognizer)
     exported = Clips(net, conf.output).eval()

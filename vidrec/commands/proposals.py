@@ -16,7 +16,7 @@ from vidrec.engine.evaluate import autocast
 from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.models.localizer import TEM
 from vidrec.progress import track
-from vidrec.weights.load import load_weights
+from vidrec.weights.load import load_all
 
 
 @torch.inference_mode()
@@ -35,12 +35,7 @@ def proposals_run(conf: ProposalsConf) -> None:
             raise ValueError(
                 f"proposals are made by model=bsn_tem, not by {type(net).__name__}: pass its run"
             )
-        loaded = load_weights(
-            net,
-            conf.checkpoint,
-            min_backbone=1.0,
-            allow_non_finite=conf.model.allow_non_finite,
-        )
+        loaded = load_all(net, conf.checkpoint, allow_non_finite=conf.model.allow_non_finite)
         net = net_to_device(net, dist.device).eval()
         if dist.rank == 0:
             print(loaded)

@@ -81,4 +81,7 @@ def load_detector(name: str, weights: str, num_classes: int) -> nn.Module:
         raise ValueError(
             f"{weights} does not fit {name} with {num_classes} classes: {first}"
         ) from None
+    for tensor, values in net.state_dict().items():
+        if not values.isfinite().all():
+            raise ValueError(f"{weights} is damaged: {tensor} is not finite")
     return net

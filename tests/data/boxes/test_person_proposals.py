@@ -12,6 +12,9 @@ PERSONS = {
     "video,0902": np.array([[0.1, 0.2, 0.3, 0.4, 0.9], [0.5, 0.5, 0.75, 1.0, 0.25]], np.float32),
     "video,0903": np.array([[0, 0, 1, 1, 0.5]], np.float32),
 }
+SHARED: list[object] = [0.0]
+for _ in range(40):
+    SHARED = [SHARED, SHARED]  # 2^40 numbers
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -105,6 +108,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
         ("p.csv", b"\xff\xfe", r"p\.csv is not a csv in UTF-8"),
         ("p.json", b'{"v,1": [[0, 0, 1, 1]], "v,0001": []}', r"has the key 'v,0001' twice"),
         ("p.pkl", pickle.dumps(PERSONS)[:-30], r"p\.pkl is not a pickle"),
+        ("p.pkl", pickle.dumps({"v,1": SHARED}), r"p\.pkl is not.*share their parts"),
         ("p.npz", b"nothing", r"does not have the arrays keys, boxes and ends"),
         ("p.npz", b"PK\x03\x04 cut off", r"does not have the arrays keys, boxes and ends"),
     ],

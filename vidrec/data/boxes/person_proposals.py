@@ -29,15 +29,6 @@ from vidrec.files.checkpoint_files import load_pickle
 from vidrec.files.text_files import check_file, csv_rows, read_json_file
 
 SUFFIXES = (".pkl", ".pickle", ".csv", ".json", ".npz")
-BROKEN_PICKLE = (  # what unpickling arbitrary bytes may raise
-    pickle.UnpicklingError,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
 
 
 def read_proposals(path: str) -> dict[str, np.ndarray]:
@@ -62,8 +53,9 @@ def read_proposals(path: str) -> dict[str, np.ndarray]:
                     f"{path} contains {error}, which is not data, and is refused; a proposal file "
                     "is a dictionary of arrays"
                 ) from None
-            except BROKEN_PICKLE as error:
-                raise ValueError(f"{path} is not a pickle: {error}") from None
+            except Exception as error:  # damaged files can fail anywhere in the reader
+                first_line = (str(error).splitlines() or [""])[0][:200]
+                raise ValueError(f"{path} is not a pickle of boxes: {first_line}") from None
     if not isinstance(content, Mapping):
         raise ValueError(
             f"{path} contains a {type(content).__name__}, not a dictionary {{'VIDEO,0902': boxes}}"

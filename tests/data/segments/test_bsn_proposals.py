@@ -70,6 +70,37 @@ def test_dataset_fills_up_and_cuts(tmp_path):
     assert batch["window"].tolist() == [[0, 8], [0, 5]]
 
 
+RIGHT = {"proposals": np.ones((3, 5)), "iou": np.ones(3), "features": np.ones((3, 4))}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"iou": np.ones(2)}, r"has proposals \(3, 5\), iou \(2,\), features \(3, 4\); expected"),
+        ({"proposals": np.ones((3, 2))}, "expected proposals"),
+        ({"features": np.ones(3)}, "expected proposals"),
+        ({"features": np.full((3, 4), np.nan)}, "features has values that are no finite numbers"),
+        ({"iou": np.array(["x"] * 3)}, "iou has values that are no finite numbers"),
+        ({"features": np.ones((3, 7))}, "has features of 7 numbers, others of 4"),
+        ({"iou": None}, "no array 'iou'"),
+        (None, "cannot be read as an npz file"),
+    ],
+)
+def test_other_files_are_refused_by_name(tmp_path, change, reason):
+    none = np.zeros((0, 2)), np.zeros(0, np.int64)
+    records = [SegmentRecord(name, 9.0, 9.0, 9.0, *none) for name in "ab"]
+    np.savez(tmp_path / "a.npz", **RIGHT)
+    np.savez(
+        tmp_path / "b.npz", **{k: v for k, v in (RIGHT | (change or {})).items() if v is not None}
+    )
+    if change is None:
+        (tmp_path / "b.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:-30])
+    dataset = ProposalDataset(SegmentRecords.pack(records, []), str(tmp_path), top_k=5)
+    assert dataset[0]["num_proposals"] == 3
+    with pytest.raises(ValueError, match=rf"b\.npz.* {reason}"):
+        dataset[1]
+
+
 def test_missing_proposals_say_where_they_come_from(tmp_path):
     none = np.zeros((0, 2)), np.zeros(0, np.int64)
     records = SegmentRecords.pack([SegmentRecord("a", 1.0, 1.0, 1.0, *none)], [])

@@ -72,6 +72,23 @@ def test_other_lengths_need_the_option_that_the_error_names(make):
     assert dataset[0]["feature"][0, 0].tolist() == [0.5 + 2 * i for i in range(10)]
 
 
+def test_a_single_feature_is_no_sequence_to_resize(make):
+    with pytest.raises(ValueError, match=r"a\.npy has a single feature, which data\.resize=true"):
+        make([record("a", [])], {"a": 1}, resize=True)
+    assert len(make([record("a", [])], {"a": 1}, windows=SlidingWindows(5, 1.0))) == 1
+
+
+def test_features_of_another_rate_than_the_windows_are_counted(make, caplog):
+    records = [record("a", [], 100.0), record("b", [], 100.0)]
+    windows = SlidingWindows(10, 1.0)
+    make(records, {"a": 100, "b": 90}, windows=windows)
+    assert not caplog.records
+    make(records, {"a": 100, "b": 50}, windows=windows)
+    assert "1 of 2 videos do not fit their duration, such as b: 50 features" in caplog.text
+    with pytest.raises(ValueError, match="snippet_seconds=0"):
+        SlidingWindows(10, 0)
+
+
 def test_other_channels_are_refused(make):
     with pytest.raises(ValueError, match=r"has 2 channels, but data\.feat_dim=10.*channels_first"):
         make([record("a", [])], {"a": 10}, feat_dim=10)

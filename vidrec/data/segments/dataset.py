@@ -1,5 +1,6 @@
 """Feature sequences of untrimmed videos with the labels of their segments."""
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -11,6 +12,8 @@ from vidrec.data.segments.boundary_labels import clear_padding
 from vidrec.data.segments.collate import FeatureSample, collate_features
 from vidrec.data.segments.features import FeatureFolder
 from vidrec.data.segments.records import SegmentRecords
+
+log = logging.getLogger(__name__)
 
 Labels = Callable[[np.ndarray], dict[str, np.ndarray]]
 
@@ -33,6 +36,8 @@ class SlidingWindows:
     ) -> None:
         if stride < 1:
             raise ValueError(f"stride={stride} of the windows must be at least 1")
+        if snippet_seconds is not None and not 0 < snippet_seconds < math.inf:
+            raise ValueError(f"snippet_seconds={snippet_seconds} of the windows must be positive")
         self.stride = stride
         self.snippet_seconds = snippet_seconds
         self.min_overlap = min_overlap
@@ -103,6 +108,11 @@ class ActivityNetDataset(Dataset):
             )
         if length == 0:
             raise ValueError(f"{file} is empty")
+        if length == 1 and self.resize and self.temporal_dim > 1:
+            raise ValueError(
+                f"{file} has a single feature, which data.resize=true would only repeat: extract "
+                "features with a smaller stride, or leave the video out of the annotations"
+            )
         return length
 
     def _samples(self, rows: Sequence[int], lengths: Sequence[int]) -> tuple[np.ndarray, ...]:
@@ -116,8 +126,25 @@ class ActivityNetDataset(Dataset):
                     not self.windows.labelled_only or len(self._inside(row, first, length))
                 ):
                     pairs.append((row, first))
+        self._warn_of_other_lengths(rows, lengths)
         table = np.array(pairs, np.int64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
+
+    def _warn_of_other_lengths(self, rows: Sequence[int], lengths: Sequence[int]) -> None:
+        """Count the videos that last much shorter or longer than their features."""
+        assert self.windows is not None
+        if (seconds := self.windows.snippet_seconds) is None:
+            return
+        durations = self.records.times[np.array(rows), 0]
+        cover = np.array(lengths) * seconds
+        other = (cover < durations / 1.5 - 10 * seconds) | (cover > durations * 1.5 + 10 * seconds)
+        if other.any():
+            first = int(np.argmax(other))
+            log.warning(
+                f"the features of {other.sum()} of {len(rows)} videos do not fit their duration, "
+                f"such as {self.records.name(rows[first])}: {lengths[first]} features of "
+                f"data.windows.snippet_seconds={seconds:g} in {durations[first]:g} seconds"
+            )
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -44,7 +44,7 @@ def read_segments(
         raise ValueError(f"tolerance={tolerance} must be a number of seconds, 0 or more")
     paths = [path] if isinstance(path, str) else list(path)
     wanted = None if subset is None else {subset} if isinstance(subset, str) else set(subset)
-    videos = _videos_of(paths, wanted, {} if video_info is None else _read_subsets(video_info))
+    videos = _videos_of(paths, wanted, video_info)
     checked = {name: _annotations(where, video) for name, (where, video) in videos.items()}
     classes = sorted({label for _, labels in checked.values() for label in labels})
     number = {label: i for i, label in enumerate(classes)}
@@ -91,9 +91,11 @@ def checked_segment(where: str, segment: object) -> tuple[float, float]:
 
 
 def _videos_of(
-    paths: Sequence[str], wanted: set[str] | None, subsets: Mapping[str, str]
+    paths: Sequence[str], wanted: set[str] | None, video_info: str | None
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """The videos of the wanted subsets: where each is, for messages, and what is said of it."""
+    subsets = {} if video_info is None else _read_subsets(video_info)
+    source = f" in {video_info}" if video_info is not None else ""
     videos: dict[str, tuple[str, dict[str, Any]]] = {}
     present: set[str] = set()
     num_without = 0
@@ -114,9 +116,12 @@ def _videos_of(
         if wanted is None:
             raise ValueError(f"{where} has no videos")
         known = f"its subsets are {', '.join(sorted(present))}" if present else "it has none"
+        known += source
         raise ValueError(f"{where} has no videos of subset {', '.join(sorted(wanted))}: {known}")
     if wanted is not None and num_without:
-        log.warning(f"{', '.join(paths)}: {num_without} videos have no subset; they are left out")
+        log.warning(
+            f"{', '.join(paths)}: {num_without} videos have no subset{source}; they are left out"
+        )
     return videos
 
 

@@ -1,12 +1,14 @@
 """The suffix of a file names its format; others are rejected before anything is opened."""
 
+import numpy as np
 import pytest
 
 from vidrec.commands.evaluate import evaluate_run
 from vidrec.config.file_formats import DUMPS, problems
 from vidrec.config.schema import EvaluateConf, ExportConf, ExportFormat, ModelConf, Task
 from vidrec.errors import ConfigError
-from vidrec.metrics.predictions import WRITERS
+from vidrec.metrics import predictions
+from vidrec.metrics.predictions import WRITERS, Predictions
 
 FORMATS = {
     Task.recognition: {"dump": {".npz", ".csv", ".json"}, "score": {".npz"}},
@@ -82,11 +84,32 @@ def test_a_missing_file_to_score_is_named_with_the_nearest(tmp_path, task):
         ("dump", "there.npz", "there.npz is a folder, expected the name of a file"),
         ("dump", "file/p.npz", "p.npz cannot be written: .*file is not a folder"),
         ("pictures", "file", "file is a file, expected the name of a folder"),
+        ("dump", "mine.csv", "mine.csv exists, and vidrec did not write it"),
+        ("pictures", "photos", "photos exists, and vidrec did not write it"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_rejected_first(tmp_path, key, name, message):
     (tmp_path / "there.npz").mkdir()
+    (tmp_path / "photos").mkdir()
+    for mine in ("mine.csv", "photos/worst.png"):
+        (tmp_path / mine).write_text("of the user")
     (tmp_path / "file").touch()
     conf = evaluation(Task.recognition, checkpoint="no.pt", **{key: str(tmp_path / name)})
     with pytest.raises(OSError, match=message):
+        evaluate_run(conf)
+
+
+def test_fused_predictions_replace_those_that_vidrec_wrote(compose, tmp_path, capsys):
+    two = [str(tmp_path / name) for name in ("a.npz", "b.npz")]
+    given = Predictions(np.eye(8), np.arange(8), np.arange(8), [f"{i}.mp4" for i in range(8)])
+    for path in two:
+        predictions.dump(given, path)
+    conf = compose(f"score={two}", f"dump={tmp_path}/sum.npz", config_name="evaluate")
+    for weights in ([1.0, 1.0], [1.0, 0.5]):
+        conf.score_weights = weights
+        assert evaluate_run(conf)["top1"] == 1
+        assert predictions.load(conf.dump).scores[0, 0] == sum(weights)
+    assert f"predictions: {conf.dump}" in capsys.readouterr().out
+    conf.dump, conf.score = two[0], two[1:]
+    with pytest.raises(FileExistsError, match=r"a\.npz exists, and vidrec did not write it"):
         evaluate_run(conf)

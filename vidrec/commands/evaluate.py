@@ -9,6 +9,7 @@ from vidrec.engine import distributed
 from vidrec.engine.evaluate import evaluate
 from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.files.atomic_write import check_writable
+from vidrec.files.signature import refuse_others, sign
 from vidrec.files.text_files import check_file
 from vidrec.progress import ProgressBar
 from vidrec.tasks import task_of
@@ -23,7 +24,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
     if conf.score:
         scores, how = task.score_files(conf)
         if conf.dump:
-            print(f"predictions: {conf.dump}")
+            _wrote("predictions", conf.dump)
         show(scores, how)
         return scores
     if conf.checkpoint is None:
@@ -59,23 +60,33 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
             found = Evaluated(metric, rows, dataset, task.class_names(conf, dataset), how)
             if conf.dump:
                 task.dump(found, conf.dump)
-                print(f"predictions: {conf.dump}")
+                _wrote("predictions", conf.dump)
             if conf.pictures:
                 task.pictures(found, Path(conf.pictures))
-                print(f"pictures: {conf.pictures}")
+                _wrote("pictures", conf.pictures)
         return scores
     finally:
         dist.stop()
 
 
 def _check_files(conf: EvaluateConf) -> None:
-    """Raise OSError if a file to score is missing or an output cannot be written."""
+    """Raise OSError if a file to score is missing, or an output cannot be written or would replace
+    what others wrote.
+    """
     for path in conf.score:
         check_file(path)
     if conf.dump:
         check_writable(conf.dump)
+        refuse_others([conf.dump])
     if conf.pictures:
         check_writable(conf.pictures, is_folder=True)
+        if any(Path(conf.pictures).glob("*")):
+            refuse_others([conf.pictures])
+
+
+def _wrote(what: str, path: str) -> None:
+    sign(path)
+    print(f"{what}: {path}")
 
 
 def show(scores: dict[str, float], how: str) -> None:

@@ -20,7 +20,7 @@ def refuse_others(files: Iterable[str | os.PathLike[str]]) -> None:
         if not mark.is_file() or mark.read_text() != version_of(file):
             raise FileExistsError(
                 f"{file} exists, and vidrec did not write it or it was changed since: "
-                "move it, or choose another out="
+                "move it, or choose another name for the output"
             )
 
 

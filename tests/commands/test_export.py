@@ -109,9 +109,48 @@ def test_what_is_missing_for_onnx_is_named(configured, monkeypatch):
         export_run(configured("tsn", "format=onnx"))
 
 
-def test_a_program_that_differs_is_an_error(configured, tmp_path, monkeypatch):
+@pytest.fixture
+def untraced(monkeypatch):
+    """Writes a file without a program in it."""
+    monkeypatch.setattr("vidrec.commands.export.trace", lambda module, shape: None)
+    monkeypatch.setattr("torch.export.save", lambda program, path: path.write_text("program"))
+
+
+@pytest.mark.parametrize("wrong", [[0.0, 0.0], [None, 0.0], [None, float("nan")]])
+def test_a_program_that_differs_is_an_error(configured, tmp_path, monkeypatch, untraced, wrong):
+    """In one of the batches, too; no comparison with NaN is true."""
+    fills = iter(wrong)
     monkeypatch.setattr(
-        "vidrec.commands.export.run_file", lambda path, video: torch.zeros(len(video), 8)
+        "vidrec.commands.export.Clips.forward", lambda _, video: video[:, 0, 0, 0, 0]
     )
+
+    def run_file(path, video):
+        fill = next(fills)
+        return video[:, 0, 0, 0, 0] if fill is None else torch.full((len(video), 3), fill)
+
+    monkeypatch.setattr("vidrec.commands.export.run_file", run_file)
     with pytest.raises(ValueError, match="do not use it"):
         export_run(configured("tsn", f"out={tmp_path}/model.pt2"))
+
+
+def test_no_other_file_is_replaced(configured, tmp_path, monkeypatch, untraced):
+    out = tmp_path / "model.pt2"
+    monkeypatch.setattr("vidrec.commands.export.largest_difference", lambda *_: 0.0)
+    conf = configured("tsn", f"out={out}")
+    out.write_text("mine")
+    with pytest.raises(FileExistsError, match=rf"{out} exists, and vidrec did not write it"):
+        export_run(conf)
+    assert out.read_text() == "mine"
+    out.unlink()
+    export_run(conf)
+    export_run(conf)  # its own
+    assert out.read_text() == "program"
+
+
+def test_weights_that_are_missing_are_not_exported(configured, tmp_path):
+    conf = configured("tsn", f"out={tmp_path}/model.pt2", f"checkpoint={tmp_path}/net.pt")
+    state = build.build_net(conf.model).state_dict()
+    torch.save({k: v for k, v in state.items() if "cls_head" not in k}, tmp_path / "net.pt")
+    with pytest.raises(ValueError, match=r"(?s)missing 2: .*missing weights would stay random"):
+        export_run(conf)
+    assert not (tmp_path / "model.pt2").exists()

@@ -16,6 +16,7 @@ from vidrec.config.schema import (
     ExportOutput,
     RecognizerConf,
 )
+from vidrec.files.signature import refuse_others, sign
 from vidrec.models.recognizer import Recognizer, average_views
 from vidrec.weights.load import load_all
 
@@ -32,6 +33,8 @@ def export_run(conf: ExportConf) -> float:
         require_onnx()
     if not isinstance(conf.data, ClipDataConf):
         raise ValueError(f"only recognition models are exported; this one is for {conf.model.task}")
+    path = Path(conf.out or f"model.{'onnx' if conf.format == ExportFormat.onnx else 'pt2'}")
+    refuse_others([path])
     net = build.build_net(conf.model)
     if conf.checkpoint is None:
         print("warning: exporting untrained weights: neither run=DIR nor checkpoint=FILE is given")
@@ -40,7 +43,6 @@ def export_run(conf: ExportConf) -> float:
         print(loaded)
     assert isinstance(net, Recognizer)
     exported = Clips(net, conf.output).eval()
-    path = Path(conf.out or f"model.{'onnx' if conf.format == ExportFormat.onnx else 'pt2'}")
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = clip_shape(conf)
     # The memory layout of attention outputs depends on the kernel; exporters expect this one.
@@ -50,6 +52,7 @@ def export_run(conf: ExportConf) -> float:
             save_onnx(program, path)
         else:
             torch.export.save(program, path)
+    sign(path)
     difference = largest_difference(exported, path, shape)
     given = ", ".join(map(str, shape))
     views = f"{conf.views}, " if conf.output == ExportOutput.logits else ""
@@ -58,7 +61,7 @@ def export_run(conf: ExportConf) -> float:
         f"(N, {views}{conf.data.num_classes}); it differs from the network by at most "
         f"{difference:.1e} of the largest output"
     )
-    if difference > TOLERANCE:
+    if not difference <= TOLERANCE:  # NaN too
         raise ValueError(
             f"{path} differs from the network by {difference:.1e} of its largest output, more than "
             "rounding explains: do not use it"
@@ -130,7 +133,7 @@ def largest_difference(module: nn.Module, path: Path, shape: tuple[int, ...]) ->
         expected = module(video)
         difference = (run_file(path, video) - expected).abs().max() / expected.abs().max()
         differences.append(difference.item())
-    return max(differences)
+    return float(np.max(differences))  # NaN if one of them is
 
 
 def require_onnx() -> None:

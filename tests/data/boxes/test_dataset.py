@@ -213,6 +213,9 @@ def test_missing_videos_are_told_at_the_start(tmp_path):
 
 def test_features_of_a_bank_travel_with_the_sample(dataset):
     class Bank:
+        def check(self, videos):
+            pass
+
         def features(self, video, timestamp, rng):
             return np.full((6, 2), timestamp, np.float32)
 

@@ -56,6 +56,17 @@ def test_a_missing_bank_and_bad_settings_are_told(tmp_path, path):
         FeatureBank(path, window_size=0)
 
 
+def test_a_bank_of_other_videos_is_refused(path, tmp_path):
+    bank = FeatureBank(path)
+    bank.check(["c", "b"])  # a video may have no person at all
+    with pytest.raises(ValueError, match=r"none of the 2 annotated videos, c and .* but a and oth"):
+        bank.check(["c", "d"])
+    empty = str(tmp_path / "empty.npy")
+    write_bank(empty, {})
+    with pytest.raises(ValueError, match=r"empty\.npy has .* it is empty"):
+        FeatureBank(empty).check(["c"])
+
+
 def test_features_that_are_not_finite_are_refused(path):
     write_bank(path, {"a": {10: rows(2, 1), 12: rows(1, 1) * np.inf}})
     bank = FeatureBank(path, window_size=4, max_num_sampled_feat=2)

@@ -1,6 +1,6 @@
 """Clips around key frames, with the boxes in them: spatio-temporal detection."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +28,8 @@ class Sampling(Protocol):
 
 
 class Bank(Protocol):
+    def check(self, videos: Sequence[str]) -> None: ...
+
     def features(self, video: str, timestamp: float, rng: np.random.Generator) -> np.ndarray: ...
 
 
@@ -66,6 +68,8 @@ class BoxDataset(Dataset):
         self.paths = find_videos(records.videos, prefix)
         check_videos(self.paths, prefix, must=on_bad_video == "raise")
         check_key_frames(records, self.paths, reader, must=on_bad_video == "raise")
+        if bank is not None:
+            bank.check(records.videos)
 
     def __len__(self) -> int:
         return len(self.records)

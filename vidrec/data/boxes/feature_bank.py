@@ -5,7 +5,7 @@ Wu et al., Long-Term Feature Banks for Detailed Video Understanding, CVPR 2019, 
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -44,6 +44,15 @@ class FeatureBank:
         self.index = _read_index(path, len(self.rows))
         self.window_size = window_size
         self.max_num_sampled_feat = max_num_sampled_feat
+
+    def check(self, videos: Sequence[str]) -> None:
+        """Raise ValueError if the bank has none of the videos: all features would be zeros."""
+        if videos and not any(video in self.index for video in videos):
+            has = f"but {next(iter(self.index))} and others" if self.index else "it is empty"
+            raise ValueError(
+                f"{self.path} has features of none of the {len(videos)} annotated videos, "
+                f"{videos[0]} and others, {has}: it is of another split or data set"
+            )
 
     def features(self, video: str, timestamp: float, rng: np.random.Generator) -> np.ndarray:
         """(window_size * max_num_sampled_feat, C) float32; zeros if the bank has fewer."""

@@ -104,9 +104,9 @@ def settings_of(conf: BankConf, data: DataConf, dataset: BoxDataset, weights: st
     """All that the features depend on; weights: their hash."""
     records = dataset.records
     boxes = hashlib.sha256()
-    for array in (records.video, records.timestamps, records.proposals.values):
-        boxes.update(np.ascontiguousarray(array))
-    boxes.update(records.proposals.ends)
+    proposals = records.proposals
+    for array in (records.video, records.timestamps, proposals.values, proposals.ends):
+        boxes.update(array.tobytes())
     return json.dumps(
         {
             "weights": weights,

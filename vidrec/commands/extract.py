@@ -240,7 +240,7 @@ class Output:
         try:
             content = read_npz(path, ["settings", "source"])
         except ValueError as error:
-            raise ValueError(f"{error}; move it, it does not come from this command") from None
+            raise ValueError(f"{error}; delete it, or move it if it is yours") from None
         if str(content["settings"]) != self.made_with:
             raise ValueError(f"{path} was made with other settings; use another out=FOLDER")
         return str(content["source"]) == video.version

@@ -29,16 +29,35 @@ def numbered_lines(path: str, comments: bool = True) -> Iterator[tuple[int, str]
 
 
 def csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:
-    """(line number from 1, fields) of the lines of a csv that are not empty."""
+    """(line number from 1, fields) of the lines of a csv that are not empty.
+
+    Quoted fields may go over several lines; a quote that is not closed is an error.
+    """
     check_file(path)
     with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
+        rows = csv.reader(file, strict=True)
         try:
             for row in rows:
+                if "\0" in "".join(row):
+                    raise csv.Error("a null character")
                 if any(row):
                     yield rows.line_num, row
-        except (UnicodeDecodeError, csv.Error) as error:
+        except UnicodeDecodeError as error:
             raise ValueError(f"{path} is not a csv in UTF-8: {error}") from None
+        except csv.Error as error:
+            raise ValueError(
+                f"{path} is not a csv in UTF-8: {error}, up to line {rows.line_num}; is a quote "
+                "not closed?"
+            ) from None
+
+
+def shown(text: str) -> str:
+    """A text in quotes, cut to what fits into a message.
+
+    >>> shown("a,b"), len(shown(5000 * "9"))
+    ("'a,b'", 125)
+    """
+    return repr(text) if len(text) <= 120 else f"{text[:120]!r}..."
 
 
 def read_text(path: str) -> str:

@@ -1,5 +1,6 @@
 """Detections in the CSV of AVA: lines `video,timestamp,x1,y1,x2,y2,action,score`."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidrec.data.boxes.keys import key
+from vidrec.data.boxes.keys import MAX_NAME, MAX_TIME, key, read_moment
+from vidrec.data.boxes.records import MAX_ID
 from vidrec.files.atomic_write import atomic_write
+from vidrec.files.text_files import check_file, shown
 
 
 class BoxDetections(NamedTuple):
@@ -21,8 +24,9 @@ class BoxDetections(NamedTuple):
     scores: np.ndarray  # (D,) float64
 
 
-_LONGEST_NAME = 512
 _NUMBERS = [("timestamp", "f8"), ("box", "f8", 4), ("action", "f8"), ("score", "f8")]
+_MAX_BOX = 2  # beyond which boxes are in pixels
+_FORMAT = "video,timestamp,x1,y1,x2,y2,action,score"
 
 
 def read_detections(path: str | Path) -> BoxDetections:
@@ -31,14 +35,17 @@ def read_detections(path: str | Path) -> BoxDetections:
     Raises ValueError with the number of a line that is no detection, or if boxes are in pixels.
     """
     columns = _read_columns(path)
-    numbers = [columns[name] for name in ("timestamp", "box", "action", "score")]
-    if not all(np.isfinite(values).all() for values in numbers):
+    boxes, action = columns["box"], columns["action"]
+    times = columns["timestamp"]
+    usable = np.isfinite(boxes).all(axis=1) & np.isfinite(columns["score"])
+    usable &= (np.abs(times) <= MAX_TIME) & (action >= 0) & (action <= MAX_ID)
+    usable &= (np.strings.strip(columns["video"]) != "") & (action == np.floor(action))
+    if not usable.all():
         raise _bad_line(path)
-    boxes, actions = columns["box"], columns["action"].astype(np.int64)
-    if not (actions == columns["action"]).all():
-        raise _bad_line(path)
-    if len(boxes) and boxes.max() > 2:
-        first = int(np.argmax(boxes.max(axis=1) > 2))
+    actions = action.astype(np.int64)
+    outside = np.abs(boxes).max(axis=1, initial=0) > _MAX_BOX
+    if outside.any():
+        first = int(np.argmax(outside))
         raise ValueError(
             f"{path}: detection {first + 1} has the box {boxes[first].tolist()}; boxes are "
             "x1, y1, x2, y2, normalised to [0, 1]: divide pixels by the frame's width and height"
@@ -58,6 +65,7 @@ def read_detections(path: str | Path) -> BoxDetections:
 
 def _read_columns(path: str | Path) -> np.ndarray:
     """The lines as an array of records."""
+    check_file(str(path))
     width = 32
     while True:
         with warnings.catch_warnings():
@@ -68,34 +76,40 @@ def _read_columns(path: str | Path) -> np.ndarray:
                     dtype=[("video", f"U{width}"), *_NUMBERS],
                     delimiter=",",
                     comments=None,
-                    encoding="utf-8",
+                    encoding="utf-8-sig",
                     ndmin=1,
                 )
             except ValueError:
                 raise _bad_line(path) from None
         # Names that are longer than the column were cut off: read again with a wider one.
-        if width >= _LONGEST_NAME or not (np.strings.str_len(columns["video"]) == width).any():
+        if not (np.strings.str_len(columns["video"]) == width).any():
             return columns
+        if width > MAX_NAME:
+            raise ValueError(f"{path} has names of videos with {width} characters and more")
         width *= 4
 
 
 def _bad_line(path: str | Path) -> ValueError:
     """The error for the first line that is no detection."""
-    lines = Path(path).read_text(encoding="utf-8").split("\n")
-    number, line = next(
-        (i, line) for i, line in enumerate(lines, 1) if line.strip() and not _is_detection(line)
-    )
-    return ValueError(
-        f"{path}, line {number}: {line.strip()!r} is not video,timestamp,x1,y1,x2,y2,action,score"
-    )
+    number = 0
+    # Decoded line by line, to locate an invalid character.
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            text = line.decode("utf-8-sig", errors="replace").strip()
+            if text and not _is_detection(text):
+                return ValueError(f"{path}, line {number}: {shown(text)} is not {_FORMAT}")
+    return ValueError(f"{path}: one of its {number} lines is not {_FORMAT} in UTF-8")
 
 
 def _is_detection(line: str) -> bool:
+    video, *rest = line.split(",")
     try:
-        values = [float(value) for value in line.split(",")[1:]]
+        timestamp, *box, action, score = [float(value) for value in rest]
+        read_moment(video, timestamp)
     except ValueError:
         return False
-    return len(values) == 7 and bool(np.isfinite(values).all()) and values[5] == int(values[5])
+    finite = all(math.isfinite(value) for value in (*box, score)) and len(box) == 4
+    return finite and "\ufffd" not in line and action in range(MAX_ID + 1)
 
 
 def write_detections(detections: BoxDetections, path: str | Path) -> None:

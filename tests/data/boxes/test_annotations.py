@@ -180,8 +180,9 @@ def test_published_lists_may_name_key_frames_without_boxes(ava):
             {"proposals": {"0f39OWEqJ24,0902": [[0, 0, 1, 1, float("nan")]]}},
             r"p.pkl, key '0f39OWEqJ24,0902': the score nan is not a number",
         ),
-        ({"labels": "item { name: 12 }"}, r"expected {name:"),
-        ({"labels": "stand\nsit\n"}, r"has no classes; expected item"),
+        ({"labels": "item { name: 12 }"}, r"a.pbtxt, line 1: expected item {name:"),
+        ({"labels": "stand\nsit\n"}, r"line 1: expected item {name: .* found 'stand sit'"),
+        ({"labels": "\n"}, r"has no classes; expected item"),
         ({"excluded": "v;0902\n"}, r"out.csv, line 1: 'v;0902' is not video,timestamp"),
         ({"proposals": {"v,0902": [[0, 0, 1, 1, 1]]}}, r"none of the 1 keys .*'v,0902' and '0f39"),
         (

@@ -6,7 +6,6 @@ the person boxes of a detector.
 """
 
 import logging
-import math
 import re
 from array import array
 from collections import Counter
@@ -15,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidrec.data.boxes.keys import EXCLUDED, KeyFrameNumbers, key, parse_key
+from vidrec.data.boxes.keys import EXCLUDED, KeyFrameNumbers, key, parse_key, read_moment
 from vidrec.data.boxes.person_proposals import read_proposals
-from vidrec.data.boxes.records import BoxRecords
+from vidrec.data.boxes.records import MAX_ID, BoxRecords
 from vidrec.data.ragged import Ragged
-from vidrec.files.text_files import csv_rows, read_text
+from vidrec.files.text_files import csv_rows, read_text, shown
 
 log = logging.getLogger(__name__)
 
@@ -101,19 +100,20 @@ def read_csv(path: str) -> BoxTable:
     actions, lines = array("q"), array("q")
     for line, row in csv_rows(path):
         try:
-            timestamp = float(row[1])
+            video, timestamp = read_moment(row[0], row[1])
             # AVA's lists of key frames to predict have no boxes.
             empty = not any(row[2:])
             box = (0.0,) * 4 if empty else tuple(map(float, row[2:6]))
             action = NO_BOX if empty else int(row[6])
-            if not (math.isfinite(timestamp) and row[0] and (empty or action >= 0)):
+            # A line break: two stray quotes hide all lines between them.
+            if not (empty or 0 <= action <= MAX_ID) or "\n" in row[-1]:
                 raise ValueError
         except (IndexError, ValueError):
             raise ValueError(
-                f"{path}, line {line}: {','.join(row)!r} is not "
+                f"{path}, line {line}: {shown(','.join(row))} is not "
                 "video,timestamp,x1,y1,x2,y2,action,person with numbers after the video"
             ) from None
-        videos.append(row[0])
+        videos.append(video)
         timestamps.append(timestamp)
         corners.extend(box)
         actions.append(action)
@@ -163,23 +163,47 @@ def box_text(box: np.ndarray) -> str:
     return "[" + ", ".join(f"{value:g}" for value in box.tolist()) + "]"
 
 
+_TEXT = r'"(?:[^"\\\n]|\\.)*"'
+_ITEM = re.compile(rf"\w+\s*:?\s*\{{((?:[^{{}}\"]|{_TEXT})*)\}}\s*")
+_FIELD = re.compile(rf"(\w+)\s*:\s*({_TEXT}|\w+)\s*")
+
+
 def read_label_map(path: str) -> dict[int, str]:
     """id -> name of a label map in AVA's text format (`item {name: "..." id: 1}`)."""
-    items = re.findall(r"\{([^{}]*)\}", read_text(path))
+    text = re.sub(r"(?m)^\s*#.*$", "", read_text(path))
     classes: dict[int, str] = {}
-    for item in items:
-        name = re.search(r'name\s*:\s*"((?:[^"\\]|\\.)*)"', item)
-        number = re.search(r"\b(?:label_)?id\s*:\s*(\d+)", item)
-        if name is None or number is None:
+    place = len(text) - len(text.lstrip())
+    while place < len(text):
+        item = _ITEM.match(text, place)
+        fields = None if item is None else _fields(item[1])
+        number = "" if fields is None else fields.get("id", fields.get("label_id", ""))
+        if item is None or fields is None or "name" not in fields or not number.isdecimal():
             raise ValueError(
-                f'{path}: expected {{name: "..." id: 1}}, found {" ".join(item.split())!r}'
+                f"{path}, line {1 + text.count(chr(10), 0, place)}: expected item "
+                f'{{name: "..." id: 1}}, found {shown(" ".join(text[place:][:200].split()))}'
             )
-        if int(number[1]) in classes:
-            raise ValueError(f"{path} has the id {number[1]} twice")
-        classes[int(number[1])] = name[1]
+        if len(number) > 9 or int(number) > MAX_ID:
+            raise ValueError(f"{path}: the id {shown(number)} is more than {MAX_ID}")
+        name = fields["name"]
+        if int(number) in classes or name in classes.values():
+            raise ValueError(f"{path} has the id {number} or the name {shown(name)} twice")
+        classes[int(number)] = name
+        place = item.end()
     if not classes:
         raise ValueError(f'{path} has no classes; expected item {{name: "..." id: 1}}')
     return classes
+
+
+def _fields(item: str) -> dict[str, str] | None:
+    """The fields of an item of a label map, texts without quotes; None if it has anything else."""
+    fields, place = {}, len(item) - len(item.lstrip())
+    while place < len(item):
+        field = _FIELD.match(item, place)
+        if field is None or field[1] in fields or (field[1] == "name") != (field[2][0] == '"'):
+            return None
+        fields[field[1]] = field[2][1:-1] if field[2][0] == '"' else field[2]
+        place = field.end()
+    return fields
 
 
 def read_excluded(path: str) -> frozenset[tuple[str, float]]:
@@ -188,7 +212,7 @@ def read_excluded(path: str) -> frozenset[tuple[str, float]]:
     for line, row in csv_rows(path):
         moment = parse_key(",".join(row[:2]))
         if moment is None:
-            raise ValueError(f"{path}, line {line}: {','.join(row)!r} is not video,timestamp")
+            raise ValueError(f"{path}, line {line}: {shown(','.join(row))} is not video,timestamp")
         excluded.add(moment)
     return frozenset(excluded)
 

@@ -1,6 +1,5 @@
 """Custom annotations of boxes with actions, in a csv or JSON -> `BoxRecords`. Opens no video."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,9 +17,12 @@ from vidrec.data.boxes.annotations import (
     pack,
     read_label_map,
 )
+from vidrec.data.boxes.keys import number_of, read_moment
 from vidrec.data.boxes.records import BoxRecords
 from vidrec.errors import did_you_mean
-from vidrec.files.text_files import csv_rows, read_json_file, read_text
+from vidrec.files.text_files import csv_rows, read_json_file, read_text, shown
+
+MAX_CLASS_NAME = 200  # characters
 
 
 def read_boxes(  # noqa: PLR0913 - the signature is the configuration
@@ -99,8 +101,11 @@ def read_classes(path: str, first: int) -> dict[int, str]:
     if Path(path).suffix.lower() == ".pbtxt":
         return read_label_map(path)
     names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    if len(set(names)) != len(names) or not names:
-        raise ValueError(f"{path} must contain distinct class names, one per line")
+    if len(set(names)) != len(names) or not names or max(map(len, names)) > MAX_CLASS_NAME:
+        raise ValueError(
+            f"{path} must contain distinct class names, one per line, of at most {MAX_CLASS_NAME} "
+            "characters"
+        )
     return dict(enumerate(names, start=first))
 
 
@@ -119,7 +124,7 @@ def _read_csv(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
     for line, row in lines:
         if len(row) < len(header):
             raise ValueError(
-                f"{path}, line {line}: {','.join(row)!r} has {len(row)} fields, the header "
+                f"{path}, line {line}: {shown(','.join(row))} has {len(row)} fields, the header "
                 f"has {len(header)}"
             )
         value = {name: row[i].strip() for name, i in place.items()}
@@ -169,12 +174,12 @@ def _listed(actions: object) -> list[object]:
 
 
 def _table(written: Sequence[_Line], ids: Mapping[str, int], classes: str) -> BoxTable:
+    videos: list[str] = []
     boxes = np.zeros((len(written), 4), np.float32)
     timestamps, actions = np.zeros(len(written)), np.zeros(len(written), np.int64)
     for i, line in enumerate(written):
-        timestamps[i], boxes[i] = _numbers(line)
-        if not str(line.video or "").strip():
-            raise ValueError(f"{line.where}: the name of the video is missing")
+        video, timestamps[i], boxes[i] = _values(line)
+        videos.append(video)
         if line.box is None:
             actions[i] = NO_BOX
         elif line.action is None:
@@ -184,7 +189,7 @@ def _table(written: Sequence[_Line], ids: Mapping[str, int], classes: str) -> Bo
     boxed = np.flatnonzero(actions != NO_BOX)
     check_boxes(boxes[boxed], lambda i: written[boxed[i]].where)
     return BoxTable(
-        np.array([line.video for line in written], dtype=str),
+        np.array(videos, dtype=str),
         timestamps,
         boxes,
         actions,
@@ -192,27 +197,30 @@ def _table(written: Sequence[_Line], ids: Mapping[str, int], classes: str) -> Bo
     )
 
 
-def _numbers(line: _Line) -> tuple[float, np.ndarray]:
-    """The timestamp, and the box (4,) normalised to [0, 1], zeros if there is none."""
+def _values(line: _Line) -> tuple[str, float, np.ndarray]:
+    """Video and timestamp, and the box (4,) normalised to [0, 1], zeros if there is none."""
     has_size = line.width or line.height
     try:
-        timestamp = float(line.timestamp)
-        box = np.array([float(value) for value in (line.box or (0, 0, 0, 0))])
+        video, timestamp = read_moment(line.video, line.timestamp)
+        corners = [0, 0, 0, 0] if line.box is None else line.box
+        box = np.array([number_of(value) for value in corners])
         # With a size boxes are in pixels; a width without a height is a mistake.
-        size = [float(line.width), float(line.height)] if has_size else [1.0, 1.0]
-        if box.shape != (4,) or min(size) <= 0 or not math.isfinite(timestamp):
+        size = [number_of(line.width), number_of(line.height)] if has_size else [1.0, 1.0]
+        usable = isinstance(corners, list) and len(corners) == 4 and min(size) > 0
+        if not usable or not (np.isfinite(box).all() and np.isfinite(size).all()):
             raise ValueError
-    except (TypeError, ValueError):
-        pixels = f" and width x height {line.width!r} x {line.height!r}" if has_size else ""
+    except (TypeError, ValueError, OverflowError):
+        size_text = f", width {line.width!r}, height {line.height!r}" if has_size else ""
+        text = f"video {line.video!r}, timestamp {line.timestamp!r}, box {line.box!r}{size_text}"
         raise ValueError(
-            f"{line.where}: timestamp {line.timestamp!r}, box {line.box!r}{pixels} are not numbers"
+            f"{line.where}: {text[:300]}: expected the name of a video and numbers"
         ) from None
     if min(size) > 1 and box.max() <= 1 + TOLERANCE and (box[2:] > box[:2]).all():
         raise ValueError(
             f"{line.where}: the box {box_text(box)} is normalised already, but with a width and a "
             f"height, {size[0]:g} and {size[1]:g}, boxes are in pixels: leave these two out"
         )
-    return timestamp, box / (size * 2)
+    return video, timestamp, (box / (size * 2)).clip(-2e9, 2e9)
 
 
 def _id_of(action: object, ids: Mapping[str, int], where: str, classes: str) -> int:
@@ -220,6 +228,8 @@ def _id_of(action: object, ids: Mapping[str, int], where: str, classes: str) -> 
     name = str(action).strip()
     if name in ids:
         return ids[name]
-    if re.fullmatch(r"\d+", name) and int(name) in ids.values():
+    if re.fullmatch(r"\d{1,9}", name) and int(name) in ids.values():
         return int(name)
-    raise ValueError(f"{where}: the action {name!r} is not in {classes}; {did_you_mean(name, ids)}")
+    raise ValueError(
+        f"{where}: the action {shown(name)} is not in {classes}; {did_you_mean(name[:99], ids)}"
+    )

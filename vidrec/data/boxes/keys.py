@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 EXCLUDED = -1  # in place of the row of a key frame that does not count
 SAME_MOMENT = 0.0005  # by which the times of one key frame may differ
+MAX_TIME = 1e9  # seconds, or number of a frame
+MAX_NAME = 1000  # characters of a video's name: arrays of names are as wide as the longest one
 _SLACK = SAME_MOMENT + 1e-6  # times are written with six decimals
 
 
@@ -30,12 +32,32 @@ def parse_key(name: str) -> tuple[str, float] | None:
     >>> parse_key("1j20qq1JyX4,0902")
     ('1j20qq1JyX4', 902.0)
     """
-    video, comma, timestamp = name.rpartition(",")
+    video, _, timestamp = name.rpartition(",")
     try:
-        moment = float(timestamp)
+        return read_moment(video, timestamp)
     except ValueError:
         return None
-    return (video, moment) if comma and math.isfinite(moment) else None
+
+
+def read_moment(video: object, timestamp: object) -> tuple[str, float]:
+    """(video, timestamp) as they are written in a file. Raises ValueError if they are not.
+
+    >>> read_moment("1j20qq1JyX4", "0902")
+    ('1j20qq1JyX4', 902.0)
+    """
+    name = str(video).strip() if isinstance(video, str | int) else ""
+    moment = number_of(timestamp)
+    # A line break: a stray quote has hidden the end of the line.
+    if not 0 < len(name) <= MAX_NAME or "\n" in name or not abs(moment) <= MAX_TIME:
+        raise ValueError(f"{video!r}, {timestamp!r}")
+    return name, moment
+
+
+def number_of(value: object) -> float:
+    """A number as JSON or a csv has it. Raises ValueError if it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
 
 
 def second_of(timestamp: float) -> int:

@@ -13,22 +13,22 @@ Boxes are normalised to [0, 1].
 
 import csv
 import json
-import math
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from vidrec.data.boxes.keys import key, parse_key
+from vidrec.data.boxes.keys import key, parse_key, read_moment
 from vidrec.data.ragged import Ragged
 from vidrec.files import safe_pickle
+from vidrec.files.arrays import read_npz
 from vidrec.files.atomic_write import atomic_write
 from vidrec.files.checkpoint_files import load_pickle
-from vidrec.files.text_files import check_file, csv_rows, read_json_file
+from vidrec.files.text_files import check_file, csv_rows, read_json_file, shown
 
 SUFFIXES = (".pkl", ".pickle", ".csv", ".json", ".npz")
+MAX_BOXES = 20_000_000  # of a file; AVA has 1.3 per key frame
 
 
 def read_proposals(path: str) -> dict[str, np.ndarray]:
@@ -99,26 +99,31 @@ def format_of(path: str) -> str:
 def _by_key(path: str, items: Iterable[tuple[object, object]]) -> dict[str, np.ndarray]:
     """The boxes by key, written as `key` does."""
     found: dict[str, np.ndarray] = {}
+    count = 0
     for name, boxes in items:
         moment = parse_key(str(name))
         written = str(name) if moment is None else key(*moment)
         if written in found:
-            raise ValueError(f"{path} has the key {name!r} twice")
+            raise ValueError(f"{path} has the key {shown(str(name))} twice")
         found[written] = _boxes(path, str(name), boxes)
+        count += len(found[written])
+        if count > MAX_BOXES:  # the keys of a small file may share one array
+            raise ValueError(f"{path} has more than {MAX_BOXES:,} boxes")
     return found
 
 
 def _boxes(path: str, name: str, boxes: object) -> np.ndarray:
     try:
-        array: np.ndarray = np.asarray(boxes, dtype=np.float32)
-    except (TypeError, ValueError):
+        with np.errstate(over="ignore"):  # what becomes infinite is refused with its key frame
+            array: np.ndarray = np.asarray(boxes, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError):
         array = np.zeros(1, np.float32)
     if array.size == 0:
         return np.zeros((0, 5), np.float32)
     if array.ndim != 2 or array.shape[1] not in (4, 5):
         raise ValueError(
-            f"{path}, key {name!r}: boxes of shape {array.shape} are not (P, 5), x1, y1, x2, y2 "
-            "and a score"
+            f"{path}, key {shown(name)}: boxes of shape {array.shape} are not (P, 5), x1, y1, x2, "
+            "y2 and a score"
         )
     return array if array.shape[1] == 5 else np.pad(array, ((0, 0), (0, 1)), constant_values=1)
 
@@ -127,28 +132,25 @@ def _read_csv(path: str) -> dict[str, np.ndarray]:
     found: dict[str, list[list[float]]] = {}
     for line, row in csv_rows(path):
         try:
-            timestamp, *box = [float(value) for value in row[1:]]
-            if len(box) not in (4, 5) or not math.isfinite(timestamp):
+            video, timestamp = read_moment(*row[:2])
+            box = [float(value) for value in row[2:]]
+            if len(box) not in (4, 5):
                 raise ValueError
-        except ValueError:
+        except (TypeError, ValueError):
             raise ValueError(
-                f"{path}, line {line}: {','.join(row)!r} is not "
+                f"{path}, line {line}: {shown(','.join(row))} is not "
                 "video,timestamp,x1,y1,x2,y2,score with numbers after the video"
             ) from None
-        found.setdefault(key(row[0], timestamp), []).append([*box, 1.0][:5])
-    return {name: np.array(boxes, np.float32) for name, boxes in found.items()}
+        found.setdefault(key(video, timestamp), []).append([*box, 1.0][:5])
+    return _by_key(path, found.items())
 
 
 def _read_npz(path: str) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            keys, ends = (
-                arrays["keys"].reshape(-1).tolist(),
-                arrays["ends"].reshape(-1).astype(np.int64),
-            )
-            boxes = arrays["boxes"]
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
-        raise ValueError(f"{path} does not have the arrays keys, boxes and ends: {error}") from None
+    arrays = read_npz(path, ("keys", "boxes", "ends"))
+    keys, boxes, ends = arrays["keys"].reshape(-1).tolist(), arrays["boxes"], arrays["ends"]
+    if boxes.ndim != 2 or ends.ndim != 1 or ends.dtype.kind not in "iu":
+        raise ValueError(f"{path}: boxes {boxes.shape} and ends {ends.shape} are not (P, 5), (n,)")
+    ends = ends.astype(np.int64)
     fits = len(ends) == len(keys) + 1 and (ends[0], ends[-1]) == (0, len(boxes))
     if not fits or (np.diff(ends) < 0).any():
         raise ValueError(f"{path}: {len(keys)} keys, {len(boxes)} boxes and ends do not match")

@@ -9,6 +9,8 @@ import numpy as np
 from vidrec.data.boxes.keys import key
 from vidrec.data.ragged import Ragged
 
+MAX_ID = 100_000  # of an action: labels have a column for each
+
 
 class KeyFrame(NamedTuple):
     """One annotated moment of a video. Boxes are x1, y1, x2, y2, normalised to [0, 1].

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -148,6 +149,20 @@ def test_features_that_are_not_finite_are_refused(configured, checkpoint, tmp_pa
     out = tmp_path / "b.npy"
     with pytest.raises(ValueError, match=r"boxes from .*,\d{4} on: features are not finite"):
         bank.bank_run(configured(f"checkpoint={tmp_path / 'net.pt'}", f"out={out}"))
+    assert not out.exists()
+
+
+def test_more_unreadable_videos_than_allowed_are_an_error(write, root, tmp_path):
+    copied = tmp_path / "data"
+    shutil.copytree(root, copied)
+    video = next(iter(copied.rglob("*val*.mp4")))
+    content = bytearray(video.read_bytes())
+    content[len(content) // 4 : -len(content) // 4] = bytes(len(content) // 2)
+    video.write_bytes(content)
+    out = tmp_path / "b.npy"
+    given = [f"data.root={copied}", "split=val", "data.on_bad_video=skip"]
+    with pytest.raises(RuntimeError, match=r"unreadable videos .* data\.max_bad_fraction=0\.001"):
+        write(out, *given)
     assert not out.exists()
 
 

@@ -213,6 +213,26 @@ def test_a_random_layer_before_the_features_is_refused(extract, net, trained, me
         extract(net(4), trained(4))
 
 
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_head_whose_last_layer_is_no_classifier_is_refused(extract, rows):
+    """It is not used, or once for all clips."""
+
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = nn.Linear(8, 4)
+
+        def forward(self, features):
+            if rows:
+                self.last(features[:1])
+            return features[:, :4]
+
+    net = network(Recognizer3D, Clips("vector"), Head())
+    net.max_test_images = 100
+    with pytest.raises(ValueError, match=rf"cls_head\.last is .* is given {rows} rows for 5 views"):
+        extract(net, net)
+
+
 def test_features_that_are_not_finite_are_refused(extract, video):
     net = flat(TSNHead(4, 8))
     nn.init.constant_(net.backbone.conv.bias, 1e5)  # more than float16 holds

@@ -33,7 +33,7 @@ class ClassifierInput:
     """
 
     def __init__(self, net: Recognizer, untrained: Iterable[str] = ()) -> None:
-        classifier = classifier_of(net)
+        self._classifier = classifier = classifier_of(net)
         self._parts: list[Tensor] = []
         net.get_submodule(classifier).register_forward_pre_hook(self._keep)
         for name in untrained:
@@ -52,7 +52,16 @@ class ClassifierInput:
             )
 
     def take(self, num_views: int) -> Tensor:
-        """(num_views, C) float32: the features of the `num_views` views since the last call."""
+        """(num_views, C) float32: the features of the `num_views` views since the last call.
+
+        Raises ValueError if the classifier was not given as many rows for each of them.
+        """
+        num_rows = sum(len(part) for part in self._parts)
+        if num_rows == 0 or num_rows % num_views:
+            raise ValueError(
+                f"{self._classifier} is the last linear layer, but is given {num_rows} rows for "
+                f"{num_views} views: features need a head whose classifier comes last"
+            )
         rows = torch.cat(self._parts)
         self._parts.clear()
         return rows.reshape(num_views, -1, rows.shape[-1]).mean(dim=1)

@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from vidrec.data.video.listing import list_videos
+from vidrec.data.video.listing import by_name, list_videos
 
 
 def test_videos_behind_links_to_folders_are_found_once(tmp_path):
@@ -20,3 +22,24 @@ def test_usual_endings_are_those_of_videos(tmp_path, ending):
     path = tmp_path / f"clip.{ending}"
     path.touch()
     assert list_videos(str(path))[1] == [path]
+
+
+def test_results_are_called_by_the_place_of_the_video_below_the_folder():
+    paths = ["/x/a.b.mp4", "/x/deep/c.mp4", "/x/deep/../deep/c.mp4", "/x/../y/d.mp4", "/z/e.mp4"]
+    named = by_name(Path("/x"), [Path(path) for path in paths])
+    assert list(named) == ["a.b", "deep/c", "d", "e"]
+    assert list(map(str, named.values())) == [paths[i] for i in (0, 1, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("a.mp4", "a.avi"),
+        ("/y/a.mp4", "/z/a.mp4"),
+        ("a.mp4", "../a.mp4"),
+        ("deep/a.mp4", "deep/a.ts"),
+    ],
+)
+def test_two_videos_of_one_name_are_told(first, second):
+    with pytest.raises(ValueError, match=r"a\.\w+ and .*a\.\w+ would both be written as '.*a'"):
+        by_name(Path("/x"), [Path("/x", first), Path("/x", second)])

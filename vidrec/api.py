@@ -132,6 +132,13 @@ def describe_model(conf: TrainConf, class_names: list[str] | None = None) -> Mod
     )
 
 
+def trained_classes(checkpoint: str) -> list[str] | None:
+    """Class names of the data that a checkpoint was trained on; None if it does not tell."""
+    path = Path(checkpoint)
+    description = _description_in(path) if path.is_file() else None
+    return description.class_names if description else None
+
+
 def _loaded(net: nn.Module, source: str, description: ModelDescription) -> nn.Module:
     load_all(net, source)
     net.description = description  # type: ignore[assignment]

@@ -132,7 +132,7 @@ def test_a_missing_list_is_named_in_one_sentence(tmp_path):
     arguments = ["model=tsn", "model.weights=null", "data=ucf101", "runtime.wandb.mode=disabled"]
     done = run("train.py", *arguments, cwd=tmp_path)
     assert done.returncode == 1
-    assert "error: data/ucf101/ucf101_train_split_1_videos.txt" in done.stderr
+    assert "error: data/ucf101/ucfTrainTestlist/classInd.txt" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -89,7 +89,7 @@ def test_a_key_that_nothing_reads_is_refused_with_its_path_and_a_suggestion(over
     [
         ["data.root=/x", "data.class_names=null", "data.stack=1", "schedule.test_batch_size=3"],
         ["data.transforms.test.crop.crop_size=40", "data.test.num_classes=8"],
-        ["model=tsn", "data=ucf101", "data.fold=2", "data.kind=rawframes", "data.folder=x"],
+        ["model=tsn", "data=ucf101_lists", "data.fold=2", "data.kind=rawframes", "data.folder=x"],
         ["data/views=three_crop", "model.clip.test_size=64"],
         ["data/format=json", "data.class_names=/x", "data.multi_label=false"],
         [BMN, "data.feat_dim=7", "data.temporal_dim=50", "data.resize=true", "data.cache=/x"],

@@ -1,9 +1,12 @@
 """One evaluation, from a checked configuration to scores with their protocol."""
 
+import sys
 from pathlib import Path
 
 from vidrec import build
+from vidrec.api import trained_classes
 from vidrec.config.schema import EvaluateConf
+from vidrec.data.classes import class_difference
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine import distributed
 from vidrec.engine.evaluate import evaluate
@@ -35,6 +38,12 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
         set_torch_options(runtime)
         build.prepare_data(conf, dist)
         dataset = build.build_dataset(conf.data, conf.split)
+        class_names = task.class_names(conf, dataset)
+        if task.scores_classes and conf.same_classes:
+            check_classes(class_names, conf.checkpoint)
+        if dist.rank == 0:
+            for doubt in task.doubts({conf.split: dataset}):
+                print(f"warning: {doubt}", file=sys.stderr)
         is_val = conf.split == "val"
         batch_size = conf.schedule.val_batch_size if is_val else conf.schedule.test_batch_size
         loader = build.evaluation_loader(dataset, batch_size, runtime, dist)
@@ -57,7 +66,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
             how = task.protocol(dataset, net, num_scored)
             print(loaded)
             show(scores, f"{conf.data.name} {conf.split}: {how}")
-            found = Evaluated(metric, rows, dataset, task.class_names(conf, dataset), how)
+            found = Evaluated(metric, rows, dataset, class_names, how)
             if conf.dump:
                 task.dump(found, conf.dump)
                 _wrote("predictions", conf.dump)
@@ -87,6 +96,16 @@ def _check_files(conf: EvaluateConf) -> None:
 def _wrote(what: str, path: str) -> None:
     sign(path)
     print(f"{what}: {path}")
+
+
+def check_classes(names: list[str], checkpoint: str) -> None:
+    """Raise ValueError if the checkpoint was trained on classes of other names or order."""
+    difference = class_difference(trained_classes(checkpoint) or names, names)
+    if difference:
+        raise ValueError(
+            f"{checkpoint} was trained on {difference}; give the data the classes of training, or "
+            "pass same_classes=false if they mean the same"
+        )
 
 
 def show(scores: dict[str, float], how: str) -> None:

@@ -129,7 +129,11 @@ def describe(
         f"{effective} samples per step on {dist.world} x {dist.device.type}, "
         f"{conf.runtime.precision.value}"
     )
-    run.info(task_of(conf).summary(loaders.val.dataset))
+    task = task_of(conf)
+    run.info(task.summary(loaders.val.dataset))
+    if dist.rank == 0:
+        for doubt in task.doubts({"train": loaders.train.dataset, "val": loaders.val.dataset}):
+            run.warn(doubt)
     run.info(f"run directory: {run.folder}")
     if schedule.base_batch_size and effective != schedule.base_batch_size:
         scaled = "was scaled accordingly" if schedule.scale_lr else "is not scaled"

@@ -90,4 +90,5 @@ def register() -> None:
     OmegaConf.register_new_resolver("sweep_group", _sweep_group, replace=True)
     OmegaConf.register_new_resolver("example_folder", example_folder, replace=True)
     OmegaConf.register_new_resolver("num_folders", _num_folders, replace=True)
+    OmegaConf.register_new_resolver("either", lambda a, b, c: b if a else c, replace=True)
     OmegaConf.register_new_resolver("mul", lambda a, b: a * b, replace=True)

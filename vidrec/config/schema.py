@@ -151,6 +151,8 @@ class ClipDataConf(VideoDataConf):
     task: Task = fixed(Task.recognition)
     # The loss that the labels call for; models use it unless they bring their own.
     loss: str | None = referenced(None)
+    # Rows of a 0 or 1 for each class instead of labels; with multi_label.
+    multi_hot: bool = referenced(False)
     class_names: str | None = None  # a file with one name per line
     kind: str = referenced("videos")  # videos, rawframes or flow, as the list files are named
     fold: int = referenced(1)  # of datasets with several official splits
@@ -297,6 +299,7 @@ class TrainedConf(TrainConf):
 @dataclass
 class EvaluateConf(TrainedConf):
     split: str = one_of("test", ["val", "test"])
+    same_classes: bool = True  # refuse a checkpoint whose classes are not named as the data's
     # Write predictions to this file: .npz, .csv or .json, segments to .json, boxes to .csv.
     dump: str | None = None
     pictures: str | None = None  # write pictures of segments or boxes into this folder

@@ -58,6 +58,7 @@ def recognition(conf: TrainConf) -> Iterator[str]:
     yield from _views(model.clip)
     yield from _crop(model.clip.size, model.clip.short_side)
     yield from _steps(data.transforms)
+    yield from _labels(conf, data)
     classes = (model.net.get("cls_head") or {}).get("num_classes")
     if isinstance(classes, int) and classes != data.num_classes:
         yield (
@@ -82,6 +83,50 @@ def detection(conf: TrainConf) -> Iterator[str]:
 def localization(conf: TrainConf) -> Iterator[str]:
     """What evaluation of a localizer cannot do."""
     yield from _one_score_file(conf)
+
+
+# The package's losses and metrics for one label a sample, and their likes for several. Others are
+# not known.
+_MULTI_LABEL = {
+    "vidrec.losses.classification.CrossEntropy": "vidrec.losses.classification.BinaryCrossEntropy",
+    "vidrec.losses.classification.ClassBalancedFocal": (
+        "vidrec.losses.classification.BinaryCrossEntropy"
+    ),
+    "vidrec.metrics.accuracy.Accuracy": "vidrec.metrics.multilabel.MultiLabel",
+}
+_SINGLE_LABEL = {
+    "vidrec.losses.classification.BinaryCrossEntropy": "vidrec.losses.classification.CrossEntropy",
+    "vidrec.metrics.multilabel.MultiLabel": "vidrec.metrics.accuracy.Accuracy",
+}
+
+
+def _labels(conf: TrainConf, data: ClipDataConf) -> Iterator[str]:
+    """Lists, a loss or a metric for one label a sample where there are several, or vice versa."""
+    given = f"data.multi_label={str(data.multi_label).lower()}"
+    records = {split: getattr(data, split).get("records") or {} for split in ("train", "val")}
+    unfit = [
+        f"data.{split}.records"
+        for split, node in records.items()
+        if str(node.get("_target_")).startswith("vidrec.")
+        if bool(node.get("multi_label")) != data.multi_label
+    ]
+    if unfit:
+        yield (
+            f"{given} does not fit {' and '.join(unfit)} of data={data.name}: set data.multi_label "
+            "alone; for several labels there are data/format=videos, rawframes and json"
+        )
+    if data.multi_hot and not data.multi_label:
+        yield "data.multi_hot=true is for several labels: set data.multi_label=true too"
+    right = _MULTI_LABEL if data.multi_label else _SINGLE_LABEL
+    for path, node in (("model.loss", conf.model.loss), ("data.metric", data.metric)):
+        target = str(node.get("_target_"))
+        # Mixing gives samples several labels, whatever their lists say.
+        mixed = path == "model.loss" and conf.schedule.mixing is not None
+        if target in right and (data.multi_label or not mixed):
+            yield (
+                f"{given}, but {path}._target_={target}: leave it to the data, or set "
+                f"{path}._target_={right[target]}"
+            )
 
 
 def _channels(model: RecognizerConf | DetectorConf, data: VideoDataConf) -> Iterator[str]:

@@ -10,8 +10,12 @@ from typing import Any
 from vidrec.errors import did_you_mean
 
 
-def numbered_lines(path: str, comments: bool = True) -> Iterator[tuple[int, str]]:
-    """(number from 1, text) of the lines that are not blank. Raises ValueError if all are."""
+def numbered_lines(path: str, comments: list[int] | None = None) -> Iterator[tuple[int, str]]:
+    """(number from 1, text) of the lines that are not blank. Raises ValueError if all are.
+
+    comments: gets the numbers of the comments, which are left out: lines of `#` alone, or of `#`
+        and a space. `#1.mp4` is none: names of videos begin so. None: no line is a comment.
+    """
     check_file(path)
     number = found = 0
     # Decoded line by line, to locate an invalid character.
@@ -20,8 +24,12 @@ def numbered_lines(path: str, comments: bool = True) -> Iterator[tuple[int, str]
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
             except UnicodeDecodeError as error:
-                raise ValueError(f"{path}:{number}: {raw!r} is not UTF-8: {error.reason}") from None
-            if line and not (comments and line.startswith("#")):
+                raise ValueError(
+                    f"{path}:{number}: {raw[:200]!r} is not UTF-8: {error.reason}"
+                ) from None
+            if comments is not None and line.startswith("#") and not line[1:2].strip():
+                comments.append(number)
+            elif line:
                 found += 1
                 yield number, line
     if not found:
@@ -71,10 +79,13 @@ def read_text(path: str) -> str:
 
 def read_json_file(path: str) -> Any:
     """The content of a JSON file."""
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # endless digits, endless brackets
+        raise ValueError(f"{path} cannot be read as JSON: {str(error) or 'too large'}") from None
 
 
 def check_file(path: str) -> None:

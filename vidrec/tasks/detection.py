@@ -1,6 +1,6 @@
 """Spatio-temporal action detection for shared code; see `vidrec.tasks.task`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +13,9 @@ from vidrec.metrics.ava_map import AVAMeanAP
 from vidrec.models.detector import FastRCNN
 from vidrec.plots.boxes import draw_boxes
 from vidrec.tasks.task import Evaluated, Figure
-from vidrec.tasks.wording import frames_of, of_all
+from vidrec.tasks.wording import frames_of, in_both_splits, of_all
+
+scores_classes = True
 
 
 def class_names(conf: TrainConf, dataset: BoxDataset) -> list[str]:
@@ -33,6 +35,13 @@ def summary(dataset: BoxDataset) -> str:
     if idle or empty:
         text += f"; {idle:,} persons without an action, {empty:,} key frames without a person"
     return text
+
+
+def doubts(datasets: Mapping[str, BoxDataset]) -> Iterator[str]:
+    """Videos that are in both splits."""
+    if {"train", "val"} <= datasets.keys():
+        train, val = (set(datasets[split].records.videos) for split in ("train", "val"))
+        yield from in_both_splits(sorted(train & val), len(val))
 
 
 def protocol(dataset: BoxDataset, net: FastRCNN, num_scored: int) -> str:

@@ -1,6 +1,6 @@
 """Temporal localization for shared code; see `vidrec.tasks.task`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +11,9 @@ from vidrec.metrics.segment_results import SegmentMetric
 from vidrec.models.localizer import BMN, PEM, TEM
 from vidrec.plots.timelines import draw_all_segments, draw_segments
 from vidrec.tasks.task import Evaluated, Figure
-from vidrec.tasks.wording import of_all
+from vidrec.tasks.wording import in_both_splits, of_all
+
+scores_classes = False  # segments of any class
 
 
 def class_names(conf: TrainConf, dataset: ActivityNetDataset) -> list[str]:
@@ -21,6 +23,17 @@ def class_names(conf: TrainConf, dataset: ActivityNetDataset) -> list[str]:
 
 def summary(dataset: ActivityNetDataset) -> str:
     return f"class-agnostic segments, annotated with {len(dataset.records.classes)} actions"
+
+
+def doubts(datasets: Mapping[str, ActivityNetDataset]) -> Iterator[str]:
+    """Videos that are in both splits."""
+    if {"train", "val"} <= datasets.keys():
+        train, val = (_names(datasets[split]) for split in ("train", "val"))
+        yield from in_both_splits(sorted(train & val), len(val))
+
+
+def _names(dataset: ActivityNetDataset) -> set[str]:
+    return {dataset.records.name(row) for row in range(len(dataset.records))}
 
 
 def protocol(dataset: ActivityNetDataset, net: BMN | TEM | PEM, num_scored: int) -> str:

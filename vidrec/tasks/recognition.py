@@ -1,12 +1,13 @@
 """Recognition of clips for shared code; see `vidrec.tasks.task`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vidrec import build
 from vidrec.config.schema import ClipDataConf, EvaluateConf, TrainConf
 from vidrec.data.clips.annotations import read_label_map
 from vidrec.data.clips.dataset import VideoDataset
+from vidrec.data.clips.doubts import doubts_in, shared_videos
 from vidrec.metrics import predictions
 from vidrec.metrics.accuracy import confusion_matrix
 from vidrec.metrics.predictions import Predictions, fuse
@@ -14,19 +15,31 @@ from vidrec.models.recognizer import Recognizer
 from vidrec.plots.clips import draw_predictions, load_samples, write_predictions
 from vidrec.plots.confusion import draw_confusion
 from vidrec.tasks.task import Evaluated, Figure
-from vidrec.tasks.wording import frames_of, of_all
+from vidrec.tasks.wording import frames_of, in_both_splits, of_all
+
+scores_classes = True
 
 
 def class_names(conf: TrainConf, dataset: VideoDataset) -> list[str]:
-    """Names from the file `data.class_names`. Raises ValueError if their number is wrong."""
+    """Names from the file `data.class_names`, else those that the lists or folders give.
+
+    Raises ValueError if their number is wrong, or the file has those of the data in another order.
+    """
     assert isinstance(conf.data, ClipDataConf)
+    known = dataset.records.class_names
     if conf.data.class_names is None:
-        return [str(number) for number in range(conf.data.num_classes)]
+        return list(known or map(str, range(conf.data.num_classes)))
     names = read_label_map(conf.data.class_names)
     if len(names) != conf.data.num_classes:
         raise ValueError(
             f"data.class_names={conf.data.class_names} has {len(names)} names, "
             f"but data.num_classes={conf.data.num_classes}"
+        )
+    if known is not None and names != list(known) and sorted(names) == sorted(known):
+        label = next(i for i, name in enumerate(names) if name != known[i])
+        raise ValueError(
+            f"data.class_names={conf.data.class_names} has {names[label]!r} as class {label}, but "
+            f"in data={conf.data.name} it is {known[label]!r}: leave data.class_names null"
         )
     return names
 
@@ -34,6 +47,14 @@ def class_names(conf: TrainConf, dataset: VideoDataset) -> list[str]:
 def summary(dataset: VideoDataset) -> str:
     kind = "several labels per video" if dataset.records.multi_label else "one label per video"
     return f"{dataset.num_classes} classes, {kind}"
+
+
+def doubts(datasets: Mapping[str, VideoDataset]) -> Iterator[str]:
+    """Files left out, classes without samples, videos in both splits or with different labels."""
+    for split, dataset in datasets.items():
+        yield from doubts_in(dataset, split)
+    if {"train", "val"} <= datasets.keys():
+        yield from in_both_splits(*shared_videos(datasets["train"], datasets["val"]))
 
 
 def protocol(dataset: VideoDataset, net: Recognizer, num_scored: int) -> str:

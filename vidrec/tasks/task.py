@@ -1,6 +1,6 @@
 """The interface of a task; `recognition`, `detection` and `localization` implement it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -33,11 +33,16 @@ class Figure(NamedTuple):
 class Task(Protocol):
     """The functions that each module of this package has."""
 
+    scores_classes: bool  # whether the outputs of a network are the classes, in order
+
     def class_names(self, conf: TrainConf, dataset: Own) -> list[str]:
         """Names of the network's outputs; numbers if they have none."""
 
     def summary(self, dataset: Own) -> str:
         """A line on what is learned, logged before training."""
+
+    def doubts(self, datasets: Mapping[str, Own]) -> Iterator[str]:
+        """What can be used in the datasets, by split, but is hardly what was meant."""
 
     def protocol(self, dataset: Own, net: Own, num_scored: int) -> str:
         """How a score was measured, in one line to print beside it.

@@ -1,4 +1,6 @@
-"""Parts of protocol lines that several tasks print."""
+"""What several tasks print."""
+
+from collections.abc import Iterator, Sequence
 
 
 def of_all(num_scored: int, num_samples: int) -> str:
@@ -18,3 +20,13 @@ def frames_of(clip_len: int, frame_interval: int | None) -> str:
     """
     interval = "" if frame_interval is None else f"x{frame_interval}"
     return f"{clip_len}{interval} frame{'s' * (clip_len != 1 or bool(interval))}"
+
+
+def in_both_splits(shared: Sequence[str], num_val: int) -> Iterator[str]:
+    """A sentence if some of the validation videos are trained on too."""
+    if shared:
+        more = ", ..." if len(shared) > 3 else ""
+        yield (
+            f"{len(shared):,} of {num_val:,} validation videos are training videos too, so that "
+            f"the scores are too good: {', '.join(shared[:3])}{more}"
+        )

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import re
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +13,6 @@ from vidrec.data.clips.annotations import (
     read_frame_list,
     read_json,
     read_label_map,
-    read_ucf101_list,
     read_video_list,
     scan_folders,
 )
@@ -149,11 +150,15 @@ def test_comments_blank_lines_and_windows_files_are_read(write):
     content = (
         "\ufeff# made by hand\r\n\r\na.mp4 1\r\n  \r\n#b.mp4 2\r\n./#c é.mp4   3  \r\n\td.mp4\t4"
     )
-    assert [(r.path, r.label) for r in read_video_list(write(content))] == [
+    records = read_video_list(write(content))
+    assert [(r.path, r.label) for r in records] == [
         ("a.mp4", 1),
+        ("#b.mp4", 2),
         ("./#c é.mp4", 3),
         ("d.mp4", 4),
     ]
+    [remark] = records.remarks
+    assert re.search(r"list\.txt: 1 lines are comments .* line 1$", remark)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +175,13 @@ def test_comments_blank_lines_and_windows_files_are_read(write):
         (read_video_list, "a.mp4 1 2", {}, "2 numbers .* instead of 1; set multi_label"),
         (read_video_list, "a.mp4 x", {"multi_label": True}, r"expected 'path label \[label \.+\]'"),
         (read_video_list, "a.mp4 -1", {}, "-1 is negative"),
+        (read_video_list, "a.mp4 3000000000", {}, "label 3000000000 is not below"),
+        (
+            read_video_list,
+            "a.mp4 2 0 2",
+            {"multi_label": True},
+            "label 2 is given twice.*multi_hot",
+        ),
         (read_video_list, "a.mp4 5", {"num_classes": 5}, "label 5 is not below num_classes=5"),
         (
             read_video_list,
@@ -265,6 +277,8 @@ def test_something_something_files_as_they_are_published(write):
         ({"path": "a", "label": 1, "num_frames": "9"}, "'9' is not a number of frames"),
         ({"path": "a", "label": 1, "offset": -1}, "-1 is not a number of frames"),
         ("a.mp4 1", "expected an object"),
+        ({"path": "a", "label": 1, "num_frames": 10**30}, "is not a number of frames"),
+        ({"id": 1, "template": None}, "'None' is not a number; pass `classes`"),
     ],
 )
 def test_a_wrong_json_object_is_named(write, entry, message):
@@ -313,6 +327,16 @@ def test_label_maps_in_their_published_forms(write, name, content, expected):
     [
         ("map.txt", "0 a\n0 b\n", "number 0 is given to more than one class"),
         ("map.txt", "\n", "has no samples"),
+        ("map.txt", "3000000000 c\n", "map.txt: class 'c' has the label '3000000000'"),
+        ("map.txt", f"{'9' * 5000} c\n", "map.txt: class 'c' has the label '9999"),
+        ("map.json", '{"c": 3000000000}', "map.json: class 'c' has the label '3000000000'"),
+        ("map.json", '{"c": -1}', "class 'c' has the label '-1'"),
+        ("map.txt", "run\nsit\nrun\n", "map.txt: the name 'run' is given to 2 classes"),
+        (
+            "map.txt",
+            "1 a\n2 b\n3 c\n2 d\n",
+            "number 2 is given to more",
+        ),
         ("map.json", '{"a": "x"}', "class 'a' has the label 'x'"),
         ("map.json", "{}", "has no names"),
     ],
@@ -373,17 +397,97 @@ def test_folders_without_videos_are_refused(tmp_path):
         scan_folders(str(tmp_path))
 
 
-def test_official_ucf101_lists_count_from_one_or_not_at_all(write):
-    classes = write("1 Archery\r\n2 YoYo\r\n", "classInd.txt")
-    expected = [Record("YoYo/v_1.avi", 1, None, 0), Record("Archery/v_2.avi", 0, None, 0)]
-    train = write("YoYo/v_1.avi 2\r\nArchery/v_2.avi 1\r\n", "trainlist01.txt")
-    test = write("YoYo/v_1.avi\r\nArchery/v_2.avi\r\n", "testlist01.txt")
-    assert list(read_ucf101_list(train, classes)) == expected
-    assert list(read_ucf101_list(test, classes)) == expected
-    with pytest.raises(ValueError, match=r"list\.txt:1: .*'YoYo' is 2 in .*classInd"):
-        read_ucf101_list(write("YoYo/v_1.avi 1\n"), classes)
-    with pytest.raises(ValueError, match=r"list\.txt:1: .*'Yoyo' is not a class of .*classInd"):
-        read_ucf101_list(write("Yoyo/v_1.avi 1\n"), classes)
+def test_what_a_folder_of_classes_has_besides_videos_is_counted(folders):
+    (folders / "train" / "sit" / "readme").touch()
+    records, names = scan_folders(str(folders / "train"))
+    assert records.class_names == names == ["Walk", "run", "sit"]
+    [remark] = records.remarks
+    assert "train: 3 files are left out" in remark
+    for count in ("1 .mp4", "1 .txt", "1 without ending"):  # readme.mp4 is in no class
+        assert count in remark
+    assert "such as readme.mp4" in remark
+    for file in ("train/readme.mp4", "train/run/a.txt", "train/sit/readme"):
+        (folders / file).unlink()
+    assert scan_folders(str(folders / "train"))[0].remarks is None
+
+
+def test_links_to_folders_are_followed_and_circles_end(folders, tmp_path):
+    disk = tmp_path / "disk"
+    for file in ("more/x.mp4", "class/y.mp4"):
+        (disk / file).parent.mkdir(parents=True)
+        (disk / file).touch()
+    train = folders / "train"
+    (train / "sit" / "linked").symlink_to(disk / "more")
+    (disk / "more" / "back").symlink_to(train / "sit")  # which leads to disk/more again
+    (train / "stand").symlink_to(disk / "class")
+    records, names = scan_folders(str(train))
+    assert names == ["Walk", "run", "sit", "stand"]
+    assert [r.path for r in records if r.label >= 2] == [
+        "sit/day 1/c.avi",
+        "sit/linked/x.mp4",
+        "stand/y.mp4",
+    ]
+
+
+def test_names_of_a_label_map_stay_with_the_records(write):
+    names = write("jump\nrun\n", "names.txt")
+    path = write(json.dumps([{"path": "a", "label": "run"}, {"path": "b", "label": "jump"}]))
+    records = read_json(path, classes=names)
+    assert records.class_names == ["jump", "run"]
+    assert records[::-1].class_names == ["jump", "run"]
+
+
+@pytest.mark.parametrize(
+    ("line", "labels"),
+    [("a 1.mp4 0 1 1 0", (1, 2)), ("a.mp4 0 0 0 0", ()), ("b.mp4 1 0 0 1", (0, 3))],
+)
+def test_rows_of_a_flag_for_each_class_have_their_own_option(write, line, labels):
+    options = {"multi_label": True, "multi_hot": True, "num_classes": 4}
+    [record] = read_video_list(write(line), **options)
+    assert record.label == labels
+    assert record.path == line[: -len(" 0 1 1 0")]
+    [record] = read_frame_list(write(line[:-8] + " 30" + line[-8:]), **options)
+    assert (record.label, record.num_frames) == (labels, 30)
+    flags = [int(flag) for flag in line.split()[-4:]]
+    [record] = read_json(write(json.dumps([{"path": "a", "label": flags}])), **options)
+    assert record.label == labels
+
+
+@pytest.mark.parametrize("line", ["a.mp4 0 1 1", "a.mp4 0 1 1 0 1", "a.mp4 0 1 2 0"])
+def test_wrong_flags_are_refused(write, line):
+    with pytest.raises(ValueError, match=r"list\.txt:1: .*num_classes=4 numbers 0 or 1"):
+        read_video_list(write(line), multi_label=True, multi_hot=True, num_classes=4)
+
+
+def test_flags_need_several_labels_and_a_number_of_classes(write):
+    for options in ({"multi_label": True}, {"num_classes": 4}):
+        with pytest.raises(ValueError, match="needs multi_label=true and num_classes"):
+            read_video_list(write("a.mp4 0 1 1 0"), multi_hot=True, **options)
+
+
+def test_a_doubled_label_of_a_json_list_is_refused(write):
+    path = write(json.dumps([{"path": "a", "label": [1, 1]}]))
+    with pytest.raises(ValueError, match=r"entry 0 .*label 1 is given twice"):
+        read_json(path, multi_label=True)
+
+
+def test_a_line_of_very_many_numbers_is_read_at_once(write):
+    """In linear time: with a copy of the line for each number it took half a minute."""
+    labels = " ".join(map(str, range(100_000)))
+    started = time.process_time()
+    [record] = read_video_list(write(f"a  b.mp4 {labels}"), multi_label=True)
+    assert record.path == "a  b.mp4"
+    assert record.label == tuple(range(100_000))
+    assert time.process_time() - started < 5
+    with pytest.raises(ValueError, match="100000 numbers after the path instead of 1") as raised:
+        read_video_list(write(f"a  b.mp4 {labels}"))
+    assert len(str(raised.value)) < 1000
+
+
+def test_a_split_file_of_hmdb51_is_no_list_of_classes(write):
+    path = write("a.avi 1\n", "clap_test_split1.txt")
+    with pytest.raises(ValueError, match=r"clap_test_split1\.txt .*data=hmdb51"):
+        read_video_list(path)
 
 
 def test_several_lists_are_read_one_after_another_each_in_its_folder(tmp_path):

@@ -1,19 +1,22 @@
 """List files, JSON files and folders -> `Records`, a packed table of samples. Opens no video.
 
-Labels count from 0. List files are UTF-8; blank lines and lines that begin with `#` are ignored
-(write `./#name` for a path that begins with it). Lines are parsed from the right: a path may
-contain the delimiter, but must not end in a number that is separated by it. A line that cannot be
-parsed raises a ValueError with the file, the line and the expected form.
+Labels count from 0. List files are UTF-8; blank lines are ignored, and so are comments, which are
+counted in `Records.remarks`: lines of `#` alone, or of `#` and a space (write `./# name` for a path
+that begins so). Lines are parsed from the right: a path may contain the delimiter, but must not end
+in a number that is separated by it. A line that cannot be parsed raises a ValueError with the file,
+the line and the expected form.
 """
 
 import json
 import os
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from vidrec.data.clips.records import Records
-from vidrec.data.video.listing import VIDEO_EXTENSIONS
+from vidrec.data.video.listing import VIDEO_EXTENSIONS, files_below
 from vidrec.errors import did_you_mean
 from vidrec.files.text_files import (
     numbered_lines,
@@ -22,6 +25,50 @@ from vidrec.files.text_files import (
 )
 
 _PATH_KEYS = ("path", "video", "filename", "frame_dir")
+_MAX_LABEL = 9_999_999  # as data.num_classes is limited; a typo must not fill the memory
+_SHOWN = 200  # characters of a wrong line
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the labels of a row may be.
+
+    num_classes: they are below it; None: it is not known.
+    several: a row may have any number of labels.
+    multi_hot: a row has a 0 or 1 for each class instead.
+    """
+
+    num_classes: int | None = None
+    several: bool = False
+    multi_hot: bool = False
+
+    def __post_init__(self) -> None:
+        if self.multi_hot and not (self.several and self.num_classes):
+            raise ValueError("multi_hot=true needs multi_label=true and num_classes")
+
+    def of(self, numbers: Sequence[int]) -> tuple[int, ...]:
+        """The labels that the numbers of a row mean. Raises ValueError if they cannot be right."""
+        if self.multi_hot:
+            if len(numbers) != self.num_classes or not {0, 1}.issuperset(numbers):
+                raise ValueError(
+                    f"{len(numbers)} labels up to {max(numbers, default=0)} are not "
+                    f"num_classes={self.num_classes} numbers 0 or 1 (multi_hot)"
+                )
+            return tuple(label for label, given in enumerate(numbers) if given)
+        limit = _MAX_LABEL + 1 if self.num_classes is None else self.num_classes
+        for label in numbers:
+            if label < 0:
+                raise ValueError(f"label {label} is negative, labels count from 0")
+            if label >= limit:
+                raise ValueError(
+                    f"label {label} is not below num_classes={limit}, labels count from 0"
+                )
+        if len(set(numbers)) < len(numbers):
+            raise ValueError(
+                f"label {_doubled(numbers)} is given twice; for a 0 or 1 for each class set "
+                "data.multi_hot=true"
+            )
+        return tuple(numbers)
 
 
 def read_video_list(
@@ -29,21 +76,29 @@ def read_video_list(
     *,
     delimiter: str = " ",
     multi_label: bool = False,
+    multi_hot: bool = False,
     num_classes: int | None = None,
     folders: Sequence[str] | None = None,
 ) -> Records:
     """Lines of `path label`, or of `path label label ...` if `multi_label`.
 
     path: the list, or several to read one after another.
+    multi_hot: the labels are a 0 or 1 for each class.
     folders: one for each of several lists, which its paths are relative to.
     """
     paths = [path] if isinstance(path, str) else list(path)
+    for name in paths:
+        if re.search(r"_test_split\d\.txt$", name):
+            raise ValueError(
+                f"{name} is a file of HMDB51's splits, whose numbers say train or test, not the "
+                "class: read them with data=hmdb51, or give a list of another name"
+            )
     folders = [""] * len(paths) if folders is None else list(folders)
     if len(folders) != len(paths):
         raise ValueError(f"{len(paths)} lists, but {len(folders)} folders: pass one for each list")
     prefixes = [f"{folder}/" if folder else "" for folder in folders]
     lists = dict(zip(paths, prefixes, strict=True))
-    return _read_lists(lists, delimiter, [], multi_label, num_classes)
+    return _read_lists(lists, delimiter, [], Labels(num_classes, multi_label, multi_hot))
 
 
 def read_frame_list(
@@ -52,11 +107,16 @@ def read_frame_list(
     delimiter: str = " ",
     with_offset: bool = False,
     multi_label: bool = False,
+    multi_hot: bool = False,
     num_classes: int | None = None,
 ) -> Records:
-    """Lines of `folder num_frames label`, or `folder offset num_frames label` if `with_offset`."""
+    """Lines of `folder num_frames label`, or `folder offset num_frames label` if `with_offset`.
+
+    multi_label, multi_hot: as in `read_video_list`.
+    """
     counts = ["offset", "num_frames"] if with_offset else ["num_frames"]
-    return _read_lists({path: ""}, delimiter, counts, multi_label, num_classes)
+    labels = Labels(num_classes, multi_label, multi_hot)
+    return _read_lists({path: ""}, delimiter, counts, labels)
 
 
 def read_json(
@@ -64,6 +124,7 @@ def read_json(
     *,
     classes: str | None = None,
     multi_label: bool = False,
+    multi_hot: bool = False,
     num_classes: int | None = None,
     template: str = "{}.webm",
 ) -> Records:
@@ -76,21 +137,30 @@ def read_json(
     classes: label map from class names to labels. The name of an object is `template` without
         brackets (Something-Something), else `label`, which may also be a number, or a list if
         `multi_label`.
+    multi_hot: the list is a 0 or 1 for each class.
     """
+    labels_of = Labels(num_classes, multi_label, multi_hot)
+    try:
+        template.format("id")
+    except (LookupError, ValueError, AttributeError):
+        raise ValueError(f"template={template!r} is not like '{{}}.webm'") from None
     content = read_json_file(path)
     entries = content.get("data_list") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path} has no samples; expected a list of objects, or `data_list`")
-    numbers = {name: i for i, name in enumerate(read_label_map(classes))} if classes else {}
+    names = read_label_map(classes) if classes else None
+    numbers = {name: i for i, name in enumerate(names or [])}
     rows = []
     for position, entry in enumerate(entries):
         try:
-            rows.append(_json_row(entry, numbers, multi_label, num_classes, template))
+            rows.append(_json_row(entry, numbers, labels_of, template))
         except ValueError as error:
-            shown = json.dumps(entry, ensure_ascii=False)[:200]
+            shown = json.dumps(entry, ensure_ascii=False)[:_SHOWN]
             raise ValueError(f"{path}: entry {position} of the list: {error}: {shown}") from None
     paths, labels, num_frames, offset = zip(*rows, strict=True)
-    return Records.pack(paths, labels, num_frames, offset)
+    records = Records.pack(paths, labels, num_frames, offset)
+    records.class_names = names
+    return records
 
 
 def scan_folders(
@@ -112,13 +182,12 @@ def scan_folders(
     endings = tuple(extension.lower() for extension in extensions)
     paths: list[str] = []
     labels: list[int] = []
+    left_out = sorted(entry.name for entry in os.scandir(root) if entry.is_file())
+    left_out = [file for file in left_out if not file.startswith(".")]
     for label, name in enumerate(names):
-        files = sorted(
-            os.path.relpath(os.path.join(folder, file), root)
-            for folder, _, files in os.walk(os.path.join(root, name))
-            for file in files
-            if not file.startswith(".")
-        )
+        inside = files_below(os.path.join(root, name)) if name in found else []
+        files = [os.path.relpath(file, root) for file in inside if not file.name.startswith(".")]
+        files.sort()
         videos = [file for file in files if file.lower().endswith(endings)]
         if files and not videos:
             raise ValueError(
@@ -127,9 +196,24 @@ def scan_folders(
             )
         paths += videos
         labels += [label] * len(videos)
+        left_out += [file for file in files if not file.lower().endswith(endings)]
     if not paths:
         raise ValueError(f"the folders of {root} contain no videos ({', '.join(endings)})")
-    return Records.pack(paths, labels), names
+    records = Records.pack(paths, labels)
+    records.class_names = names
+    if left_out:
+        records.remarks = [_what_was_left_out(root, left_out)]
+    return records, names
+
+
+def _what_was_left_out(root: str, files: Sequence[str]) -> str:
+    """E.g. `ROOT: 3 files are left out, 2 .txt and 1 .json, such as run/a.txt`."""
+    endings = Counter(os.path.splitext(file)[1].lower() or "without ending" for file in files)
+    counts = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5))
+    return (
+        f"{root}: {len(files)} files are left out, which are no videos in the folder of a class "
+        f"({counts}), such as {files[0]}"
+    )
 
 
 def read_class_folders(
@@ -148,48 +232,30 @@ def read_class_folders(
     return scan_folders(path, classes=names)[0]
 
 
-def read_ucf101_list(path: str, classes: str) -> Records:
-    """A list of the official UCF101 splits: `Class/video.avi`, in training lists with a label.
-
-    classes: the official classInd.txt. The folder in a path is the class; a label, which counts
-        from 1, must agree with it.
-    """
-    numbers = {name: i for i, name in enumerate(read_label_map(classes))}
-    paths: list[str] = []
-    labels: list[int] = []
-    for number, line in numbered_lines(path):
-        name, _, given = line.partition(" ")
-        label = numbers.get(name.split("/")[0])
-        if label is None or (given and given.strip() != str(label + 1)):
-            known = f"{label + 1} in" if label is not None else "not a class of"
-            raise ValueError(
-                f"{path}:{number}: {line!r}, but {name.split('/')[0]!r} is {known} {classes}; "
-                "expected `Class/video` or `Class/video label`"
-            )
-        paths.append(name)
-        labels.append(label)
-    return Records.pack(paths, labels)
-
-
 def read_label_map(path: str) -> list[str]:
     """The names of the classes in order of label.
 
     One name per line, or a number and a name (`1 name`, `1: name` or `1,name`): numbers 1 to K
     without gaps become labels 0 to K - 1, others are the labels, with "" for those in between.
     JSON: a list of names, or an object from names to labels. A header (`id,name`; `name`) is
-    skipped.
+    skipped. Raises ValueError if two classes have one name or one number.
     """
+    names = _names_in(path)
+    known = Counter(name for name in names if name)
+    if known and (twice := known.most_common(1)[0])[1] > 1:
+        raise ValueError(f"{path}: the name {twice[0]!r} is given to {twice[1]} classes")
+    return names
+
+
+def _names_in(path: str) -> list[str]:
     if path.endswith(".json"):
         content = read_json_file(path)
         if isinstance(content, list) and content:
             return [str(name) for name in content]
         if not isinstance(content, dict) or not content:
             raise ValueError(f"{path} has no names; expected a list, or an object of name: label")
-        wrong = [name for name, label in content.items() if not str(label).isdecimal()]
-        if wrong:
-            raise ValueError(f"{path}: class {wrong[0]!r} has the label {content[wrong[0]]!r}")
-        return _in_order(path, [(int(label), name) for name, label in content.items()])
-    lines = [line for _, line in numbered_lines(path, comments=False)]
+        return _in_order(path, [(str(label), name) for name, label in content.items()])
+    lines = [line for _, line in numbered_lines(path)]
     header = lines[0].lower().replace(" ", "")
     headers = ("id,name", "name", "action", "class") if path.endswith(".csv") else ("id,name",)
     if header in headers and len(lines) > 1:
@@ -197,15 +263,14 @@ def read_label_map(path: str) -> list[str]:
     numbered = [re.fullmatch(r'(\d+)(?:\s*[,:]\s*|\s+)("?)(.+?)\2', line) for line in lines]
     if not all(numbered):
         return lines
-    return _in_order(path, [(int(match[1]), match[3]) for match in numbered if match])
+    return _in_order(path, [(match[1], match[3]) for match in numbered if match])
 
 
 def _read_lists(
     lists: Mapping[str, str],
     delimiter: str,
     counts: list[str],
-    multi_label: bool,
-    num_classes: int | None,
+    labels_of: Labels,
 ) -> Records:
     """Rows of a path, the numbers named in `counts`, and labels; parsed from the right.
 
@@ -219,20 +284,21 @@ def _read_lists(
     columns = {name: array("q") for name in counts}
     labels: list[tuple[int, ...]] = []
     label = array("q")
+    comments: dict[str, list[int]] = {path: [] for path in lists}
 
     def names() -> Iterator[str]:
-        rows = ((path, *row) for path in lists for row in numbered_lines(path))
+        rows = ((path, *row) for path in lists for row in numbered_lines(path, comments[path]))
         for path, number, line in rows:
             try:
-                name, numbers = _split(line, separator, len(counts) + 1, multi_label)
-                own = _checked(numbers[len(counts) :], num_classes)
+                name, numbers = _split(line, separator, len(counts) + 1, labels_of.several)
+                own = labels_of.of(numbers[len(counts) :])
             except ValueError as error:
-                words = ["path", *counts, "label"] + (["[label ...]"] if multi_label else [])
+                words = ["path", *counts, "label"] + ["[label ...]"] * labels_of.several
                 raise ValueError(
-                    f"{path}:{number}: {line!r}: {error}; expected {delimiter.join(words)!r} "
-                    f"(delimiter={delimiter!r})"
+                    f"{path}:{number}: {line[:_SHOWN]!r}: {error}; expected "
+                    f"{delimiter.join(words)!r} (delimiter={delimiter!r})"
                 ) from None
-            if multi_label:
+            if labels_of.several:
                 labels.append(own)
             else:
                 label.append(own[0])
@@ -241,42 +307,39 @@ def _read_lists(
             yield lists[path] + name
 
     # The columns fill up while `pack` reads the names: all strings never exist at once.
-    packed = labels if multi_label else label
-    return Records.pack(names(), packed, columns.get("num_frames"), columns.get("offset"))
+    packed = labels if labels_of.several else label
+    records = Records.pack(names(), packed, columns.get("num_frames"), columns.get("offset"))
+    records.remarks = [
+        f"{path}: {len(numbers)} lines are comments and left out, such as line {numbers[0]}"
+        for path, numbers in comments.items()
+        if numbers
+    ] or None
+    return records
 
 
 def _split(line: str, separator: str | None, num_numbers: int, more: bool) -> tuple[str, list[int]]:
     """The path of a line and the numbers after it: `num_numbers`, or with `more` at least those."""
-    numbers: list[int] = []
-    rest = line
-    while True:
-        pieces = rest.rsplit(separator, 1)
-        if len(pieces) < 2 or not _is_number(pieces[1].strip()):
-            break
-        numbers.append(int(pieces[1]))
-        rest = pieces[0]
+    pieces = line.rsplit(separator)
+    count = 0
+    while count < len(pieces) - 1 and _is_number(pieces[-1 - count].strip()):
+        count += 1
+    path, *texts = line.rsplit(separator, count)  # which keeps the spaces of the path
+    numbers = [int(text) for text in texts]
     if not more and len(numbers) > num_numbers:
         raise ValueError(
             f"{len(numbers)} numbers after the path instead of {num_numbers}; set multi_label or "
             "with_offset, or use another delimiter for paths that end in a number"
         )
-    if len(numbers) < num_numbers or not rest.strip():
+    if len(numbers) < num_numbers or not path.strip():
         raise ValueError(f"{len(numbers)} whole numbers after the path instead of {num_numbers}")
     if min(numbers) < 0:
         raise ValueError(f"{min(numbers)} is negative")
-    return rest.strip(), numbers[::-1]
+    return path.strip(), numbers
 
 
-def _checked(labels: list[int], num_classes: int | None) -> tuple[int, ...]:
-    """The labels of a row. Raises ValueError if one is out of range."""
-    for label in labels:
-        if label < 0:
-            raise ValueError(f"label {label} is negative, labels count from 0")
-        if num_classes is not None and label >= num_classes:
-            raise ValueError(
-                f"label {label} is not below num_classes={num_classes}, labels count from 0"
-            )
-    return tuple(labels)
+def _doubled(values: Iterable[int]) -> int:
+    """The value that is there more than once and seen first; there is one."""
+    return Counter(values).most_common(1)[0][0]
 
 
 def _is_number(text: str) -> bool:
@@ -287,8 +350,7 @@ def _is_number(text: str) -> bool:
 def _json_row(
     entry: object,
     numbers: Mapping[str, int],
-    multi_label: bool,
-    num_classes: int | None,
+    labels_of: Labels,
     template: str,
 ) -> tuple[str, int | tuple[int, ...], int | None, int]:
     """path, label or labels, num_frames and offset of one object."""
@@ -301,19 +363,19 @@ def _json_row(
         raise ValueError(f"expected one of {', '.join(_PATH_KEYS)} or id, as a string")
     label = entry.get("label")
     if "template" in entry:
-        label = entry["template"].replace("[", "").replace("]", "")
+        label = str(entry["template"]).replace("[", "").replace("]", "")
     if label is None:
         raise ValueError("there is no `label`")
-    if isinstance(label, list) != multi_label:
-        raise ValueError(f"label {label!r}, but multi_label is {multi_label}")
-    labels = [_json_label(one, numbers) for one in (label if multi_label else [label])]
+    if isinstance(label, list) != labels_of.several:
+        raise ValueError(f"label {label!r}, but multi_label is {labels_of.several}")
+    labels = [_json_label(one, numbers) for one in (label if isinstance(label, list) else [label])]
     num_frames = entry.get("num_frames", entry.get("total_frames"))
     offset = entry.get("offset", 0)
     for count in (offset, 0 if num_frames is None else num_frames):
-        if type(count) is not int or count < 0:
+        if type(count) is not int or not 0 <= count < 2**62:
             raise ValueError(f"{count!r} is not a number of frames")
-    checked = _checked(labels, num_classes)
-    return paths[0], checked if multi_label else checked[0], num_frames, offset
+    checked = labels_of.of(labels)
+    return paths[0], checked if labels_of.several else checked[0], num_frames, offset
 
 
 def _json_label(label: object, numbers: Mapping[str, int]) -> int:
@@ -330,12 +392,17 @@ def _json_label(label: object, numbers: Mapping[str, int]) -> int:
     )
 
 
-def _in_order(path: str, pairs: list[tuple[int, str]]) -> list[str]:
+def _in_order(path: str, pairs: list[tuple[str, str]]) -> list[str]:
     """Names by label of `(number, name)` pairs; see `read_label_map`."""
-    by_number = dict(pairs)
+    for number, name in pairs:
+        if not _is_number(number) or not 0 <= int(number) <= _MAX_LABEL:
+            raise ValueError(
+                f"{path}: class {name!r} has the label {number[:_SHOWN]!r}, not a whole number up "
+                f"to {_MAX_LABEL}"
+            )
+    by_number = {int(number): name for number, name in pairs}
     if len(by_number) < len(pairs):
-        numbers = [number for number, _ in pairs]
-        twice = next(number for i, number in enumerate(numbers) if number in numbers[:i])
+        twice = _doubled(int(number) for number, _ in pairs)
         raise ValueError(f"{path}: number {twice} is given to more than one class")
     if sorted(by_number) == list(range(1, len(pairs) + 1)):
         return [by_number[number] for number in sorted(by_number)]

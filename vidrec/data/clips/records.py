@@ -43,6 +43,9 @@ class Records:
         self.label = label
         self.num_frames = num_frames
         self.offset = offset
+        # What readers know besides: names by label, and sentences on what they left out.
+        self.class_names: Sequence[str] | None = None
+        self.remarks: Sequence[str] | None = None
 
     @classmethod
     def pack(
@@ -111,7 +114,9 @@ class Records:
         label = self.label.take(rows) if isinstance(self.label, Ragged) else self.label[rows]
         num_frames = None if self.num_frames is None else self.num_frames[rows]
         offset = None if self.offset is None else self.offset[rows]
-        return Records(self.paths.take(rows), label, num_frames, offset)
+        taken = Records(self.paths.take(rows), label, num_frames, offset)
+        taken.class_names = self.class_names
+        return taken
 
     def labels(self, num_classes: int | None = None) -> np.ndarray:
         """(n,) int64; multi-label (n, num_classes) float32 with a 1 for every label."""

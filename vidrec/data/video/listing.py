@@ -13,16 +13,21 @@ VIDEO_EXTENSIONS = (
 
 
 def files_below(folder: str | os.PathLike[str]) -> list[Path]:
-    """The files of a folder at any depth, sorted, also those behind links to other folders."""
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = Path(os.path.realpath(parent))
-        # A link to a folder that it lies in would be followed for ever.
-        folders[:] = [
-            name
-            for name in folders
-            if not real.is_relative_to(os.path.realpath(os.path.join(parent, name)))
-        ]
+    """The files of a folder at any depth, sorted, also those behind links to other folders.
+
+    Each folder is read once, so that links in a circle end. Raises OSError if one cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    found, read = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=fail):
+        real = os.path.realpath(parent)
+        if real in read:
+            folders.clear()
+            continue
+        read.add(real)
         found += [Path(parent, name) for name in names]
     return sorted(found)
 

@@ -132,6 +132,8 @@ def test_training_takes_the_windows_with_segments(make):
     windows = SlidingWindows(stride=5, snippet_seconds=2.0, labelled_only=True)
     dataset = make([record("a", [[4, 10], [30, 44]], 50.0)], {"a": 23}, windows=windows)
     assert dataset.firsts.tolist() == [0, 13]
+    with pytest.raises(ValueError, match="none of 1 videos has a segment that fits"):
+        make([record("a", [[1, 49]], 50.0)], {"a": 23}, windows=windows)
 
 
 def test_a_segment_belongs_to_a_window_by_its_share(make):

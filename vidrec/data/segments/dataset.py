@@ -127,6 +127,11 @@ class ActivityNetDataset(Dataset):
                 ):
                     pairs.append((row, first))
         self._warn_of_other_lengths(rows, lengths)
+        if not pairs:
+            raise ValueError(
+                f"none of {len(rows)} videos has a segment that fits into its windows of "
+                f"data.temporal_dim={self.temporal_dim} features; see data.windows"
+            )
         table = np.array(pairs, np.int64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 

@@ -99,10 +99,11 @@ class _Array(np.ndarray):
 
     def __setstate__(self, state: tuple) -> None:  # type: ignore[override]
         _, shape, dtype, fortran, data = state
-        if dtype.numpy() is None:
+        known = dtype.numpy()
+        if known is None:
             return
         data = data.encode("latin1") if isinstance(data, str) else data  # written by Python 2
-        vetted: Any = (1, tuple(shape), dtype.numpy(), bool(fortran), data)
+        vetted: Any = (1, tuple(shape), known, bool(fortran), data)
         super().__setstate__(vetted)
 
 
@@ -218,20 +219,20 @@ class Unpickler(pickle._Unpickler):  # that of Python: it can be bounded, and it
 
     def _count_copied(self, args: object) -> None:
         """Bound what callables may copy: one long list, say, a hundred thousand times."""
-        values = args if isinstance(args, tuple) else (args,)
-        self._may_copy -= sum(len(value) for value in values if isinstance(value, _COPIED))
+        for value in args if isinstance(args, tuple) else (args,):
+            if isinstance(value, _COPIED):
+                self._may_copy -= len(value)
         if self._may_copy < 0:
             raise TooLarge("its pickle copies the same values again and again")
 
-    def _check_tuple(self) -> None:
-        """Bound the tuple on the stack, which takes the time of its tree if it is hashed."""
-        made = self.stack[-1]
-        if not isinstance(made, tuple):
-            return
-        inner = [self._nested.get(id(t), (len(t), 1, t)) for t in made if isinstance(t, tuple)]
-        if inner:
-            size = len(made) + sum(size for size, _, _ in inner)
-            depth = 1 + max(depth for _, depth, _ in inner)
+    def _check_tuple(self, made: tuple) -> None:
+        """Bound a tuple, which takes the time of its tree if it is hashed."""
+        size, depth = len(made), 1
+        for value in made:
+            if type(value) is tuple:
+                inner_size, inner_depth, _ = self._nested.get(id(value), (len(value), 1, value))
+                size, depth = size + inner_size, max(depth, 1 + inner_depth)
+        if depth > 1:
             if size > _MAX_TUPLE or depth > _MAX_DEPTH:
                 raise TooLarge("its pickle has tuples that share their parts, too large to hash")
             self._nested[id(made)] = size, depth, made
@@ -246,13 +247,17 @@ def _load_bytearray(unpickler: Any) -> None:
 def _checked(code: bytes) -> Callable[[Any], None]:
     load = pickle._Unpickler.dispatch[code[0]]
 
-    def checked(unpickler: Any) -> None:
-        if code in (pickle.REDUCE, pickle.BUILD):
-            unpickler._count_copied(unpickler.stack[-1])
+    def tuples(unpickler: Any) -> None:
         load(unpickler)
-        unpickler._check_tuple()
+        unpickler._check_tuple(unpickler.stack[-1])
 
-    return checked
+    def calls(unpickler: Any) -> None:
+        unpickler._count_copied(unpickler.stack[-1])
+        load(unpickler)
+        if type(made := unpickler.stack[-1]) is tuple:
+            unpickler._check_tuple(made)
+
+    return tuples if code in _TUPLES else calls
 
 
 _TUPLES = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)

@@ -52,6 +52,8 @@ BACKBONE = "backbone."
 # Prefixes of names that wrappers add and that our networks may lack.
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "encoder.", BACKBONE)
 
+_MAX_PREFIXES = 20  # that are tried; a name may repeat them any number of times
+
 # Names of modules that wrap a layer, which files of plain networks lack: temporal shift and
 # interlacing, blocks followed by another module, channel-separated convolutions.
 _WRAPPERS = re.compile(r"\.(net2?|block)(?=\.)|(?<=\bconv2)\.0(?=\.(conv|bn)\.)")
@@ -174,6 +176,8 @@ def _prefixes(names: Iterable[str]) -> list[str]:
     found = [""]
     for prefix in found:
         for more in _PREFIXES:
+            if len(found) == _MAX_PREFIXES:
+                return found
             if any(name.startswith(prefix + more) for name in names):
                 found.append(prefix + more)  # the loop continues with it
     return found

@@ -1,6 +1,7 @@
 import os
 import resource
 import signal
+import zipfile
 
 import pytest
 import torch
@@ -112,6 +113,14 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path, damage
     assert checkpoint.read_newest(tmp_path, said.append)["epoch"] == 1
     assert "last.pt is damaged" in said[0]
     assert "previous.pt" in said[0]
+
+
+def test_checkpoints_have_checksums_whatever_another_package_asked_for(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    checkpoint.save_last(CONTENT, tmp_path)
+    with zipfile.ZipFile(tmp_path / "last.pt") as archive:
+        assert archive.testzip() is None
+        assert all(member.CRC for member in archive.infolist())
 
 
 def test_nothing_to_resume_from_is_told_from_nothing_readable(tmp_path):

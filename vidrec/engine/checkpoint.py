@@ -29,6 +29,8 @@ def save_last(content: Content, folder: Path, names: Sequence[str] = ()) -> None
     """
     path, previous = folder / LAST, folder / PREVIOUS
     part = folder / f".{LAST}.part"
+    # Without it a damaged weight would go unnoticed; another package may have turned it off.
+    torch.serialization.set_crc32_options(True)
     try:
         with part.open("wb") as stream:
             torch.save({"format": FORMAT, **content}, stream)

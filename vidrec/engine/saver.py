@@ -2,10 +2,12 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from signal import Signals
 from typing import NoReturn
 
+from vidrec.data.classes import class_difference
 from vidrec.engine import checkpoint
 from vidrec.engine.checkpoint import CheckpointError, Content
 from vidrec.engine.job import Job
@@ -96,12 +98,13 @@ def resume(job: Job, state: TrainState) -> None:
 
     Its log forgets the rows that come again. Raises CheckpointError if nothing readable is found or
     the ranks find different files, ValueError if the checkpoint belongs to a run with other steps
-    or the folder holds another run. Until then nothing in the folder has changed.
+    or classes or the folder holds another run. Until then nothing in the folder has changed.
     """
     run, metric = job.run, job.metric
     content, aside = _read(job)
     if content is not None:
         _check_same_steps(content, job)
+        _check_same_classes(content, job)
         state.load_state_dict(content)
     run.accept(
         aside=aside,
@@ -186,3 +189,18 @@ def _check_same_steps(content: Content, job: Job) -> None:
             f"has {job.steps_per_epoch}: keep the data and schedule.max_steps, or start over "
             "with runtime.resume=never"
         )
+
+
+def _check_same_classes(content: Content, job: Job) -> None:
+    """Raise ValueError if the labels of the checkpoint's run had other names or another order."""
+    difference = class_difference(_class_names(content.get("about")), _class_names(job.about))
+    if difference:
+        raise ValueError(
+            f"the checkpoint was trained on {difference}: keep the classes of the data, or start "
+            "over with runtime.resume=never"
+        )
+
+
+def _class_names(about: object) -> list[str]:
+    names = about.get("class_names") if isinstance(about, Mapping) else None
+    return [str(name) for name in names] if isinstance(names, list) else []

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vidrec.data.video.decoder import VideoError
 from vidrec.data.video.geometry import CropPlan
@@ -38,6 +38,18 @@ def test_jpeg_frames_equal_those_of_another_decoder(tmp_path):
     expected = [pixels(folder / f"img_{number:05d}.jpg") for number in (7, 1, 4, 1)]
     # Decoders round and interpolate colour each in their own way.
     assert np.abs(frames.astype(int) - np.stack(expected)).mean() < 2
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_frames_are_rotated_as_their_exif_data_say(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(picture(3)).save(tmp_path / "img_00001.jpg", quality=95, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "img_00001.jpg")))
+    with FrameReader().open(str(tmp_path)) as source:
+        assert (source.height, source.width) == expected.shape[:2]
+        plan = CropPlan((0, 0, source.width, source.height), (source.height, source.width))
+        assert np.abs(source.read([0], plan)[0].astype(int) - expected).mean() < 2
 
 
 def test_png_frames_are_exact_and_cut_to_the_pixel(tmp_path):

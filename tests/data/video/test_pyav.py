@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import math
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import torch
 from vidrec.data.video.decoder import VideoError
 from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.pyav import VideoReader
+from vidrec.data.video.timestamps import TimestampDecoder
 
 WIDTH, HEIGHT, NUM_FRAMES = 96, 64, 70
 
@@ -216,32 +218,73 @@ def test_bytes_in_memory_read_like_the_file(videos):
     )
 
 
-@pytest.mark.parametrize("rotation", [90, 180, 270])
-@pytest.mark.parametrize("accurate", [False, True])
-def test_rotated_videos_are_upright(tmp_path, rotation, accurate):
-    frames = pictures(noise=0)[:4]
-    path = write_video(tmp_path / "turned.mp4", frames, options={"crf": "1"})
-    source_frames = decode_all(path)
+# a, b, c, d of the display matrix: stored pixel (p, q) is shown at (a p + c q, b p + d q).
+UPRIGHT = {
+    "as stored": (1, 0, 0, 1),
+    "90 degrees": (0, 1, -1, 0),
+    "180 degrees": (-1, 0, 0, -1),
+    "270 degrees": (0, -1, 1, 0),
+    "mirrored": (-1, 0, 0, 1),
+    "mirrored, 90 degrees": (0, 1, 1, 0),
+    "mirrored, 180 degrees": (1, 0, 0, -1),
+    "mirrored, 270 degrees": (0, -1, -1, 0),
+}
+
+
+def write_matrix(path: Path, matrix: tuple[float, float, float, float]) -> None:
+    """Overwrite the display matrix in the header of the only track."""
+    a, b, c, d = (round(value * (1 << 16)) for value in matrix)
     data = bytearray(path.read_bytes())
-    matrix = data.index(b"tkhd") + 44  # of the track's header: a, b, u, c, d, v, x, y, w
-    cosine, sine = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[rotation]
-    one = 1 << 16
-    values = (cosine * one, sine * one, 0, -sine * one, cosine * one, 0, 0, 0, 1 << 30)
-    data[matrix : matrix + 36] = struct.pack(">9i", *values)
+    start = data.index(b"tkhd") + 44
+    data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
-    expected = decode_all(path)
+
+
+def shown_by(matrix: tuple[int, int, int, int], images: np.ndarray) -> np.ndarray:
+    """Stored (F, H, W, 3), each pixel moved to where the matrix says."""
+    a, b, c, d = matrix
+    q, p = np.indices(images.shape[1:3])
+    x, y = a * p + c * q, b * p + d * q
+    x, y = x - x.min(), y - y.min()
+    shown = np.zeros((len(images), y.max() + 1, x.max() + 1, 3), np.uint8)
+    shown[:, y, x] = images
+    return shown
+
+
+@pytest.mark.parametrize("matrix", UPRIGHT.values(), ids=UPRIGHT)
+@pytest.mark.parametrize("accurate", [False, True])
+def test_rotated_and_mirrored_videos_are_upright(tmp_path, matrix, accurate):
+    path = write_video(tmp_path / "turned.mp4", pictures(noise=0)[:4], options={"crf": "1"})
+    expected = shown_by(matrix, decode_all(path))
+    write_matrix(path, matrix)
     with VideoReader(accurate).open(str(path)) as source:
-        # The header's angle is clockwise.
-        plain = np.rot90(source_frames[[0, 2]], -rotation // 90, axes=(1, 2))
-        np.testing.assert_array_equal(expected[[0, 2]], plain)
-        size = (WIDTH, HEIGHT) if rotation == 180 else (HEIGHT, WIDTH)
-        assert (source.width, source.height) == size
+        assert (source.height, source.width) == expected.shape[1:3]
         np.testing.assert_array_equal(source.read([0, 2], whole(source)), expected[[0, 2]])
         part = source.read([1], CropPlan((10, 4, 20, 30), (30, 20), flip=True))[0]
         np.testing.assert_array_equal(part, expected[1, 4:34, 10:30][:, ::-1])
-        scaled = source.read([1], CropPlan((10, 4, 40, 50), (25, 20)))[0]
-    reference = antialiased(expected[1, 4:54, 10:50], (25, 20))
+        part = source.read([1], CropPlan((10, 4, 20, 30), (30, 20), flip_vertical=True))[0]
+        np.testing.assert_array_equal(part, expected[1, 4:34, 10:30][::-1])
+        scaled = source.read([1], CropPlan((10, 4, 40, 50), (25, 20), flip=True))[0]
+    reference = antialiased(expected[1, 4:54, 10:50][:, ::-1], (25, 20))
     assert np.abs(scaled - reference).mean() < 8  # another box is 40 away
+    seconds = np.array([0.0, 0.08])
+    with TimestampDecoder(str(path), seconds, accurate) as source:
+        np.testing.assert_array_equal(source.read([0, 1], whole(source)), expected[[0, 2]])
+
+
+def test_display_matrices_of_other_angles_are_refused(tmp_path):
+    path = write_video(tmp_path / "tilted.mp4", pictures()[:2])
+    stored = decode_all(path)
+    write_matrix(path, (math.cos(0.01), math.sin(0.01), -math.sin(0.01), math.cos(0.01)))
+    np.testing.assert_array_equal(read(VideoReader(), path, [1])[0], stored[1])  # 0.6 degrees
+    write_matrix(path, (0.5, 0, 0, 2))  # players scale by it neither
+    np.testing.assert_array_equal(read(VideoReader(), path, [1])[0], stored[1])
+    write_matrix(path, (0.866, 0.5, -0.5, 0.866))
+    refusal = pytest.raises(VideoError, match=r"tilted\.mp4: .*rotate it by 30 degrees.*ffmpeg -i")
+    with refusal:
+        read(VideoReader(), path, [1])
+    with refusal:
+        TimestampDecoder(str(path), np.array([0.0]))
 
 
 def antialiased(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -22,7 +22,8 @@ class Decoder(ABC, Generic[Frame]):
     name: the file, for messages.
     num_frames: number of frames, which are numbered from 0.
     fps: mean frame rate, None if the source has no clock.
-    width, height: pixels as displayed, after any rotation.
+    width, height: pixels of the upright frames, rotated and mirrored as the file says. Pixels are
+        taken as square: a sample aspect ratio (DVD, some DV and broadcasts) is not applied.
     num_channels: channels of the frames that are read.
     """
 

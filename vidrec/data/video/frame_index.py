@@ -17,7 +17,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from vidrec.data.video.decoder import VideoError
-from vidrec.data.video.resample import quarter_turns
+from vidrec.data.video.resample import upright_size
 
 # Formats whose time stamps the demuxer guesses: their frames are counted in order of decoding.
 _GUESSED_TIMES = {"mpegts", "h264", "hevc", "m4v", "mpegvideo"}
@@ -35,7 +35,7 @@ class FrameIndex:
 
     pts: (num_frames,) int64, time stamps in order of display; None: count the decoded frames.
     keyframes: (K,) int64, sorted time stamps of the packets at which decoding can start.
-    width, height: pixels as displayed.
+    width, height: pixels of the upright frames.
     """
 
     num_frames: int
@@ -121,7 +121,7 @@ def open_video(file: str | bytes, name: str, probe: bool = False) -> OpenVideo:
 def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real file
     video: OpenVideo, name: str
 ) -> FrameIndex:
-    """Pass over all packets, then decode one frame: only that gives the displayed size."""
+    """Pass over all packets, then decode one frame: only that gives the upright size."""
     container, stream = video.container, video.stream
     counted = container.format.name in _GUESSED_TIMES
     is_avi = container.format.name == "avi"
@@ -168,7 +168,7 @@ def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real fil
     pts = np.unique(pts)
     if not counted and len(pts) == len(times) and num_bytes <= _KEPT_BYTES:
         video.packets = kept
-    width, height = _displayed_size(video, first_key, name)
+    width, height = _upright_size(video, first_key, name)
     rate = stream.average_rate or stream.guessed_rate
     return FrameIndex(
         num_frames=len(times),
@@ -180,7 +180,7 @@ def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real fil
     )
 
 
-def _displayed_size(video: OpenVideo, first_key: av.Packet, name: str) -> tuple[int, int]:
+def _upright_size(video: OpenVideo, first_key: av.Packet, name: str) -> tuple[int, int]:
     """Width and height of the first frame, upright."""
     frame = _first_frame(video.stream, [first_key])
     if frame is None:
@@ -189,9 +189,7 @@ def _displayed_size(video: OpenVideo, first_key: av.Packet, name: str) -> tuple[
             frame = _first_frame(plain.stream, plain.demux())
     if frame is None:
         raise VideoError(f"{name}: no frame can be decoded")
-    if quarter_turns(frame) % 2:
-        return frame.height, frame.width
-    return frame.width, frame.height
+    return upright_size(frame, name)
 
 
 def _first_frame(stream: VideoStream, packets: Iterable[av.Packet]) -> av.VideoFrame | None:

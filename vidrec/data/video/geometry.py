@@ -9,7 +9,7 @@ import numpy as np
 class CropPlan:
     """The transform that the decoder applies to every frame of a clip.
 
-    box: left, top, width, height in pixels of the displayed source frame.
+    box: left, top, width, height in pixels of the upright source frame.
     size: height and width to which the box is scaled.
     flip: mirror left to right after scaling.
     crops: views that are cut later on the device: left, top, width, height in pixels of the scaled

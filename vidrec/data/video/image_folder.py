@@ -10,7 +10,7 @@ from av.error import FFmpegError
 
 from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.geometry import CropPlan
-from vidrec.data.video.resample import Cutter, cut, fit_box, place, plane_rows
+from vidrec.data.video.resample import Cutter, cut, fit_box, place, plane_rows, upright_size
 
 _CODECS = {b"\xff\xd8": "mjpeg", b"\x89PNG": "png"}  # by the first bytes of a file
 
@@ -76,7 +76,7 @@ class ImageFolderDecoder(Decoder[list[av.VideoFrame]]):
             raise VideoError(f"{path}: the annotations give it {self.num_frames} frames")
         self._decoders: dict[str, av.VideoCodecContext] = {}
         self._first = self._decode(0)  # gives the size, and is kept for reading
-        self.width, self.height = self._first[0].width, self._first[0].height
+        self.width, self.height = upright_size(self._first[0], self._path(0, 0))
 
     def _path(self, index: int, image: int) -> str:
         name = self._reader.file_name(self._first_number + index, image)

@@ -1,4 +1,9 @@
-"""From a decoded frame to the pixels of a plan: crop, scale, rotate upright, mirror."""
+"""From a decoded frame to the pixels of a plan: crop, scale, rotate and mirror upright, flip."""
+
+import math
+import struct
+from dataclasses import replace
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -6,12 +11,21 @@ import torch
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from vidrec.data.video.decoder import VideoError
 from vidrec.data.video.geometry import CropPlan
 
 Box = tuple[float, float, float, float]  # left, top, width, height
 
 # Formats whose planes are cropped before scaling -> the format they are scaled to.
 _SCALED_FORMAT = {"yuv420p": "yuv422p", "yuvj420p": "yuvj422p"}
+_MAX_TILT = 1.0  # degrees off a right angle that FFmpeg's players disregard
+
+
+class Orientation(NamedTuple):
+    """How a stored frame becomes upright: quarter turns counter-clockwise, then mirrored."""
+
+    turns: int = 0
+    mirrored: bool = False
 
 
 class Cutter:
@@ -32,13 +46,12 @@ class Cutter:
         # A reformatter keeps its tables while sizes and formats stay the same: one per step.
         self._scale = VideoReformatter()
         self._convert = VideoReformatter()
-        self._kind: tuple[int, int, str, int] | None = None  # of the last frame
+        self._kind: tuple[int, int, str, Orientation] | None = None  # of the last frame
         self._part: _PlanesPart | None = None
 
     def __call__(self, frame: av.VideoFrame, out: np.ndarray) -> None:
         """Write the plan's part of `frame` into `out`, (h, w, 3) uint8."""
-        turns = quarter_turns(frame)
-        kind = frame.width, frame.height, frame.format.name, turns
+        kind = frame.width, frame.height, frame.format.name, orientation(frame)
         if kind != self._kind:
             self._kind = kind
             self._prepare(*kind)
@@ -55,13 +68,17 @@ class Cutter:
                 threads=1,
             )
             pixels = _pixels(self._convert.reformat(scaled, format="rgb24", threads=1))
-        place(np.rot90(pixels, turns) if turns else pixels, self.plan, out)
+        place(np.rot90(pixels, self._turns) if self._turns else pixels, self._placed, out)
 
-    def _prepare(self, width: int, height: int, pixel_format: str, turns: int) -> None:
+    def _prepare(self, width: int, height: int, pixel_format: str, upright: Orientation) -> None:
         """Set box and size in the stored frame, and the part of the planes to scale."""
+        self._turns = turns = upright.turns
+        self._placed = replace(self.plan, flip=self.plan.flip != upright.mirrored)
         shown = (width, height) if turns % 2 == 0 else (height, width)
-        box = fit_box(self.plan.box, self.source_size, shown)
-        self._box = _stored_box(box, turns, width, height)
+        left, top, w, h = fit_box(self.plan.box, self.source_size, shown)
+        if upright.mirrored:
+            left = shown[0] - left - w
+        self._box = _stored_box((left, top, w, h), turns, width, height)
         self._size = self.plan.size if turns % 2 == 0 else self.plan.size[::-1]
         unscaled = _whole(self._box) and (round(self._box[3]), round(self._box[2])) == self._size
         fast = not (self.accurate or unscaled) and pixel_format in _SCALED_FORMAT
@@ -98,9 +115,44 @@ class _PlanesPart:
         return self._frame
 
 
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """Counter-clockwise quarter turns that rotate the frame upright."""
-    return round(frame.rotation / 90) % 4
+def orientation(frame: av.VideoFrame) -> Orientation:
+    """How a player shows the frame, by the display matrix of its container or its EXIF data.
+
+    Raises VideoError if that is rotated by something else than a right angle.
+    """
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # There are also data of a kind that PyAV does not know (EXIF, views of stereo videos): then
+        # the angle is known, but not whether the frame is mirrored.
+        return Orientation(round(frame.rotation / 90) % 4)
+    if data is None:
+        return Orientation()
+    # Stored pixel (p, q) is shown at (a p + c q, b p + d q), up to scale and offset.
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
+    mirrored = a * d < b * c
+    if mirrored:
+        a, c = -a, -c
+    x_scale, y_scale = math.hypot(a, c), math.hypot(b, d)
+    if not x_scale or not y_scale:  # no matrix at all: players disregard it
+        return Orientation()
+    degrees = math.degrees(math.atan2(b / y_scale, a / x_scale))  # clockwise
+    turns = round(degrees / 90)
+    if abs(degrees - 90 * turns) > _MAX_TILT:
+        raise VideoError(
+            f"its header says to rotate it by {degrees:.0f} degrees, only multiples of 90 are "
+            "supported; encode it upright: ffmpeg -i VIDEO NEW.mp4"
+        )
+    return Orientation(-turns % 4, mirrored)
+
+
+def upright_size(frame: av.VideoFrame, name: str) -> tuple[int, int]:
+    """Width and height of the frame when it is upright. Raises VideoError, as `orientation`."""
+    try:
+        turns = orientation(frame).turns
+    except VideoError as error:
+        raise VideoError(f"{name}: {error}") from None
+    return (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
 
 
 def cut(image: np.ndarray, box: Box, size: tuple[int, int], accurate: bool = True) -> np.ndarray:
@@ -150,7 +202,7 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _stored_box(box: Box, turns: int, width: int, height: int) -> Box:
-    """A box of the displayed frame in the stored one of `width` x `height`, rotated back."""
+    """A box of the rotated frame in the stored one of `width` x `height`."""
     left, top, w, h = box
     match turns:
         case 1:

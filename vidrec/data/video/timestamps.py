@@ -11,7 +11,7 @@ from av.error import FFmpegError
 from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.frame_index import OpenVideo, file_version, open_video
 from vidrec.data.video.geometry import CropPlan
-from vidrec.data.video.resample import Cutter, quarter_turns
+from vidrec.data.video.resample import Cutter, upright_size
 
 # Decoders that can skip unreferenced frames (NONREF) without changing a bit of the others.
 _SKIPS_EXACTLY = {"h264", "hevc"}
@@ -59,10 +59,7 @@ class TimestampDecoder(Decoder[av.VideoFrame]):
             self.frame_seconds = _frame_seconds(video)
             self._start = _start_of(video)
         self.num_frames = len(self._decoded)
-        first = self._decoded[0]
-        self.width, self.height = first.width, first.height
-        if quarter_turns(first) % 2:
-            self.width, self.height = first.height, first.width
+        self.width, self.height = upright_size(self._decoded[0], path)
 
     def shown_until(self, index: int) -> float:
         """The second at which frame `index` ends, as far as it is written in the frame."""

@@ -67,23 +67,19 @@ class Decoder(ABC, Generic[Frame]):
                 raise IndexError(f"{self.name}: no frame {index}, it has {self.num_frames}")
             rows.setdefault(index, []).append(row)
         cutters = [self._cutter(plan) for plan in plans]
-        missing = set(rows)
         for index, frame in self._frames(sorted(rows)):
             first, *repeats = rows[index]
             for cutter, out in zip(cutters, outs, strict=True):
                 cutter(frame, out[first])
                 for row in repeats:
                     out[row] = out[first]
-            missing.discard(index)
-        if missing:
-            raise VideoError(
-                f"{self.name}: frame {min(missing)} of {self.num_frames} cannot be decoded"
-                f" ({len(missing)} of {len(rows)} requested frames are missing)"
-            )
 
     @abstractmethod
     def _frames(self, wanted: list[int]) -> Iterator[tuple[int, Frame]]:
-        """(index, decoded frame) of each frame in `wanted`, sorted; of several the last counts."""
+        """(index, decoded frame) of each frame in `wanted`, sorted; of several the last counts.
+
+        Raises VideoError if one of them cannot be decoded.
+        """
 
     @abstractmethod
     def _cutter(self, plan: CropPlan) -> Callable[[Frame, np.ndarray], None]:

@@ -59,11 +59,29 @@ class OpenVideo:
     packets: list[av.Packet] | None = None
 
     def demux(self) -> Iterator[av.Packet]:
-        """The packets from the current position of the container, and an empty one at the end."""
+        """The packets from the current position of the container, and an empty one at the end.
+
+        Other empty packets, with which e.g. Theora repeats a frame, end decoding: they are dropped.
+        """
         # PyAV leaks memory if a loop over packets is left early without closing the generator.
         packets = cast(Generator[av.Packet, None, None], self.container.demux(self.stream))
         with closing(packets):
-            yield from packets
+            yield from (packet for packet in packets if packet.size)
+        yield av.Packet()
+
+    def demux_checked(self) -> Iterator[tuple[av.Packet, bool]]:
+        """The packets of `demux`, and whether the container says that a part of each is lost."""
+        is_transport = self.container.format.name == "mpegts"
+        previous_marked = False
+        packets = self.demux()
+        packet = next(packets)
+        for following in packets:
+            # In transport streams FFmpeg marks the packet before the one with the gap.
+            is_lost = previous_marked if is_transport else packet.is_corrupt
+            yield packet, is_lost and not _is_seam(packet, following)
+            previous_marked = packet.is_corrupt
+            packet = following
+        yield packet, False
 
     def __enter__(self) -> Self:
         return self
@@ -118,6 +136,12 @@ def open_video(file: str | bytes, name: str, probe: bool = False) -> OpenVideo:
     return OpenVideo(file, container, stream)
 
 
+def _is_seam(packet: av.Packet, following: av.Packet) -> bool:
+    """Whether two streams were joined here: packets are not numbered on, though none is lost."""
+    has_times = packet.dts is not None and following.dts is not None
+    return has_times and following.is_keyframe and following.dts < packet.dts
+
+
 def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real file
     video: OpenVideo, name: str
 ) -> FrameIndex:
@@ -138,7 +162,7 @@ def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real fil
                 kept.append(packet)
             size = packet.size
             if not size:
-                continue  # the end
+                break  # the end
             num_packets += 1
             num_bytes += size
             if mpeg4_in_avi:

@@ -6,7 +6,8 @@ frames are decoded from the start and counted.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 
 import av
 import numpy as np
@@ -27,7 +28,6 @@ from vidrec.data.video.resample import Cutter
 _SKIPS_EXACTLY = {"h264", "hevc"}
 # Decoding this many unwanted frames costs less than a seek to a keyframe.
 _SEEK_GAIN = 2
-_MAX_REORDER = 16  # frames that H.264 and HEVC may hold back
 
 
 class VideoReader:
@@ -116,23 +116,36 @@ class VideoDecoder(Decoder[av.VideoFrame]):
                 yield from _seek_and_decode(self._video, self.table, wanted)
                 return
             except (_Damaged, FFmpegError):
-                self.close()
+                pass
+            wanted = yield from _decode_around_damage(self._video, self.table, wanted)
+            self.close()
         # Otherwise the frames are those of a plain decoder, with the stream probed by decoding.
-        with open_video(self._file, self.name, probe=True) as video:
-            yield from _decode_in_order(video, self.table, wanted, self.name)
+        if wanted:
+            with open_video(self._file, self.name, probe=True) as video:
+                yield from _decode_in_order(video, self.table, wanted, self.name)
 
 
 class _Damaged(Exception):
-    """Seeking did not give every frame undamaged."""
+    """Seeking did not give every frame undamaged.
+
+    time: time stamp of the damaged packet, if it is known; sent: those up to it, as decoded.
+    """
+
+    def __init__(self, time: int | None, sent: list[int | None]) -> None:
+        super().__init__(time)
+        self.time = time
+        self.sent = sent
 
 
-def _runs(table: FrameIndex, wanted: list[int]) -> Iterator[tuple[int, list[int]]]:
-    """`wanted` split where a seek to a keyframe saves decoding: (time of the keyframe, frames)."""
+def _runs(table: FrameIndex, wanted: list[int], gain: int) -> Iterator[tuple[int, list[int]]]:
+    """`wanted` split where a seek to a keyframe saves decoding more than `gain` frames.
+
+    Yields (time of the keyframe, frames).
+    """
     assert table.pts is not None
     times = table.pts[wanted]
     before = np.maximum(np.searchsorted(table.keyframes, times, side="right") - 1, 0)
     keyframe_rows = np.searchsorted(table.pts, table.keyframes)
-    gain = 1 if len(table.keyframes) == table.num_frames else _SEEK_GAIN
     start = 0
     for stop in range(1, len(wanted) + 1):
         if stop < len(wanted) and keyframe_rows[before[stop]] - wanted[stop - 1] <= gain:
@@ -141,43 +154,83 @@ def _runs(table: FrameIndex, wanted: list[int]) -> Iterator[tuple[int, list[int]
         start = stop
 
 
-def _seek_and_decode(  # noqa: C901 - the exact order of its steps is what is tested
+def _seek_and_decode(
     video: OpenVideo, table: FrameIndex, wanted: list[int]
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Decode from a keyframe to the wanted frames after it, skipping unreferenced frames.
+    """The wanted frames, each decoded from a keyframe before it.
 
     Raises `_Damaged` if a frame is missing or decoding fails anywhere on the way.
     """
+    gain = 1 if len(table.keyframes) == table.num_frames else _SEEK_GAIN
+    for key, run in _runs(table, wanted, gain):
+        yield from _decode_run(video, table, key, run)
+
+
+def _decode_around_damage(
+    video: OpenVideo, table: FrameIndex, wanted: list[int]
+) -> Generator[tuple[int, av.VideoFrame], None, list[int]]:
+    """The frames that can be decoded each by itself, from its keyframe; returns the others.
+
+    Of one group of pictures they are still decoded together, but without those that fail: what is
+    readable does not depend on what else is asked for.
+    """
+    assert table.pts is not None
+    lost: list[int] = []
+    for key, frames in _runs(table, wanted, gain=0):
+        run = frames
+        while run:
+            try:
+                yield from _decode_run(video, table, key, run)
+                break
+            except _Damaged as error:
+                time, sent = error.time, error.sent
+            except FFmpegError:
+                time, sent = None, []
+            earlier = set(sent[: sent.index(time)]) if time in sent else set()
+            before = [index for index in run if table.pts[index] in earlier]
+            after = [i for i in run if table.pts[i] not in earlier and table.pts[i] != time]
+            if len(before) + len(after) == len(run):  # the damaged one is not asked for
+                after = []
+            run = sorted(before + after)
+        lost += [index for index in frames if index not in run]
+    return sorted(lost)
+
+
+def _decode_run(
+    video: OpenVideo, table: FrameIndex, key: int, run: list[int]
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Decode from the keyframe at time `key` to the frames `run`, skipping unreferenced ones."""
     assert table.pts is not None
     context = video.stream.codec_context
     skips = context.name in _SKIPS_EXACTLY
-    for key, run in _runs(table, wanted):
-        rows = dict(zip(table.pts[run].tolist(), run, strict=True))
-        missing = set(rows)
-        unsent = len(rows)
-        skips_leading = key <= min(rows)
-        for packet in _packets_from(video, key):
-            if packet.is_corrupt:
-                raise _Damaged
-            time = packet.pts
-            if skips_leading and time is not None and time < key:
-                continue  # displayed before the keyframe: refers to frames before it
-            needed = time in rows
-            unsent -= needed
-            if skips:
-                context.skip_frame = "DEFAULT" if needed or time is None else "NONREF"
-            frames = _decode(context, packet)
-            if not unsent and packet.size:
-                # All packets are sent: flush, instead of feeding it until the last frame is out.
-                frames += _decode(context, None)
-            for frame in frames:
-                if frame.pts in missing:
-                    missing.discard(frame.pts)
-                    yield rows[frame.pts], frame
-            if not unsent:
-                break
-        if missing:
-            raise _Damaged
+    rows = dict(zip(table.pts[run].tolist(), run, strict=True))
+    missing = set(rows)
+    unsent = len(rows)
+    skips_leading = key <= min(rows)
+    sent: list[int | None] = []
+    for packet in _packets_from(video, key):
+        time = packet.pts
+        if skips_leading and time is not None and time < key:
+            continue  # displayed before the keyframe: refers to frames before it
+        sent.append(time)
+        if packet.is_corrupt:
+            raise _Damaged(time, sent)
+        needed = time in rows
+        unsent -= needed
+        if skips:
+            context.skip_frame = "DEFAULT" if needed or time is None else "NONREF"
+        frames = _decode(context, packet, sent)
+        if not unsent and packet.size:
+            # All packets are sent: flush, instead of feeding it until the last frame is out.
+            frames += _decode(context, None, sent)
+        for frame in frames:
+            if frame.pts in missing:
+                missing.discard(frame.pts)
+                yield rows[frame.pts], frame
+        if not unsent:
+            break
+    if missing:
+        raise _Damaged(next((time for time in sent if time in missing), None), sent)
 
 
 def _packets_from(video: OpenVideo, key: int) -> Iterator[av.Packet]:
@@ -191,68 +244,92 @@ def _packets_from(video: OpenVideo, key: int) -> Iterator[av.Packet]:
     yield from video.packets[first:]
 
 
-def _decode(context: av.VideoCodecContext, packet: av.Packet | None) -> list[av.VideoFrame]:
+def _decode(
+    context: av.VideoCodecContext, packet: av.Packet | None, sent: list[int | None]
+) -> list[av.VideoFrame]:
     try:
         frames = context.decode(packet)
     except InvalidDataError as error:
-        raise _Damaged from error
-    if any(frame.is_corrupt for frame in frames):
-        raise _Damaged
+        raise _Damaged(packet.pts if packet else None, sent) from error
+    for frame in frames:
+        if frame.is_corrupt:
+            raise _Damaged(frame.pts, sent)
     return frames
 
 
-def _decode_in_order(  # noqa: C901 - damage is decided frame by frame, in one loop
+def _decode_in_order(
     video: OpenVideo, table: FrameIndex, wanted: list[int], name: str
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """The wanted frames among all that a plain decoder returns from the start.
 
-    Raises `VideoError` if one of them is damaged or follows damage in its group of pictures.
+    Raises `VideoError` if one of them is missing or damaged, or if there is damage between its
+    keyframe and it, in order of decoding.
     """
     left = set(wanted)
-    groups: dict[int, int] = {}  # frame that was returned -> number of keyframes up to it
-    damage: list[tuple[int, int]] = []  # group, first damaged frame
-    # A frame is flagged when it is returned, after earlier frames that refer to it.
-    num_after = 0 if table.pts is None else _MAX_REORDER
-    place = num_keyframes = 0
-    for packet, frame in _outputs(video):
-        time = packet.pts if frame is None else frame.pts
-        num_keyframes += frame is not None and frame.key_frame
-        if table.pts is None:
-            index, group = place, num_keyframes
-        elif time is None:
-            continue
-        else:
-            index = int(np.searchsorted(table.pts, time))
-            group = int(np.searchsorted(table.keyframes, time, side="right"))
-            if frame is not None and (index == table.num_frames or table.pts[index] != time):
-                continue  # discarded by an edit list
-        if frame is None or frame.is_corrupt:
-            damage.append((group, index if table.pts is None else index - _MAX_REORDER))
-        if frame is None:
-            continue
-        place += 1
+    damage: dict[int, int | None] = {}  # place of a damaged packet in the stream -> its time stamp
+    spans: dict[int, tuple[int, int]] = {}  # wanted frame -> places of its keyframe and its own
+    numbers: dict[int, int] = {}  # place -> frame
+    key = num_returned = 0
+    for place, frame in _outputs(video, left, damage):
+        if frame.key_frame:
+            key = place
+        if frame.is_corrupt:
+            damage[place] = frame.pts
+        index = num_returned if table.pts is None else _number(table.pts, frame.pts)
+        if index is None:
+            continue  # discarded by an edit list
+        num_returned += 1
+        numbers[place] = index
         if index in left:
             left.remove(index)
-            groups[index] = group
+            spans[index] = key, place
             yield index, frame
-        if not left:
-            if num_after == 0:
-                break
-            num_after -= 1
-    for index, group in groups.items():
-        if any(group == harmed and index >= first for harmed, first in damage):
-            raise VideoError(f"{name}: frame {index} of {table.num_frames} is corrupt")
+    for index in wanted:
+        frame_name = f"{name}: frame {index} of {table.num_frames}"
+        if index in left:
+            raise VideoError(f"{frame_name} cannot be decoded")
+        key, place = spans[index]
+        if place in damage:
+            raise VideoError(f"{frame_name} is corrupt")
+        for harmed in sorted(place for place in damage if key <= place < spans[index][1]):
+            number = numbers.get(harmed, _number(table.pts, damage[harmed]))
+            which = "an earlier one" if number is None else f"frame {number}"
+            raise VideoError(f"{frame_name} may depend on {which}, which is corrupt")
 
 
-def _outputs(video: OpenVideo) -> Iterator[tuple[av.Packet, av.VideoFrame | None]]:
-    """(packet sent, frame returned); the frame is None if the packet is damaged."""
-    for packet in video.demux():
-        if packet.is_corrupt:
-            yield packet, None
+def _number(pts: np.ndarray | None, time: int | None) -> int | None:
+    """The frame with a time stamp."""
+    if pts is None or time is None:
+        return None
+    index = int(np.searchsorted(pts, time))
+    return index if index < len(pts) and pts[index] == time else None
+
+
+def _outputs(
+    video: OpenVideo, left: set[int], damage: dict[int, int | None]
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """(place of its packet in the stream, frame) until none is `left` and the decoder is empty.
+
+    Damaged packets are added to `damage`.
+    """
+    context = video.stream.codec_context
+    context.copy_opaque = True
+    for place, (packet, is_lost) in enumerate(video.demux_checked()):
+        packet.opaque = (place,)  # comes back with its frame
+        if is_lost:
+            damage[place] = packet.pts
         try:
-            frames = video.stream.codec_context.decode(packet)
+            frames = context.decode(packet)
         except InvalidDataError:
-            yield packet, None
+            damage[place] = packet.pts
             continue
-        for frame in frames:
-            yield packet, frame
+        yield from ((_place(frame, place), frame) for frame in frames)
+        if not left and packet.size:
+            with suppress(InvalidDataError):
+                frames = context.decode(None)
+                yield from ((_place(frame, place), frame) for frame in frames)
+            break
+
+
+def _place(frame: av.VideoFrame, place: int) -> int:
+    return int(frame.opaque[0]) if isinstance(frame.opaque, tuple) else place

@@ -51,11 +51,9 @@ class TimestampDecoder(Decoder[av.VideoFrame]):
         with open_video(path, path) as video:
             try:
                 self._decoded = _frames_at(video, seconds.tolist(), path)
-            except FFmpegError as error:
-                reason = error.strerror or str(error)
-                raise VideoError(
-                    f"{path}: decoding failed around {seconds[0]:.1f} s: {reason}"
-                ) from error
+            except (VideoError, FFmpegError):
+                # Each by itself: what is readable must not depend on what else is asked for.
+                self._decoded = [_frame_at(video, second, path) for second in seconds.tolist()]
             self.frame_seconds = _frame_seconds(video)
             self._start = _start_of(video)
         self.num_frames = len(self._decoded)
@@ -83,6 +81,14 @@ def _start_of(video: OpenVideo) -> float:
 
 def _frame_seconds(video: OpenVideo) -> float:
     return float(1 / (video.stream.average_rate or video.stream.guessed_rate or 25))
+
+
+def _frame_at(video: OpenVideo, second: float, name: str) -> av.VideoFrame:
+    try:
+        return _frames_at(video, [second], name)[0]
+    except FFmpegError as error:
+        reason = error.strerror or str(error)
+        raise VideoError(f"{name}: decoding failed around {second:.1f} s: {reason}") from error
 
 
 def _frames_at(video: OpenVideo, seconds: list[float], name: str) -> list[av.VideoFrame]:
@@ -120,9 +126,11 @@ def _decode(
     margin = seconds_to_pts(_SKIP_BEFORE, video.stream.time_base)
     found: list[av.VideoFrame] = []
     shown: av.VideoFrame | None = None
-    for packet in video.demux():
+    for packet, is_lost in video.demux_checked():
+        skip = packet.pts is not None and packet.pts < targets[0] - margin
+        if is_lost and not skip:
+            raise _corrupt((packet.pts or 0) * video.stream.time_base, name)
         if context.name in _SKIPS_EXACTLY:
-            skip = packet.pts is not None and packet.pts < targets[0] - margin
             context.skip_frame = "NONREF" if skip else "DEFAULT"
         for frame in context.decode(packet):
             if frame.pts is None:
@@ -134,12 +142,15 @@ def _decode(
             while len(found) < len(targets) and frame.pts > targets[len(found)]:
                 found.append(shown or frame)
             if frame.is_corrupt and frame.pts >= targets[0] - margin:
-                second = float(frame.pts * video.stream.time_base)
-                raise VideoError(f"{name}: the frame at {second:.2f} s is corrupt")
+                raise _corrupt(frame.pts * video.stream.time_base, name)
             if len(found) == len(targets):
                 return found
             shown = frame
     return found + [shown] * (len(targets) - len(found)) if shown is not None else []
+
+
+def _corrupt(second: Fraction, name: str) -> VideoError:
+    return VideoError(f"{name}: the frame at {float(second):.2f} s is corrupt")
 
 
 def length_of(path: str) -> float:

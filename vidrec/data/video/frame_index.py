@@ -66,8 +66,10 @@ class OpenVideo:
         # PyAV leaks memory if a loop over packets is left early without closing the generator.
         packets = cast(Generator[av.Packet, None, None], self.container.demux(self.stream))
         with closing(packets):
-            yield from (packet for packet in packets if packet.size)
-        yield av.Packet()
+            for packet in packets:
+                if packet.size:
+                    yield packet
+        yield packet  # PyAV's own, with the clock of the stream
 
     def demux_checked(self) -> Iterator[tuple[av.Packet, bool]]:
         """The packets of `demux`, and whether the container says that a part of each is lost."""

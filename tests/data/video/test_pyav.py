@@ -480,6 +480,123 @@ def test_damage_is_refused_and_leaves_other_frames_as_they_were(videos, tmp_path
     assert {group[index] for index in refused} == {group[row]}
 
 
+def readable(reader: VideoReader, path: Path, indices: list[int]) -> np.ndarray | str:
+    """The frames, or what is said instead."""
+    try:
+        return read(reader, path, indices)
+    except VideoError as error:
+        return str(error).removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "harmed"),
+    [
+        ("short_gop.mp4", 16, range(13, 24)),  # others refer to it, also some displayed before it
+        ("short_gop.mp4", 29, [29]),  # no other refers to it
+        ("plain.avi", 30, range(30, 36)),
+    ],
+)
+def test_a_frame_near_damage_is_readable_or_not_whatever_else_is_asked_for(
+    videos, tmp_path, name, number, harmed
+):
+    """Alone, in pairs and in larger sets; and the damaged frame is the one that is blamed."""
+    intact = decode_all(videos(name))
+    with av.open(str(videos(name))) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    damaged = sorted(packets, key=lambda packet: packet.pts)[number]
+    data = bytearray(videos(name).read_bytes())
+    data[damaged.pos + 8 : damaged.pos + damaged.size] = b"\x5a" * (damaged.size - 8)
+    path = tmp_path / name
+    path.write_bytes(data)
+    reader = VideoReader()
+    for index in range(10, 40):
+        answer = readable(reader, path, [index])
+        if index not in harmed:
+            np.testing.assert_array_equal(answer, intact[[index]])
+        elif index == number:
+            assert answer == f"frame {number} of 70 is corrupt"
+        else:
+            assert answer == f"frame {index} of 70 may depend on frame {number}, which is corrupt"
+    rng = np.random.default_rng(5)
+    choices = [sorted({number, index}) for index in (12, 15, 20, 28, 30, 38)]
+    choices += [sorted(rng.choice(np.arange(8, 44), 5, replace=False).tolist()) for _ in range(12)]
+    choices += [[11, 12, 24, 25, 28, 36, 37], [12, 28, 38]]
+    for indices in choices:
+        answer = readable(reader, path, indices)
+        if set(indices) & set(harmed):
+            assert isinstance(answer, str)
+        else:
+            np.testing.assert_array_equal(answer, intact[indices])
+
+
+def test_joined_transport_streams_are_intact(tmp_path):
+    parts = [tmp_path / "first.ts", tmp_path / "second.ts"]
+    for seed, part in enumerate(parts):
+        write_video(part, pictures(seed)[:40], "mpegts", options={"g": "12", "bf": "2"})
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    expected = np.concatenate([decode_all(part) for part in parts])
+    reader = VideoReader()
+    assert reader.open(str(joined)).num_frames == 80
+    for index in [0, *range(30, 50), 79]:
+        np.testing.assert_array_equal(read(reader, joined, [index]), expected[[index]])
+
+
+def test_a_gap_in_a_transport_stream_is_not_taken_for_a_seam(tmp_path):
+    """A packet from the middle of a frame is lost. The decoder of HEVC reports nothing."""
+    whole_file = tmp_path / "whole.ts"
+    options = {"x265-params": "keyint=12:crf=18:bframes=0:log-level=0"}
+    write_video(whole_file, pictures()[:20], "mpegts", "libx265", options=options)
+    intact = decode_all(whole_file)
+    data = whole_file.read_bytes()
+    parts = [data[i : i + 188] for i in range(0, len(data), 188)]
+    starts = [i for i, part in enumerate(parts) if part[1] & 0x5F == 0x41 and part[2] == 0]
+    assert len(starts) == 20  # of frames
+    for number in (9, 11):  # 12 is a keyframe
+        path = tmp_path / f"{number}.ts"
+        path.write_bytes(b"".join(parts[: starts[number] + 2] + parts[starts[number] + 3 :]))
+        reader = VideoReader()
+        for index in range(7, 14):
+            answer = readable(reader, path, [index])
+            if index == number:
+                assert answer == f"frame {number} of 20 is corrupt"
+            elif number < index < 12:
+                assert answer == f"frame {index} of 20 may depend on frame 9, which is corrupt"
+            else:
+                np.testing.assert_array_equal(answer, intact[[index]])
+
+
+def test_empty_packets_are_dropped(videos, monkeypatch):
+    """As Theora has them for frames that repeat: decoders take one for the end of the stream."""
+
+    class Repeating:
+        """A container with an empty packet behind every fifth."""
+
+        def __init__(self, *arguments: object, **options: object) -> None:
+            self.container = plain_open(*arguments, **options)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.container, name)
+
+        def demux(self, stream: object) -> Iterator[av.Packet]:
+            for number, packet in enumerate(self.container.demux(stream)):
+                yield packet
+                if packet.size and number % 5 == 4:
+                    yield av.Packet(b"")
+
+    plain_open = av.open
+    expected = decode_all(videos("plain.avi"))
+    indices = [3, 30, 69]
+    monkeypatch.setattr("vidrec.data.video.frame_index.av.open", Repeating)
+    with VideoReader().open(str(videos("plain.avi"))) as source:
+        assert source.num_frames == NUM_FRAMES
+        np.testing.assert_array_equal(
+            source.read([3, 30, 69], whole(source)), expected[[3, 30, 69]]
+        )
+    with TimestampDecoder(str(videos("plain.avi")), np.array([0.41, 2.01])) as source:
+        np.testing.assert_array_equal(source.read([0, 1], whole(source)), expected[[10, 50]])
+
+
 def test_damaged_transport_streams_give_what_is_left(videos, tmp_path):
     data = bytearray(videos("transport.ts").read_bytes())
     middle = len(data) // 2

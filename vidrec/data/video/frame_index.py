@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from vidrec.data.video.decoder import VideoError
 from vidrec.data.video.resample import upright_size
+from vidrec.data.video.truncation import announced_size
 
 # Formats whose time stamps the demuxer guesses: their frames are counted in order of decoding.
 _GUESSED_TIMES = {"mpegts", "h264", "hevc", "m4v", "mpegvideo"}
@@ -138,6 +139,15 @@ def open_video(file: str | bytes, name: str, probe: bool = False) -> OpenVideo:
     return OpenVideo(file, container, stream)
 
 
+def check_complete(video: OpenVideo, name: str) -> None:
+    """Raises VideoError if the file ends before its container says so."""
+    present, announced = announced_size(video.file, video.container.format.name)
+    if present < announced:
+        raise VideoError(
+            f"{name}: truncated: {present:,} bytes of at least {announced:,}; get the whole file"
+        )
+
+
 def _is_seam(packet: av.Packet, following: av.Packet) -> bool:
     """Whether two streams were joined here: packets are not numbered on, though none is lost."""
     has_times = packet.dts is not None and following.dts is not None
@@ -148,6 +158,7 @@ def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real fil
     video: OpenVideo, name: str
 ) -> FrameIndex:
     """Pass over all packets, then decode one frame: only that gives the upright size."""
+    check_complete(video, name)
     container, stream = video.container, video.stream
     counted = container.format.name in _GUESSED_TIMES
     is_avi = container.format.name == "avi"

@@ -9,7 +9,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from vidrec.data.video.decoder import Decoder, VideoError
-from vidrec.data.video.frame_index import OpenVideo, file_version, open_video
+from vidrec.data.video.frame_index import OpenVideo, check_complete, file_version, open_video
 from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.resample import Cutter, upright_size
 
@@ -49,6 +49,7 @@ class TimestampDecoder(Decoder[av.VideoFrame]):
         self._accurate = accurate
         file_version(path)
         with open_video(path, path) as video:
+            check_complete(video, path)
             try:
                 self._decoded = _frames_at(video, seconds.tolist(), path)
             except (VideoError, FFmpegError):
@@ -157,6 +158,7 @@ def length_of(path: str) -> float:
     """Duration of a file in seconds, from its header, or else up to its last packet."""
     file_version(path)
     with open_video(path, path) as video:
+        check_complete(video, path)
         stream = video.stream
         if video.container.duration:
             return video.container.duration / av.time_base

@@ -15,7 +15,7 @@ def plain_cpu(monkeypatch) -> Iterator[None]:
     """Colour conversion and encoder as on a CPU without any extensions."""
     maps = Path("/proc/self/maps").read_text().splitlines()
     libavutil = ctypes.CDLL(next(line.split()[-1] for line in maps if "libavutil" in line))
-    parameters = writer._OPTIONS["x264-params"] + ":asm=0"
+    parameters = f"{writer._OPTIONS['x264-params']}:asm=0"
     monkeypatch.setitem(writer._OPTIONS, "x264-params", parameters)
     libavutil.av_force_cpu_flags(0)
     yield

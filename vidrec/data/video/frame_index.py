@@ -150,15 +150,15 @@ def check_complete(video: OpenVideo, name: str) -> None:
 
 def _is_seam(packet: av.Packet, following: av.Packet) -> bool:
     """Whether two streams were joined here: packets are not numbered on, though none is lost."""
-    has_times = packet.dts is not None and following.dts is not None
-    return has_times and following.is_keyframe and following.dts < packet.dts
+    if packet.dts is None or following.dts is None:
+        return False
+    return following.is_keyframe and following.dts < packet.dts
 
 
 def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real file
     video: OpenVideo, name: str
 ) -> FrameIndex:
     """Pass over all packets, then decode one frame: only that gives the upright size."""
-    check_complete(video, name)
     container, stream = video.container, video.stream
     counted = container.format.name in _GUESSED_TIMES
     is_avi = container.format.name == "avi"

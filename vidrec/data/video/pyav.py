@@ -17,6 +17,7 @@ from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.frame_index import (
     FrameIndex,
     OpenVideo,
+    check_complete,
     file_version,
     list_frames,
     open_video,
@@ -82,6 +83,7 @@ class VideoDecoder(Decoder[av.VideoFrame]):
         if table is None:
             self._video = open_video(file, name)
             try:
+                check_complete(self._video, name)
                 table = list_frames(self._video, name)
             except BaseException:
                 self.close()

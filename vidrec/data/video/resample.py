@@ -3,7 +3,7 @@
 import math
 import struct
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import av
 import numpy as np
@@ -121,7 +121,7 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     Raises VideoError if that is rotated by something else than a right angle.
     """
     try:
-        data = frame.side_data.get("DISPLAYMATRIX")
+        data = cast(bytes | None, frame.side_data.get("DISPLAYMATRIX"))
     except ValueError:
         # There are also data of a kind that PyAV does not know (EXIF, views of stereo videos): then
         # the angle is known, but not whether the frame is mirrored.
@@ -129,7 +129,7 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     if data is None:
         return Orientation()
     # Stored pixel (p, q) is shown at (a p + c q, b p + d q), up to scale and offset.
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
+    a, b, _, c, d, *_ = struct.unpack("=9i", data)
     mirrored = a * d < b * c
     if mirrored:
         a, c = -a, -c

@@ -8,7 +8,11 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 # Both libraries would else choose other algorithms, with other results, by the CPU.
 _ON_ANY_CPU = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-_OPTIONS = {"crf": "18", "preset": "veryfast", "x264-params": "cpu-independent=1"}
+_OPTIONS: dict[str, object] = {
+    "crf": "18",
+    "preset": "veryfast",
+    "x264-params": "cpu-independent=1",
+}
 
 
 def write_video(path: Path, frames: np.ndarray, frame_rate: int) -> None:

@@ -122,7 +122,7 @@ def _read_csv(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
         )
     written = []
     for line, row in lines:
-        if len(row) < len(header):
+        if len(row) < len(header) or any(row[len(header) :]):
             raise ValueError(
                 f"{path}, line {line}: {shown(','.join(row))} has {len(row)} fields, the header "
                 f"has {len(header)}"
@@ -151,12 +151,17 @@ def _read_json(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
         try:
             video, timestamp, entries = frame["video"], frame["timestamp"], frame["boxes"]
             size = frame.get("width"), frame.get("height")
+            if not isinstance(entries, list):
+                raise TypeError(
+                    "boxes are no list; without persons it is empty"
+                )
             if not entries:
                 written.append(_Line(where, video, timestamp, None, None, *size))
             for entry in entries:
-                box, actions = entry["box"], entry["actions"]
-                for action in _listed(actions):
-                    written.append(_Line(where, video, timestamp, box, action, *size))
+                box, actions = entry["box"], _listed(entry["actions"])
+                if box is None:
+                    raise TypeError("a box is null")
+                written += [_Line(where, video, timestamp, box, each, *size) for each in actions]
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f'{where} is not {{"video": ..., "timestamp": ..., "boxes": [{{"box": [x1, y1, x2, '

@@ -10,6 +10,8 @@ from vidrec.data.segments.collate import collate_features
 from vidrec.data.segments.dataset import ActivityNetDataset, SlidingWindows, resized
 from vidrec.data.segments.features import FeatureFolder
 from vidrec.data.segments.records import SegmentRecord, SegmentRecords
+from vidrec.models.localizer import SoftNMS, num_real
+from vidrec.ops.boundary_candidates import bmn_candidates
 
 GOLDEN = read_golden("localization.json.gz")
 
@@ -162,6 +164,20 @@ def test_places_beyond_the_video_are_no_features(make):
     # A window that begins where the video has ended is none.
     dataset = make([record("a", [], 4.0)], {"a": 6}, windows=windows, temporal_dim=4)
     assert dataset.firsts.tolist() == [0]
+
+
+def test_a_network_that_knows_the_labels_finds_the_segment_of_a_short_video_first(make):
+    windows = SlidingWindows(50, 0.25)
+    options = {"labels": BoundaryMatchingLabels(100), "temporal_dim": 100, "windows": windows}
+    dataset = make([record("a", [[0.25, 1.0]], 1.0)], {"a": 4}, **options)
+    batch = collate_features([dataset[0]])
+    maps = torch.stack([batch["iou_map"]] * 2, dim=1)
+    candidates = bmn_candidates(batch["start"], batch["end"], maps, num_real(batch))
+    found = SoftNMS()(candidates, batch)
+    assert found["count"].tolist() == [10]  # the pairs of five boundaries
+    assert found["segments"][0, 0].tolist() == [0.25, 1.0]
+    assert found["segments"][0, :10].min() >= 0
+    assert found["segments"][0, :10].max() <= 1
 
 
 @pytest.mark.parametrize("labels", [BoundaryMatchingLabels, BoundaryLabels])

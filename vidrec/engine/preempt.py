@@ -84,7 +84,7 @@ def _requeue(job: str) -> str:
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
     except OSError as error:  # containers lack the program
         return f"scontrol: {error.strerror}"
-    return done.stderr.strip() if done.returncode else ""
+    return done.stderr.strip() or "scontrol failed" if done.returncode else ""
 
 
 def requeue_before_training() -> None:

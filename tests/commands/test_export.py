@@ -1,5 +1,8 @@
 """Written programs, loaded again, give what the networks give, for any number of samples."""
 
+from dataclasses import replace
+from functools import cache
+
 import pytest
 import torch
 
@@ -52,10 +55,11 @@ SMALL = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def configured(compose):
     """`configured(model, *overrides)`: the configuration of the command for small clips."""
 
+    @cache
     def configured(model, *overrides):
         test_clips = 8 if model in ("tsn", "tsm") else 1
         small = ["model.clip.size=32", f"model.clip.test_clips={test_clips}", *SMALL[model]]
@@ -130,13 +134,13 @@ def test_a_program_that_differs_is_an_error(configured, tmp_path, monkeypatch, u
 
     monkeypatch.setattr("vidrec.commands.export.run_file", run_file)
     with pytest.raises(ValueError, match="do not use it"):
-        export_run(configured("tsn", f"out={tmp_path}/model.pt2"))
+        export_run(replace(configured("tsn"), out=f"{tmp_path}/model.pt2"))
 
 
 def test_no_other_file_is_replaced(configured, tmp_path, monkeypatch, untraced):
     out = tmp_path / "model.pt2"
     monkeypatch.setattr("vidrec.commands.export.largest_difference", lambda *_: 0.0)
-    conf = configured("tsn", f"out={out}")
+    conf = replace(configured("tsn"), out=str(out))
     out.write_text("mine")
     with pytest.raises(FileExistsError, match=rf"{out} exists, and vidrec did not write it"):
         export_run(conf)
@@ -148,7 +152,8 @@ def test_no_other_file_is_replaced(configured, tmp_path, monkeypatch, untraced):
 
 
 def test_weights_that_are_missing_are_not_exported(configured, tmp_path):
-    conf = configured("tsn", f"out={tmp_path}/model.pt2", f"checkpoint={tmp_path}/net.pt")
+    given = {"out": f"{tmp_path}/model.pt2", "checkpoint": f"{tmp_path}/net.pt"}
+    conf = replace(configured("tsn"), **given)
     state = build.build_net(conf.model).state_dict()
     torch.save({k: v for k, v in state.items() if "cls_head" not in k}, tmp_path / "net.pt")
     with pytest.raises(ValueError, match=r"(?s)missing 2: .*missing weights would stay random"):

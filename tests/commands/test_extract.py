@@ -146,7 +146,6 @@ def test_what_is_there_stays_and_what_is_missing_is_added(extract, tmp_path, cap
         ("stride=7", "stride 5, not 7"),
         ("runtime.precision=bf16", "precision fp32, not bf16"),
         ("model.clip.test_size=40", r"data\.transforms\.test"),
-        ("model.net.mean=[0, 0, 0]", r"model\.net"),
     ],
 )
 def test_features_of_other_settings_are_refused(extract, videos, tmp_path, override, what):

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from vidrec.commands import persons
 from vidrec.commands.persons import Clock, main
@@ -205,14 +206,15 @@ def test_no_other_file_is_replaced_and_no_video_stands_for_two(videos, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["videos"]
 
 
-def test_other_weights_under_the_same_path_are_another_detector(weights, tmp_path):
-    path = str(tmp_path / "detector.pth")
-    shutil.copyfile(weights, path)
-    first = PersonDetector(NAME, path, 3).made_of
-    state = torch.load(weights)
-    state["roi_heads.box_predictor.cls_score.bias"][0] = 0.1
-    torch.save(state, path)
-    assert PersonDetector(NAME, path, 3).made_of != first
+def test_other_weights_under_the_same_path_are_another_detector(tmp_path, monkeypatch):
+    monkeypatch.setattr("vidrec.models.person_detector.load_detector", lambda *_: nn.Identity())
+    path = tmp_path / "detector.pth"
+    path.write_bytes(b"weights")
+    first = PersonDetector(NAME, str(path)).made_of
+    (tmp_path / "copy.pth").write_bytes(b"weights")
+    assert PersonDetector(NAME, str(tmp_path / "copy.pth")).made_of == first
+    path.write_bytes(b"trained")
+    assert PersonDetector(NAME, str(path)).made_of != first
 
 
 def test_the_detector_gives_boxes_of_persons_alone(weights):

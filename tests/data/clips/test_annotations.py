@@ -503,5 +503,7 @@ def test_several_lists_are_read_one_after_another_each_in_its_folder(tmp_path):
     (tmp_path / "b.txt").write_text("x.mp4\n")
     with pytest.raises(ValueError, match=r"b\.txt:1"):
         read_video_list(lists)
+    with pytest.raises(ValueError, match=r"a\.txt is given twice as a list"):
+        read_video_list([lists[0], lists[0]], folders=["first", "second"])
     with pytest.raises(ValueError, match="2 lists, but 1 folders"):
         read_video_list(lists, folders=["first"])

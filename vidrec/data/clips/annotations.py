@@ -98,6 +98,8 @@ def read_video_list(
         raise ValueError(f"{len(paths)} lists, but {len(folders)} folders: pass one for each list")
     prefixes = [f"{folder}/" if folder else "" for folder in folders]
     lists = dict(zip(paths, prefixes, strict=True))
+    if len(lists) < len(paths):
+        raise ValueError(f"{Counter(paths).most_common(1)[0][0]} is given twice as a list")
     return _read_lists(lists, delimiter, [], Labels(num_classes, multi_label, multi_hot))
 
 
@@ -167,6 +169,9 @@ def scan_folders(
     root: str, extensions: Sequence[str] = VIDEO_EXTENSIONS, classes: Sequence[str] | None = None
 ) -> tuple[Records, list[str]]:
     """The videos of one folder per class, at any depth, with paths relative to `root`.
+
+    Links to folders are followed. Hidden files are left out, and others that are no videos counted
+    in `Records.remarks`.
 
     classes: names in order of label; None takes the sorted names of the folders.
     Returns the records and the names. A class may have no folder; each folder must have a class.

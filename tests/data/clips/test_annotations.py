@@ -175,6 +175,7 @@ def test_comments_blank_lines_and_windows_files_are_read(write):
         (read_video_list, "a.mp4 1 2", {}, "2 numbers .* instead of 1; set multi_label"),
         (read_video_list, "a.mp4 x", {"multi_label": True}, r"expected 'path label \[label \.+\]'"),
         (read_video_list, "a.mp4 -1", {}, "-1 is negative"),
+        (read_video_list, "a\0.mp4 1", {}, "has a null character"),
         (read_video_list, "a.mp4 3000000000", {}, "label 3000000000 is not below"),
         (
             read_video_list,
@@ -277,6 +278,8 @@ def test_something_something_files_as_they_are_published(write):
         ({"path": "a", "label": 1, "num_frames": "9"}, "'9' is not a number of frames"),
         ({"path": "a", "label": 1, "offset": -1}, "-1 is not a number of frames"),
         ("a.mp4 1", "expected an object"),
+        ({"path": "a\0", "label": 1}, "has a null character"),
+        ({"path": "a\ud800", "label": 1}, "is not text: surrogates not allowed"),
         ({"path": "a", "label": 1, "num_frames": 10**30}, "is not a number of frames"),
         ({"id": 1, "template": None}, "'None' is not a number; pass `classes`"),
     ],

@@ -1,8 +1,12 @@
 """Official lists in the forms in which they are downloaded, and the configurations for them."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from vidrec import build
+from vidrec.config.compose import conf_dir
 from vidrec.data.clips.official import read_hmdb51_splits, read_jester_list, read_ucf101_list
 from vidrec.data.clips.records import Record
 
@@ -133,3 +137,25 @@ def test_configurations_read_the_files_as_downloaded(compose, write, tmp_path, n
         dataset = build.build_dataset(conf.data, split)
         assert [r.label for r in dataset.records] == [label]
         assert dataset.path(0) == str(tmp_path / path)
+
+
+# The first of the 27 classes in the order of jester-v1-labels.csv; mirroring changes no other.
+GESTURES = [
+    "Swiping Left", "Swiping Right", "Swiping Down", "Swiping Up", "Pushing Hand Away",
+    "Pulling Hand In", "Sliding Two Fingers Left", "Sliding Two Fingers Right",
+    "Sliding Two Fingers Down", "Sliding Two Fingers Up", "Pushing Two Fingers Away",
+    "Pulling Two Fingers In", "Rolling Hand Forward", "Rolling Hand Backward",
+    "Turning Hand Clockwise", "Turning Hand Counterclockwise",
+]  # fmt: skip
+
+
+def test_a_mirrored_gesture_is_that_of_the_other_side():
+    sides = {"Left": "Right", "Clockwise": "Counterclockwise"}
+    sides |= {right: left for left, right in sides.items()}
+    expected = {}
+    for label, name in enumerate(GESTURES):
+        *words, side = name.split()
+        if side in sides:
+            expected[label] = GESTURES.index(" ".join([*words, sides[side]]))
+    content = yaml.safe_load(Path(conf_dir(), "data", "jester.yaml").read_text())
+    assert content["transforms"]["train"]["flip"]["flip_label_map"] == expected

@@ -339,7 +339,17 @@ def _split(line: str, separator: str | None, num_numbers: int, more: bool) -> tu
         raise ValueError(f"{len(numbers)} whole numbers after the path instead of {num_numbers}")
     if min(numbers) < 0:
         raise ValueError(f"{min(numbers)} is negative")
-    return path.strip(), numbers
+    return _as_path(path.strip()), numbers
+
+
+def _as_path(text: str) -> str:
+    """The text itself. Raises ValueError if no file can have this name."""
+    try:
+        if b"\0" in text.encode("utf-8", "surrogateescape"):
+            raise ValueError(f"the path {text[:_SHOWN]!r} has a null character")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the path {text[:_SHOWN]!r} is not text: {error.reason}") from None
+    return text
 
 
 def _doubled(values: Iterable[int]) -> int:
@@ -380,7 +390,7 @@ def _json_row(
         if type(count) is not int or not 0 <= count < 2**62:
             raise ValueError(f"{count!r} is not a number of frames")
     checked = labels_of.of(labels)
-    return paths[0], checked if labels_of.several else checked[0], num_frames, offset
+    return _as_path(paths[0]), checked if labels_of.several else checked[0], num_frames, offset
 
 
 def _json_label(label: object, numbers: Mapping[str, int]) -> int:

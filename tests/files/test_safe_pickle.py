@@ -158,7 +158,7 @@ def test_small_pickles_neither_hang_nor_fill_the_memory(name):
     started = time.process_time()
     try:
         found = safe_pickle.loads(HOSTILE[name])
-    except (TooLarge, TypeError, EOFError, IndexError, MemoryError, OverflowError):
+    except (TooLarge, TypeError, EOFError, IndexError):
         found = None
     assert found is None
     assert safe_pickle._Dtype(shared(list)).numpy() is None  # would be printed to look it up

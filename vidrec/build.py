@@ -32,6 +32,7 @@ from vidrec.engine.job import LossFunction
 from vidrec.engine.lr import LearningRate
 from vidrec.engine.metric import Metric
 from vidrec.engine.optim import linear_scale, parameter_groups
+from vidrec.errors import EXPECTED
 
 
 @dataclass
@@ -45,14 +46,24 @@ class Loaders:
 
 
 def _make(node: Node) -> Any:
-    """The object a `_target_` node describes; what its constructor raises comes as it is."""
+    """The object a `_target_` node describes; what its constructor raises comes as it is.
+
+    Arguments that the constructor stumbles over are ValueErrors too.
+    """
     try:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
         cause: BaseException = error
         while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
             cause = cause.__cause__
-        raise cause from None
+        if isinstance(cause, EXPECTED):
+            raise cause from None
+        where = str(error).rsplit("full_key: ", 1)
+        place = f" ({where[1]})" if len(where) == 2 else ""
+        raise ValueError(
+            f"{node['_target_']}{place} cannot be made with these arguments: "
+            f"{type(cause).__name__}: {cause}"
+        ) from cause
 
 
 def build_net(model: ModelConf) -> nn.Module:

@@ -69,13 +69,57 @@ KINETICS = ["model=tsn", "data=kinetics400"]
         (["schedule.ema=1.5"], ["schedule.ema=1.5"]),
         (["runtime.num_workers=-1"], ["runtime.num_workers=-1"]),
         (["data.on_bad_video=skp"], ["data.on_bad_video='skp'", "did you mean 'skip'"]),
+        # values that cannot be right
+        (["schedule.optimizer.lr=inf"], ["schedule.optimizer.lr=inf", "not a finite number"]),
+        (["schedule.optimizer.weight_decay=nan"], ["weight_decay=nan", "not a finite number"]),
+        (["schedule.lr.decay.eta_min=nan"], ["schedule.lr.decay.eta_min=nan"]),
+        (["schedule.lr.decay.eta_min=10"], ["eta_min=10 is above schedule.optimizer.lr=0.01"]),
+        (["schedule.optimizer.momentum=5"], ["momentum=5 is outside [0, 0.9999]"]),
+        (["schedule.optimizer.lr=-1"], ["schedule.optimizer.lr=-1 is outside [0, 1000]"]),
+        (["schedule/optimizer=adamw", "schedule.optimizer.betas=[0.9,2]"], ["betas=2 is outside"]),
+        (["+schedule.param_groups.a={name: a, lr: -1}"], ["schedule.param_groups.a.lr=-1 is out"]),
+        (["schedule.ema=0"], ["schedule.ema=0", "outside"]),
+        (["schedule.ema=1"], ["schedule.ema=1", "outside"]),
+        (["schedule.clip_norm=nan"], ["schedule.clip_norm=nan is not a finite number"]),
+        (["model=bmn", "model.net.num_samples=1e12"], ["model.net.num_samples", "is not int"]),
+        (["model=bmn", "model.net.num_samples=1000000000000"], ["num_samples=1000000000000 is l"]),
+        # other kinds of values where a class is to be named
+        (["schedule.mixing=5"], ["schedule.mixing=5", "choose schedule/mixing=NAME"]),
+        (["schedule.mixing.alpha=0.2"], ["schedule.mixing={'alpha': 0.2}", "_target_"]),
+        (["model=bmn", "data.windows=[]"], ["data.windows=[] is no mapping with a _target_"]),
+        (["~schedule.optimizer._target_"], ["schedule.optimizer={", "_target_"]),
+        (["~schedule.optimizer.lr"], ["schedule.optimizer.lr=None is not a number"]),
+        (["schedule.optimizer.lr=[1]"], ["schedule.optimizer.lr=[1] is not a number"]),
+        (["schedule.optimizer._partial_=false"], ["schedule.optimizer needs _partial_: true"]),
+        (["schedule.lr.decay=5"], ["schedule.lr.decay=5 is no mapping"]),
+        (["data.sampling.train=5"], ["data.sampling.train=5 is no mapping"]),
+        (["model.net.cls_head=5"], ["model.net.cls_head: 5 is not Module"]),
+        (
+            ["schedule/mixing=mixup_cutmix", "schedule.mixing.choices.mixup=5"],
+            ["schedule.mixing.choices", "'mixup': 5"],
+        ),
         # right alone, wrong together
+        ([*KINETICS, "data.stack=3"], ["data.stack=3", "9 channels", "data.channels=3"]),
         ([*KINETICS, "data/format=flow"], ["model.channels=3", "2 channels"]),
         (["data.task=detection"], ["recognition (model.task)", "detection (data.task)"]),
         (["model.net.mean=[1,2,3,4]"], ["model.net.mean", "4 values for 3 channels"]),
         (["model.net.cls_head.num_classes=7"], ["num_classes=7", "data.num_classes=8"]),
         ([*KINETICS, "schedule.epochs=50"], ["schedule.lr.drop.milestones", "[80]", "epochs=50"]),
         (["schedule.val_begin=99"], ["schedule.val_begin=99"]),
+        (
+            ["schedule=adamw_200e_cosine", "schedule.optimizer.lr=1e-6"],
+            ["schedule.lr.decay.eta_min=1.6e-05", "schedule.optimizer.lr=1e-06", "eta_min_ratio"],
+        ),
+        (["schedule=sgd_180e_cosine", "schedule.epochs=20"], ["T_max=180", "write", "T_max=20"]),
+        (["schedule=sgd_10e_cosine", "schedule.epochs=20"], ["T_max=8", "turns up", "T_max=18"]),
+        (
+            ["schedule=adamw_30e_cosine", "schedule.epochs=60"],
+            ["schedule.lr.decay.end=30", "stay", "decay.end=60 schedule.lr.decay.T_max=60"],
+        ),
+        (
+            ["schedule=sgd_256e_drops", "schedule.epochs=197", "schedule.lr.warmup.end=198"],
+            ["schedule.lr.warmup.end=198", "epochs=197"],
+        ),
         (
             ["runtime.num_workers=0", "runtime.persistent_workers=true"],
             ["runtime.persistent_workers", "num_workers"],
@@ -94,7 +138,8 @@ def test_problem_is_named_with_its_path_and_the_way_out(compose, overrides, part
 
 
 def test_valid_configurations_pass(compose):
-    for overrides in ([], KINETICS, ["data=motions"], ["model=tsn", "data=sthv2"]):
+    waves = ["schedule=sgd_180e_cosine", "schedule.epochs=360", "schedule.lr.decay.end=360"]
+    for overrides in ([], KINETICS, ["data=motions"], ["model=tsn", "data=sthv2"], waves):
         compose(*overrides)
 
 

@@ -60,6 +60,9 @@ def test_published_chains_give_the_same_rate_at_every_step(chain):
     ("phase", "closed_form"),
     [
         (Constant(factor=0.25, end=4), lambda e: 0.25 if e < 3 else 1.0),
+        (Constant(factor=0.25, end=1), lambda e: 1.0),
+        (Linear(start_factor=0.2, end=1), lambda e: 1.0),
+        (Linear(start_factor=0.2, end_factor=0.5, begin=3, end=4), lambda e: 1 - 0.5 * (e >= 3)),
         (Linear(start_factor=0.2, end=5), lambda e: 0.2 + 0.8 * min(e, 4) / 4),
         (MultiStep(milestones=[3, 3, 7], gamma=0.5), lambda e: 0.5 ** (2 * (e >= 3) + (e >= 7))),
         (Step(step_size=3, gamma=0.5), lambda e: 0.5 ** (e // 3)),
@@ -124,6 +127,28 @@ def test_times_past_the_end_are_refused():
         LearningRate({"drop": MultiStep(milestones=[40, 80])}, optimizer(0.1), 10, 50)
     with pytest.raises(ValueError, match=r"schedule\.lr\.late: \[60\] is"):
         LearningRate({"late": Cosine(begin=60)}, optimizer(0.1), 10, 50)
+
+
+def test_a_warm_up_of_one_step_is_over_with_it():
+    """An epoch of one step: the published chain of a warm-up in the first epoch, then a cosine."""
+    warmup = Linear(start_factor=0.1, end=1, convert_to_steps=True)
+    rates = curve([warmup, Cosine(begin=1, convert_to_steps=True)], epochs=5, steps=1)
+    expected = [(1 + math.cos(math.pi * max(0, e - 1) / 4)) / 2 for e in range(5)]
+    assert rates == pytest.approx(expected)
+
+
+def test_a_phase_longer_than_the_run_is_refused():
+    with pytest.raises(ValueError, match=r"schedule\.lr\.warmup: end=500 is past .* at 100"):
+        LearningRate({"warmup": Linear(end=500, by_epoch=False)}, optimizer(0.1), 10, 10)
+
+
+@pytest.mark.parametrize("phase", [Cosine(eta_min=2e-3), Poly(eta_min=2e-3)])
+def test_a_lowest_rate_above_that_of_a_group_is_refused(phase):
+    LearningRate({"decay": phase}, optimizer(0.1, 2e-3), 10, 10)
+    with pytest.raises(
+        ValueError, match=r"decay: eta_min=0\.002 is above .* 0\.001.*eta_min_ratio"
+    ):
+        LearningRate({"decay": phase}, optimizer(0.1, 1e-3), 10, 10)
 
 
 def test_impossible_arguments_are_refused():

@@ -3,15 +3,19 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
 
-from tests.engine.toy_run import NUM_CLASSES, Net, fit, untimed
+from tests.engine.toy_run import NUM_CLASSES, NUM_SAMPLES, SGD, Net, fit, table, untimed
 from tests.paths import ROOT
 from tests.waiting import LIMIT
+from vidrec.config.schema import Precision
+from vidrec.data.loader import EpochBatches
 from vidrec.data.transforms.mixing import Mixup
 from vidrec.engine.preempt import Interrupt, Interrupted
+from vidrec.tracking.record import RunRecord
 
 EVERYTHING = {
     "schedule": {"ema": 0.9, "precise_bn": 2, "epochs": 3, "batch_size": 4, "accumulate": 2},
@@ -212,6 +216,90 @@ def test_classes_in_another_order_are_not_trained_on(tmp_path):
     with pytest.raises(ValueError, match="another order: 0 was 'run', here it is 'sit'.*never"):
         fit(tmp_path, schedule={"epochs": 2}, about={"class_names": ["sit", "run"]})
     fit(tmp_path, schedule={"epochs": 2}, about={"class_names": ["run", "sit"]})
+
+
+def test_the_settings_of_the_optimizer_are_those_of_the_command_that_continues(tmp_path):
+    """One more epoch with another decay and no momentum, by hand from the checkpoint."""
+    fit(tmp_path, schedule={"epochs": 2})
+    net = Net()
+    net.load_state_dict(torch.load(tmp_path / "last.pt", weights_only=True)["net"])
+    x, y = map(torch.from_numpy, table(NUM_SAMPLES, 1))
+    batches = EpochBatches(NUM_SAMPLES, 8)
+    batches.start(2)
+    for keys in batches:
+        index = [i for _, i in keys]
+        loss = torch.nn.functional.cross_entropy(net.fc(x[index]), y[index])
+        grads = torch.autograd.grad(loss, list(net.parameters()))
+        norm = sum(float((g**2).sum()) for g in grads) ** 0.5
+        with torch.no_grad():
+            for p, g in zip(net.parameters(), grads, strict=True):
+                p -= 0.05 * (g * min(1.0, 0.5 / (norm + 1e-6)) + 0.5 * p)
+    changed = partial(torch.optim.SGD, lr=0.5, weight_decay=0.5)
+    result = fit(tmp_path, schedule={"epochs": 3}, optimizer=changed)
+    for name, expected in net.state_dict().items():
+        torch.testing.assert_close(result.net.state_dict()[name], expected)
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)["optimizer"]["param_groups"][0]
+    assert (saved["weight_decay"], saved["momentum"]) == (0.5, 0)
+
+
+@pytest.mark.parametrize(("before", "after"), [("fp32", "fp16"), ("fp16", "fp32")])
+def test_the_precision_is_that_of_the_command_that_continues(tmp_path, before, after):
+    fit(tmp_path, schedule={"epochs": 2}, runtime={"precision": Precision(before)})
+    result = fit(tmp_path, runtime={"precision": Precision(after)})
+    assert [r["epoch"] for r in result.run.logged if "val/prob" in r] == [1, 2, 3, 4]
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert bool(saved["scaler"]) == (after == "fp16")
+
+
+def by_layers(parameters):
+    weight, bias = parameters
+    return SGD([{"params": [bias]}, {"params": [weight]}])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"optimizer": partial(torch.optim.AdamW, lr=0.1)},
+            "this one has AdamW: keep sched",
+        ),
+        ({"optimizer": by_layers}, "other groups of parameters: keep schedule.param_groups"),
+        ({"net": Net(norm=True)}, r"norm.weight is \(absent\) there and \(4,\) in this run"),
+        (
+            {"net": "wider"},
+            r"fc.weight is \(3, 4\) there and \(5, 4\) .*data.num_classes, or",
+        ),
+    ],
+)
+def test_a_checkpoint_of_another_network_or_optimizer_is_refused(tmp_path, options, message):
+    fit(tmp_path, schedule={"epochs": 1})
+    before = (tmp_path / "last.pt").read_bytes()
+    if options.get("net") == "wider":
+        options = {"net": Net()}
+        options["net"].fc = torch.nn.Linear(4, 5)
+    with pytest.raises(ValueError, match=message):
+        fit(tmp_path, **options)
+    assert (tmp_path / "last.pt").read_bytes() == before
+
+
+def test_amsgrad_cannot_begin_within_a_run(tmp_path):
+    fit(tmp_path, schedule={"epochs": 1}, optimizer=torch.optim.Adam)
+    with pytest.raises(ValueError, match=r"optimizer\.amsgrad=True cannot begin within a run"):
+        fit(tmp_path, optimizer=partial(torch.optim.Adam, amsgrad=True))
+
+
+def test_what_a_continued_run_changes_is_listed(tmp_path):
+    def config(seed, weights="null"):
+        return RunRecord(
+            config=f"model: {{weights: {weights}}}\nruntime: {{seed: {seed}, resume: auto{seed}}}"
+        )
+
+    fit(tmp_path, schedule={"epochs": 1}, record=config(3))
+    fit(tmp_path, schedule={"epochs": 2}, record=config(4))
+    log = (tmp_path / "train.log").read_text()
+    assert "from here on with other values than before: runtime.seed: 3 -> 4\n" in log
+    with pytest.raises(ValueError, match=r"model\.weights=a\.pth has no effect on a run that cont"):
+        fit(tmp_path, schedule={"epochs": 3}, record=config(4, "a.pth"))
 
 
 def test_a_cut_off_checkpoint_costs_an_epoch_not_the_run(tmp_path):

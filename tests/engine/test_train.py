@@ -35,8 +35,9 @@ def by_hand(rows=8, epochs=4, clip=0.5, decay=0.9):
                 for p, g, v in zip(net.parameters(), grads, velocity, strict=True):
                     v.mul_(0.9).add_(g * scale + 1e-4 * p)
                     p.sub_(RATES[epoch] * v)
+                d = min(decay, (1 + len(losses)) / (10 + len(losses)))
                 for name, value in net.state_dict().items():
-                    average[name].mul_(decay).add_((1 - decay) * value)
+                    average[name].mul_(d).add_((1 - d) * value)
             losses.append(loss.item())
             norms.append(norm)
     return net.state_dict(), average, losses, norms

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from vidrec.tracking.run import Run as RunDirectory
 
 NUM_SAMPLES, NUM_VAL, NUM_FEATURES, NUM_CLASSES = 30, 7, 4, 3
 SCHEDULE: dict[str, Any] = {"epochs": 4, "batch_size": 8, "val_batch_size": 2, "clip_norm": 0.5}
+SGD = partial(torch.optim.SGD, lr=0.5, momentum=0.9, weight_decay=1e-4)
 RUNTIME: dict[str, Any] = {"log_every": 1, "device": "cpu", "num_workers": 0}
 
 
@@ -180,10 +182,11 @@ def fit(  # noqa: PLR0913 - what a test changes of a run
     mixing: Any = None,
     about: dict[str, Any] | None = None,
     record: RunRecord | None = None,
+    optimizer: Any = SGD,
 ) -> Result:
     """Train the toy in `folder`, on the ranks that the environment tells of.
 
-    record: write a real run directory, of this command.
+    record: write a real run directory, of this command. optimizer: a function of the parameters.
     """
     schedule_conf = ScheduleConf(**{**SCHEDULE, **(schedule or {})})
     runtime_conf = RuntimeConf(**{**RUNTIME, **(runtime or {})})
@@ -209,7 +212,7 @@ def fit(  # noqa: PLR0913 - what a test changes of a run
             make_loader(Rows(NUM_VAL, 2), shard, **workers),
         )
         net = net if net is not None else Net()
-        optimizer = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.9, weight_decay=1e-4)
+        optimizer = optimizer(net.parameters())
         steps = steps_per_epoch(len(loaders.train), schedule_conf)
         milestones = [m for m in (1, 3) if m < schedule_conf.epochs]
         lr = LearningRate(

@@ -30,6 +30,8 @@ def fits(value: object, annotation: Any) -> bool:
     """
     if annotation is Any or annotation is inspect.Parameter.empty:
         return True
+    if isinstance(value, Mapping) and "_target_" in value:
+        return True  # what it makes is not known here
     if annotation is None or annotation is type(None):
         return value is None
     if get_origin(annotation) is not None:
@@ -45,7 +47,7 @@ def _fits_generic(value: object, origin: Any, arguments: tuple[Any, ...]) -> boo
     if origin in (list, tuple, Sequence, collections.abc.Iterable, set):
         return isinstance(value, list) and _fits_items(value, origin, arguments)
     if origin in (dict, Mapping, collections.abc.MutableMapping):
-        return isinstance(value, Mapping)
+        return isinstance(value, Mapping) and all(fits(v, arguments[1]) for v in value.values())
     return True
 
 
@@ -68,4 +70,4 @@ def _fits_class(value: object, wanted: type) -> bool:
         return isinstance(value, Mapping)
     if issubclass(wanted, enum.Enum):
         return isinstance(value, wanted) or value in [member.value for member in wanted]
-    return True
+    return isinstance(value, str)  # a path, or the like; a `_target_` makes all other objects

@@ -10,6 +10,8 @@ from dataclasses import Field, field
 from math import inf
 from typing import Any
 
+from omegaconf import MISSING
+
 AnyField = Field[Any]
 
 
@@ -37,6 +39,12 @@ def referenced(default: object = None, *, factory: Callable[[], object] | None =
     return field(default=default, metadata=metadata)
 
 
+def made(default: object = MISSING, *, is_referenced: bool = False) -> Any:
+    """A mapping whose `_target_` makes an object; or None where that is the default."""
+    metadata = {"is_made": True, "is_referenced": is_referenced}
+    return field(default=default, metadata=metadata)
+
+
 def limits(of: AnyField) -> tuple[float, float] | None:
     """The smallest and largest valid number."""
     return of.metadata.get("limits")
@@ -45,6 +53,11 @@ def limits(of: AnyField) -> tuple[float, float] | None:
 def choices(of: AnyField) -> tuple[str, ...] | None:
     """The valid words."""
     return of.metadata.get("choices")
+
+
+def is_made(of: AnyField) -> bool:
+    """Whether the value is a mapping with a `_target_`."""
+    return bool(of.metadata.get("is_made", False))
 
 
 def is_referenced(of: AnyField) -> bool:

@@ -31,9 +31,9 @@ def changes(
     else:  # in the process that a launcher started
         with initialize_config_dir(conf_dir(), version_base="1.3"):
             recipe = compose(config_name, bare)
-    written, changed = (_flat(OmegaConf.to_container(c, resolve=False)) for c in (recipe, cfg))
+    written, changed = (flat(OmegaConf.to_container(c, resolve=False)) for c in (recipe, cfg))
     try:
-        before, after = (_flat(OmegaConf.to_container(c, resolve=True)) for c in (recipe, cfg))
+        before, after = (flat(OmegaConf.to_container(c, resolve=True)) for c in (recipe, cfg))
     except (
         OmegaConfBaseException
     ):  # the bare recipe needs a value that only an override gives, such as a folder
@@ -48,11 +48,12 @@ def changes(
     }
 
 
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value, of all single values in nested mappings."""
     if not isinstance(node, Mapping) or not node:
         return {prefix[:-1]: node}
     return {
         key: value
         for name, child in node.items()
-        for key, value in _flat(child, f"{prefix}{name}.").items()
+        for key, value in flat(child, f"{prefix}{name}.").items()
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from vidrec.config.fields import fixed, limited, one_of, referenced
+from vidrec.config.fields import fixed, limited, made, one_of, referenced
 
 Node = dict[str, Any]  # a mapping that a `_target_` or the named steps in it own
 OptionalNode = Any  # or null, which OmegaConf can add keys to only if it is untyped
@@ -85,8 +85,8 @@ class ModelConf:
     """
 
     task: Task = MISSING
-    net: Node = MISSING
-    loss: Node = MISSING
+    net: Node = made()
+    loss: Node = made()
     weights: str | None = None  # path, URL, zoo://STEM, torchvision://NAME or timm://NAME
     # Refuse weights that match a smaller fraction of the backbone.
     min_backbone: float = limited(0.95, 0, 1)
@@ -123,11 +123,13 @@ class DataConf:
     task: Task = MISSING
     name: str = MISSING
     root: str = referenced(MISSING)
-    prepare: OptionalNode = None  # a `_target_` that writes embedded example data on first use
-    train: Node = MISSING
-    val: Node = MISSING
-    test: Node = MISSING
-    metric: Node = MISSING
+    prepare: OptionalNode = made(
+        None
+    )  # a `_target_` that writes embedded example data on first use
+    train: Node = made()
+    val: Node = made()
+    test: Node = made()
+    metric: Node = made()
 
 
 @dataclass
@@ -183,8 +185,8 @@ class FeatureDataConf(DataConf):
     channels_first: bool = referenced(False)  # the files hold (C, T)
     cache: str | None = referenced(None)  # where converted csv files go; null: into the folder
     skip_missing: bool = referenced(False)  # leave out annotated videos without features
-    labels: OptionalNode = referenced(None)  # a `_target_`: what the network learns from
-    windows: OptionalNode = referenced(None)  # a `_target_` that cuts long sequences
+    labels: OptionalNode = made(None, is_referenced=True)  # what the network learns from
+    windows: OptionalNode = made(None, is_referenced=True)  # what cuts long sequences
     # tIoUs of mean average precision, which `data/metric=segment_map` computes.
     map_thresholds: list[float] = referenced(factory=lambda: list(MAP_THRESHOLDS))
 
@@ -209,8 +211,8 @@ class ParamRule:
 
     name: str | None = None  # regular expression searched in the parameter's name
     kind: str | None = None  # one of `vidrec.engine.optim.KINDS`
-    lr: float = 1.0
-    weight_decay: float = 1.0
+    lr: float = limited(1.0, 0, 1e6)
+    weight_decay: float = limited(1.0, 0, 1e6)
 
 
 @dataclass
@@ -220,11 +222,11 @@ class ScheduleConf:
     val_batch_size: int = limited(32, 1, 1_000_000)
     test_batch_size: int = limited(1, 1, 1_000_000)
     accumulate: int = limited(1, 1, 1_000_000)  # micro-batches of one step
-    optimizer: Node = MISSING  # a partial: parameters come later
+    optimizer: Node = made()  # a partial: parameters come later
     param_groups: Node = field(default_factory=dict)  # named ParamRules, first match wins
     # Learning rate of a layer over that of the next one.
     layer_decay: float | None = limited(None, 1e-3, 1)
-    mixing: OptionalNode = None  # mixup and the like; see `vidrec.data.transforms.mixing`
+    mixing: OptionalNode = made(None)  # mixup and the like; see `vidrec.data.transforms.mixing`
     lr: Node = field(default_factory=dict)  # named phases, chained
     clip_norm: float | None = limited(None, 1e-12)
     # Samples per step over all ranks in the recipe.
@@ -232,7 +234,8 @@ class ScheduleConf:
     scale_lr: bool = False  # scale lr linearly from base_batch_size to the effective batch
     val_begin: int = limited(1, 1, 1_000_000)  # first epoch that is validated, counted from 1
     val_interval: int = limited(1, 1, 1_000_000)
-    ema: float | None = limited(None, 0, 1)  # decay of the averaged weights, e.g. 0.9999
+    # Decay of the averaged weights, e.g. 0.9999; see `vidrec.engine.ema`.
+    ema: float | None = limited(None, 1e-3, 0.999999)
     sync_bn: bool = False
     # Batches that re-estimate the statistics of BatchNorm before each validation.
     precise_bn: int = limited(0, 0, 1_000_000)

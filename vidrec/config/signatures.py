@@ -55,9 +55,9 @@ def _wrong_arguments(path: str, node: Mapping[str, object]) -> Iterator[str]:
 
 
 def _misfits(path: str, node: Mapping[str, object], parameters: Parameters) -> Iterator[str]:
-    """Arguments of a wrong type; what a `_target_` of its own makes is not known here."""
+    """Arguments of a wrong type."""
     for key, value in node.items():
-        if key in parameters and not (isinstance(value, Mapping) and "_target_" in value):
+        if key in parameters:
             yield from misfit(f"{path}.{key}", value, parameters[key].annotation)
 
 

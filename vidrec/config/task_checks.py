@@ -55,6 +55,11 @@ def recognition(conf: TrainConf) -> Iterator[str]:
     assert isinstance(model, RecognizerConf)
     assert isinstance(data, ClipDataConf)
     yield from _channels(model, data)
+    if data.channels not in (2 * data.stack, 3 * data.stack):
+        yield (
+            f"data.stack={data.stack} makes {3 * data.stack} channels of RGB frames and "
+            f"{2 * data.stack} of optical flow, but data.channels={data.channels}"
+        )
     yield from _views(model.clip)
     yield from _crop(model.clip.size, model.clip.short_side)
     yield from _steps(data.transforms)

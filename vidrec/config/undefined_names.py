@@ -18,6 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, Node, OmegaConf
 
+from vidrec.config import fields
 from vidrec.config.compose import conf_dir
 from vidrec.config.overrides import is_key
 from vidrec.config.unread_keys import KeyPath, leaves
@@ -76,8 +77,17 @@ def _is_named(cfg: DictConfig, path: KeyPath) -> bool:
         and not (node._is_none() or node._is_missing() or node._is_interpolation())
         and not dataclasses.is_dataclass(OmegaConf.get_type(node))
         and "_target_" not in node
-        and path[:-1] != ("schedule", "param_groups")  # a ParamRule
+        and not _is_owned(cfg, path)
     )
+
+
+def _is_owned(cfg: DictConfig, path: KeyPath) -> bool:
+    """Whether the mapping is a rule for parameters, or must have the `_target_` that it lacks."""
+    schema = OmegaConf.get_type(_at(cfg, path[:-1]))
+    made = dataclasses.is_dataclass(schema) and any(
+        field.name == path[-1] and fields.is_made(field) for field in dataclasses.fields(schema)
+    )
+    return made or path[:-1] == ("schedule", "param_groups")
 
 
 def _is_closed(cfg: DictConfig, mapping: KeyPath, defined: set[KeyPath]) -> bool:

@@ -17,7 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vidrec.config import consistency, file_formats, task_checks
 from vidrec.config.compose import SCHEMAS
-from vidrec.config.limits import outside_limits
+from vidrec.config.limits import (
+    not_finite,
+    outside_limits,
+    outside_optimizer_limits,
+    wrong_kinds,
+)
 from vidrec.config.schema import DataConf, ModelConf, TrainConf
 from vidrec.config.signatures import wrong_arguments, wrong_rules
 from vidrec.config.trust import untrusted_targets
@@ -56,9 +61,11 @@ def check(
     plain, conf = _resolved(cfg, schema)
     if packages is not None:
         _refuse([*untrusted_targets(plain, packages)])
+    _refuse([*wrong_kinds(conf), *not_finite(plain)])
     problems = [*outside_limits(conf), *wrong_arguments(plain)]
     problems += wrong_rules("schedule.param_groups", conf.schedule.param_groups)
     _refuse(problems)
+    _refuse(outside_optimizer_limits(conf.schedule))
     _refuse(
         [*consistency.problems(conf), *task_checks.problems(conf), *file_formats.problems(conf)]
     )

@@ -48,6 +48,10 @@ class Phase(ABC):
         """The times that must come before the end of the run."""
         return (self.begin,)
 
+    def lowest(self) -> float:
+        """The rate that the phase goes down to, as an absolute number; 0 if it gives none."""
+        return 0.0
+
     def in_steps(self, steps_per_epoch: int) -> Self:
         """The same phase with all times in steps instead of epochs."""
         end = None if self.end is None else int(self.end * steps_per_epoch)
@@ -64,7 +68,7 @@ class Phase(ABC):
 @dataclass(kw_only=True, frozen=True)
 class Linear(Phase):
     """From start_factor to end_factor times the rate, in equal increments over the phase; constant
-    afterwards.
+    afterwards. A phase of a single epoch or step is at its end from the beginning.
     """
 
     start_factor: float = 1 / 3
@@ -80,7 +84,7 @@ class Linear(Phase):
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         if position == 0:
-            return rate * self.start_factor
+            return rate * (self.start_factor if length > 1 else self.end_factor)
         steps, change = length - 1, self.end_factor - self.start_factor
         if position > steps:
             return rate
@@ -89,7 +93,7 @@ class Linear(Phase):
 
 @dataclass(kw_only=True, frozen=True)
 class Constant(Phase):
-    """`factor` times the rate until the end of the phase."""
+    """`factor` times the rate, but for the last epoch or step of the phase."""
 
     factor: float = 1 / 3
 
@@ -99,6 +103,8 @@ class Constant(Phase):
             raise ValueError(f"Constant: factor={self.factor} is outside (0, 1]")
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
+        if length == 1:
+            return rate
         if position == 0:
             return rate * self.factor
         return rate / self.factor if position == length - 1 else rate
@@ -180,6 +186,11 @@ class Cosine(Phase):
         super().__post_init__()
         if self.T_max is not None and self.T_max < 1:
             raise ValueError(f"Cosine: T_max={self.T_max} is not positive")
+        if self.eta_min_ratio is not None and not 0 <= self.eta_min_ratio <= 1:
+            raise ValueError(f"Cosine: eta_min_ratio={self.eta_min_ratio} is outside [0, 1]")
+
+    def lowest(self) -> float:
+        return self.eta_min if self.eta_min_ratio is None else 0.0
 
     def in_steps(self, steps_per_epoch: int) -> Self:
         T_max = None if self.T_max is None else self.T_max * steps_per_epoch
@@ -187,7 +198,7 @@ class Cosine(Phase):
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         half = self.T_max or length
-        low = self.eta_min if self.eta_min_ratio is None else base * self.eta_min_ratio
+        low = self.lowest() if self.eta_min_ratio is None else base * self.eta_min_ratio
         if position == 0:
             return rate
         if (position - 1 - half) % (2 * half) == 0:  # turning up again, from the bottom
@@ -204,6 +215,9 @@ class Poly(Phase):
 
     power: float = 1.0
     eta_min: float = 0.0
+
+    def lowest(self) -> float:
+        return self.eta_min
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         if position == 0:
@@ -239,6 +253,16 @@ class LearningRate:
                     f"schedule.lr.{name}: {late} is not before the end of the run at {last}"
                 )
             phase = replace(phase, end=last) if phase.end is None else phase
+            if phase.end is not None and phase.end > last:
+                raise ValueError(
+                    f"schedule.lr.{name}: end={phase.end:g} is past the end of the run at {last}"
+                )
+            if phase.lowest() > min(self.bases):
+                raise ValueError(
+                    f"schedule.lr.{name}: eta_min={phase.lowest():g} is above the rate of a group "
+                    f"of parameters, {min(self.bases):g}, which would rise: lower it, or write "
+                    "eta_min_ratio, a fraction of the rate of each group"
+                )
             self.phases.append(phase.in_steps(steps_per_epoch) if phase.convert_to_steps else phase)
         # At a new epoch phases that count steps have moved on already when those that count epochs
         # do.

@@ -12,6 +12,7 @@ from vidrec.engine import checkpoint
 from vidrec.engine.checkpoint import CheckpointError, Content
 from vidrec.engine.job import Job
 from vidrec.engine.preempt import Interrupt, Interrupted
+from vidrec.engine.same_run import check_fits, differences, parameter_groups
 from vidrec.engine.state import TrainState
 
 # Ranks agree on stopping by communicating, which costs more than looking at a flag.
@@ -40,6 +41,7 @@ class Saver:
                 "steps_per_epoch": job.steps_per_epoch,
                 "config": job.record.config,
                 "overrides": list(job.record.overrides),
+                "parameter_groups": parameter_groups(job.net, job.optimizer),
                 "about": dict(job.about),
             }
             checkpoint.save_last(content | facts, job.run.folder, names)
@@ -96,15 +98,18 @@ class Saver:
 def resume(job: Job, state: TrainState) -> None:
     """Load what `runtime.resume` asks for into `state`, and let the run begin.
 
-    Its log forgets the rows that come again. Raises CheckpointError if nothing readable is found or
-    the ranks find different files, ValueError if the checkpoint belongs to a run with other steps
-    or classes or the folder holds another run. Until then nothing in the folder has changed.
+    Its log forgets the rows that come again. Where other values than the checkpoint's were asked
+    for, they hold, and a warning lists them. Raises CheckpointError if nothing readable is found or
+    the ranks find different files, ValueError if the checkpoint belongs to a run with other steps,
+    classes, network or optimizer, or if the folder holds another run. Until then nothing in the
+    folder has changed.
     """
     run, metric = job.run, job.metric
     content, aside = _read(job)
     if content is not None:
         _check_same_steps(content, job)
         _check_same_classes(content, job)
+        check_fits(content, job)
         state.load_state_dict(content)
     run.accept(
         aside=aside,
@@ -118,6 +123,8 @@ def resume(job: Job, state: TrainState) -> None:
     # If validation is next, its row may be there already, from before the run was killed.
     run.rewind(state.steps_done, validated=state.step < state.steps_per_epoch)
     run.info(f"continuing after step {state.steps_done} (epoch {state.epoch + 1})")
+    if changed := differences(content, job):
+        run.warn(f"from here on with other values than before: {'; '.join(changed)}")
 
 
 def _read(job: Job) -> tuple[Content | None, bool]:

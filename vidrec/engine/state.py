@@ -55,14 +55,22 @@ class TrainState:
         }
 
     def load_state_dict(self, content: Content) -> None:
-        """Continue from what `state_dict` returned. Raises ValueError if only one has an EMA."""
+        """Continue from what `state_dict` returned; the settings of the optimizer stay this run's.
+
+        Raises ValueError if only one has an EMA.
+        """
         if ("ema" in content) != (self.ema is not None):
             raise ValueError(
                 "the checkpoint and this run differ in schedule.ema: keep it, or use model.weights"
             )
         self.net.load_state_dict(content["net"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.scaler.load_state_dict(content["scaler"])
+        saved, mine = content["optimizer"], self.optimizer.state_dict()["param_groups"]
+        # The rate of the last step, which is none of the settings.
+        rates = [group["lr"] for group in saved["param_groups"]]
+        groups = [group | {"lr": lr} for group, lr in zip(mine, rates, strict=True)]
+        self.optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
+        if content["scaler"]:  # empty if the run before had no fp16
+            self.scaler.load_state_dict(content["scaler"])
         if self.ema:
             self.ema.load_state_dict(content["ema"])
         self.meters.load_state_dict(content["window"])

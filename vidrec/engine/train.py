@@ -86,7 +86,7 @@ def train_epoch(job: Job, state: TrainState, saver: Saver) -> None:
         logs = (state.steps_done + 1) % job.runtime.log_every == 0 or is_last
         losses, grad_norm = optimizer_step(job, state, group, logs)
         if state.ema:
-            state.ema.update()
+            state.ema.update(state.steps_done)
         state.meters.add(losses)
         state.step = i + 1
         if logs:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_MOST_POINTS = 100_000_000  # of all proposals; the published network has 960,000
+
 
 def valid_cells(temporal_dim: int) -> tuple[np.ndarray, np.ndarray]:
     """Durations, minus one, and starts of the proposals within the sequence, row by row."""
@@ -29,8 +31,15 @@ def sample_weights(
     Each proposal is extended by `boundary_ratio` of its length at both ends and divided evenly into
     `num_samples` bins of `num_samples_per_bin` points. Points are interpolated linearly, with zeros
     outside the sequence. Returns four arrays of the same length, sorted by cell, sample and
-    position; weights are float32.
+    position; weights are float32. Raises ValueError for more points than fit in memory.
     """
+    total = temporal_dim**2 * num_samples * num_samples_per_bin
+    if not 0 < total <= _MOST_POINTS:
+        raise ValueError(
+            f"temporal_dim={temporal_dim}, num_samples={num_samples} and num_samples_per_bin="
+            f"{num_samples_per_bin} make {total} points of all proposals, "
+            f"not 1 to {_MOST_POINTS}"
+        )
     duration, start = valid_cells(temporal_dim)
     length = duration + 1.0
     first = start - length * boundary_ratio

@@ -162,6 +162,7 @@ def train(cfg: DictConfig) -> float:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
+    from vidrec.config.compose import current_overrides
     from vidrec.config.recipe_diff import changes
     from vidrec.engine.preempt import Interrupted, give_back, requeue_before_training
     from vidrec.errors import EXPECTED, ConfigError, sentence, wants_tracebacks
@@ -172,7 +173,7 @@ def train(cfg: DictConfig) -> float:
     command = COMMANDS["train"]
     try:
         conf = checked(cfg, command)
-        overrides = list(HydraConfig.get().overrides.task)
+        overrides = current_overrides()
         config = OmegaConf.to_yaml(cfg, resolve=True)
         record = RunRecord(overrides, config, changes(cfg, overrides))
         return command.load()(conf, folder, record)
@@ -196,6 +197,7 @@ def failed(message: str, folder: Path) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from vidrec.config.compose import current_overrides
     from vidrec.engine.preempt import in_slurm_job
     from vidrec.tracking import status
 
@@ -204,8 +206,7 @@ def failed(message: str, folder: Path) -> float:
     print(message, file=sys.stderr, flush=True)
     if not (folder / "config.yaml").exists():  # a run that is there wrote its status itself
         error = message.strip().splitlines()[-1].removeprefix("error: ")
-        overrides = list(HydraConfig.get().overrides.task)
-        status.write(folder, "failed", error=error, overrides=overrides)
+        status.write(folder, "failed", error=error, overrides=current_overrides())
     if in_slurm_job():
         # The job must count as failed and its other tasks must end, but the first one's result is
         # what the sweep waits for: its process leaves with the status after handing it over.

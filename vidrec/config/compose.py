@@ -3,6 +3,7 @@
 Imports nothing heavy, so that `--help` and `--cfg job` answer at once.
 """
 
+import typing
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
@@ -59,9 +60,17 @@ def groups() -> list[str]:
     return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_dir())
 
 
+def current_overrides() -> list[str]:
+    """The arguments that Hydra composed the configuration of this command from, as given.
+
+    Their `${...}` are not resolved: what they refer to may not exist.
+    """
+    given = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return typing.cast(list[str], given)
+
+
 def _current_run_name() -> str:
-    hydra = HydraConfig.get()
-    return run_name(dict(hydra.runtime.choices), list(hydra.overrides.task))
+    return run_name(dict(HydraConfig.get().runtime.choices), current_overrides())
 
 
 def _sweep_group() -> str | None:

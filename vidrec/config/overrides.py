@@ -148,11 +148,10 @@ def wrong_choice(arguments: list[str]) -> str | None:
         if not equals or not group or not folder.is_dir() or group.startswith("hydra"):
             continue  # plugins have choices of their own
         known = sorted(path.stem for path in folder.glob("*.yaml"))
-        for choice in value.split(","):
-            if (
-                choice not in ("null", *known)
-                and choice.replace("_", "").replace("-", "").isalnum()
-            ):
+        if re.search(r"[{(*$/]", value):
+            continue  # a mapping, one of Hydra's functions, a reference, a path
+        for choice in (word.strip("[] '\"") for word in value.split(",")):
+            if choice not in ("null", *known):
                 hint = did_you_mean(choice, known)
                 return f"{group}={choice}: there is no conf/{group}/{choice}.yaml; {hint}"
     return None

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vidrec.config import consistency, file_formats, task_checks
-from vidrec.config.compose import SCHEMAS
+from vidrec.config.compose import SCHEMAS, current_overrides
 from vidrec.config.limits import (
     not_finite,
     outside_limits,
@@ -48,7 +48,19 @@ def check(
     Raises ConfigError with every problem found.
     """
     if overrides is None:
-        overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+        overrides = current_overrides() if HydraConfig.initialized() else []
+    try:
+        return _checked(cfg, schema, overrides, packages)
+    except OmegaConfBaseException as error:  # an interpolation of what does not exist
+        raise ConfigError(_one_sentence(error)) from None
+
+
+def _checked(
+    cfg: DictConfig,
+    schema: type[TrainConf],
+    overrides: Sequence[str],
+    packages: Sequence[str] | None,
+) -> TrainConf:
     _refuse(_no_schema(cfg))
     _refuse(task_checks.mismatch(cfg))  # whatever else is wrong comes of it
     unknown = dict(unknown_keys(cfg, schema))
@@ -100,12 +112,9 @@ def _resolved(cfg: DictConfig, schema: type[TrainConf]) -> tuple[dict[str, Any],
     # The groups have schemas of their own, which those of the command only have a base class of.
     parts = {field.name: cfg._get_node(field.name) for field in dataclasses.fields(TrainConf)}
     kinds = {name: OmegaConf.get_type(part) for name, part in parts.items()}
-    try:
-        plain = OmegaConf.to_container(cfg, resolve=True)
-        empty = schema(**{name: kind() for name, kind in kinds.items() if kind})
-        conf = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(empty), plain))
-    except OmegaConfBaseException as error:
-        raise ConfigError(_one_sentence(error)) from None
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    empty = schema(**{name: kind() for name, kind in kinds.items() if kind})
+    conf = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(empty), plain))
     return typing.cast(dict[str, Any], plain), typing.cast(TrainConf, conf)
 
 

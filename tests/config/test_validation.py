@@ -161,6 +161,9 @@ def test_a_typo_on_the_command_line_stops_before_anything_is_written(tmp_path):
         ("model=tsn,tms", ["model=tms", "did you mean 'tsn'"]),
         ("data/format=rawframe", ["data/format=rawframe", "'rawframes'"]),
         ("runtime=xxxx", ["runtime=xxxx", "there are: debug, default"]),
+        ("runtime=0.5", ["runtime=0.5", "there are: debug, default"]),
+        ("runtime=[default,debugg]", ["runtime=debugg", "did you mean 'debug'"]),
+        ("runtime=", ["runtime=", "there are: debug, default"]),
     ],
 )
 def test_a_choice_that_names_no_file_gets_the_nearest(argument, parts):
@@ -168,6 +171,11 @@ def test_a_choice_that_names_no_file_gets_the_nearest(argument, parts):
     assert message is not None
     for part in parts:
         assert part in message
+
+
+def test_a_reference_that_leads_nowhere_is_named(compose):
+    with pytest.raises(ConfigError, match=r"model\.task: .*'schedule\.gone' not found"):
+        compose("model.task=${schedule.gone}")
 
 
 def test_choices_that_exist_pass():

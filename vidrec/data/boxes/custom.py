@@ -152,9 +152,7 @@ def _read_json(path: str, ids: Mapping[str, int], classes: str) -> BoxTable:
             video, timestamp, entries = frame["video"], frame["timestamp"], frame["boxes"]
             size = frame.get("width"), frame.get("height")
             if not isinstance(entries, list):
-                raise TypeError(
-                    "boxes are no list; without persons it is empty"
-                )
+                raise TypeError("boxes are no list; without persons it is empty")
             if not entries:
                 written.append(_Line(where, video, timestamp, None, None, *size))
             for entry in entries:

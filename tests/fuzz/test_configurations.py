@@ -1,4 +1,4 @@
-"""Values that make no sense under every key: one sentence that names the key, or a value that holds.
+"""Values that make no sense under every key: one sentence with the key, or a value that holds.
 
 The pairs are drawn from a seeded generator, the same on every machine.
 """

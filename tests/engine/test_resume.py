@@ -213,7 +213,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, schedule, message):
 
 def test_classes_in_another_order_are_not_trained_on(tmp_path):
     fit(tmp_path, schedule={"epochs": 1}, about={"class_names": ["run", "sit"]})
-    with pytest.raises(ValueError, match="another order: 0 was 'run', here it is 'sit'.*never"):
+    with pytest.raises(ValueError, match=r"another order: 0 was 'run', here it is 'sit'.*never"):
         fit(tmp_path, schedule={"epochs": 2}, about={"class_names": ["sit", "run"]})
     fit(tmp_path, schedule={"epochs": 2}, about={"class_names": ["run", "sit"]})
 

@@ -115,8 +115,9 @@ def is_finite(value: object) -> bool:
 # Damage: bytes -> bytes.
 
 TOKENS = [
-    b"nan", b"-1", b"1e999", b"99999999999999999999", b"null", b"[]", b"{}", b"\"", b",", b"\n",
-    b" ", b"\x00", b"\xff\xfe", b"../", b"#", b"true", b"-0.0", b"]", b"\xf0\x9f\x8e\xac", b"0" * 400,
+    b"nan", b"-1", b"1e999", b"99999999999999999999", b"null", b"[]", b"{}", b'"', b",", b"\n",
+    b" ", b"\x00", b"\xff\xfe", b"../", b"#", b"true", b"-0.0", b"]", b"\xf0\x9f\x8e\xac",
+    b"0" * 400,
 ]  # fmt: skip
 
 

@@ -218,7 +218,7 @@ def test_a_name_that_no_file_defines_takes_a_plus(compose, overrides, parts):
 @pytest.mark.parametrize(
     "overrides",
     [
-        [f"{STEPS}.flip=null", "schedule.lr.decay=null", "schedule.lr.decay.T_max=3"],
+        [f"{STEPS}.flip=null", "schedule.lr.decay=null"],
         ["model=mvit", "schedule.param_groups.bias.lr=2"],
         ["schedule/mixing=mixup_cutmix", "schedule.mixing.probabilities={mixup: 0.4, cutmix: 0.4}"],
         [

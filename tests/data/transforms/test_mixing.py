@@ -133,5 +133,5 @@ def test_a_mix_is_chosen_changed_and_dropped_on_the_command_line(compose):
     assert compose("schedule/mixing=mixup", "schedule.mixing=null").schedule.mixing is None
     with pytest.raises(ConfigError, match="did you mean 'alpha'"):
         compose("schedule/mixing=mixup", "schedule.mixing.alhpa=1")
-    with pytest.raises(ConfigError, match="schedule/mixing=mixup"):
+    with pytest.raises(ConfigError, match="choose schedule/mixing=NAME"):
         compose("schedule.mixing.alpha=1")

@@ -26,13 +26,7 @@ def keys(node: object, path: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "number"),
-    [
-        (["schedule/mixing=mixup_cutmix"], 12),
-        (["model=bmn"], 8),
-        pytest.param(["schedule/mixing=mixup_cutmix"], 150, marks=pytest.mark.slow),
-    ],
-    ids=str,
+    ("overrides", "number"), [(["schedule/mixing=mixup_cutmix"], 12), (["model=bmn"], 8)], ids=str
 )
 def test_a_value_passes_or_is_refused_in_a_sentence(overrides, number):
     register()

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from vidrec.errors import ConfigError
 
 pytestmark = pytest.mark.slow
-DRAWS = 60  # for each configuration
+DRAWS = 40  # for each configuration
 
 VALUES = [
     "nan", "inf", "-inf", "-1", "0", "1e12", "1e-300", "[]", "{}", "''", "x", "null", "true",

@@ -107,6 +107,16 @@ def test_the_command_prints_the_table_and_writes_csv_and_picture(folder, capsys)
     assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_file_of_the_user_is_not_replaced_by_a_table(folder, tmp_path):
+    mine = tmp_path / "mine.csv"
+    mine.write_text("mine")
+    with pytest.raises(SystemExit, match=r"mine\.csv exists, and vidrec did not write it"):
+        main([str(folder), "--csv", str(mine)])
+    assert mine.read_text() == "mine"
+    for _ in range(2):  # its own table again
+        main([str(folder), "--csv", str(tmp_path / "table.csv")])
+
+
 def test_a_folder_without_runs_is_named(tmp_path):
     with pytest.raises(SystemExit, match=f"error: {tmp_path} holds no runs"):
         main([str(tmp_path)])

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vidrec.files.signature import refuse_others, sign
 from vidrec.tracking.sweep import metrics, read_rows, table, text, write_csv
 
 
@@ -13,9 +14,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--csv", type=Path, help="where to write the table (default: in FOLDER)")
     parser.add_argument("--png", type=Path, help="where to draw the curves (default: in FOLDER)")
     options = parser.parse_args(arguments)
+    named = [path for path in (options.csv, options.png) if path]
     try:
         rows = read_rows(options.folder)
-    except FileNotFoundError as error:
+        refuse_others(named)
+    except OSError as error:
         raise SystemExit(f"error: {error}") from None
     lines = table(rows)
     print(text(lines))
@@ -27,4 +30,6 @@ def main(arguments: list[str]) -> None:
     draw_sweep_curves(
         {row.folder.name: row.folder / "metrics.jsonl" for row in rows}, metrics(rows), png_path
     )
+    for path in named:
+        sign(path)
     print(f"{csv_path}, {png_path}")

@@ -79,7 +79,8 @@ def test_killed_at_any_moment_a_run_repeats_no_row_in_wandb(train, same, step):
     killed.kill()
     killed.wait()
     noted = killed.folder / "wandb_sent.json"
-    last_noted = json.loads(noted.read_text()) if noted.exists() else {}
+    runs = json.loads(noted.read_text()) if noted.exists() else {}
+    last_noted = runs.get((killed.folder / "wandb_id").read_text().strip(), {})
     again = train(*WANDB)
     assert again.wait() == 0, again.output
     same(again)

@@ -66,7 +66,7 @@ def _fits_class(value: object, wanted: type) -> bool:
         return isinstance(value, numbers) and not isinstance(value, bool)
     if wanted in (list, tuple):
         return isinstance(value, list | tuple)
-    if wanted is dict:
+    if wanted is dict or typing.is_typeddict(wanted):
         return isinstance(value, Mapping)
     if issubclass(wanted, enum.Enum):
         return isinstance(value, wanted) or value in [member.value for member in wanted]

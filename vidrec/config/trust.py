@@ -74,7 +74,8 @@ def untrusted_targets(tree: Mapping[str, object], packages: Sequence[str]) -> It
         try:
             found = locate(target)
         except (ImportError, AttributeError):
-            continue  # reported with the other wrong arguments
+            yield f"{path}._target_: {_refusal(target)}"
+            continue
         # A module also has the names that it imported.
         home = str(getattr(found, "__module__", ""))
         name = target.rpartition(".")[2]

@@ -15,6 +15,8 @@ BLOCK = 32768
 def records(path: Path) -> Iterator[bytes]:
     """The payload of each record of a .wandb file."""
     data = path.read_bytes()
+    if len(data) < 7:  # not written out yet
+        return
     assert struct.unpack("<4sHB", data[:7])[0] == b":W&B"
     place, payload = 7, b""
     while place + 7 <= len(data):

@@ -70,4 +70,6 @@ def _fits_class(value: object, wanted: type) -> bool:
         return isinstance(value, Mapping)
     if issubclass(wanted, enum.Enum):
         return isinstance(value, wanted) or value in [member.value for member in wanted]
-    return isinstance(value, str)  # a path, or the like; a `_target_` makes all other objects
+    if getattr(wanted, "_is_protocol", False):
+        return False  # a `_target_` makes such objects
+    return isinstance(value, (str, wanted))  # text: a path, or the like

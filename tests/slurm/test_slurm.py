@@ -162,7 +162,7 @@ def test_a_failing_run_of_a_sweep_does_not_lose_the_others(cluster, data, tmp_pa
     lines = {line.split()[0]: line for line in output.splitlines() if line.strip()}
     assert "finished" in lines["0.01"]
     assert "finished" in lines["0.02"]
-    assert "failed: Invalid learning rate: -1" in lines["-1"]
+    assert "failed: configuration error: schedule.optimizer.lr=-1 is outside" in lines["-1"]
 
     def states():
         found = re.findall(r"JobState=(\w+)", slurm(cluster, "scontrol", "show", "jobs"))

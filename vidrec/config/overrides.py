@@ -26,7 +26,7 @@ def lenient(arguments: list[str]) -> list[str]:
     ]
 
 
-_SHORT_RATE = re.compile(r"^schedule\.lr=(?=[\d.])")
+_SHORT_RATE = re.compile(r"^schedule\.lr=(?=[\d.+-]|nan|inf)")
 
 
 def is_key(argument: str) -> bool:

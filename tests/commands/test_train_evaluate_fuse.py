@@ -137,11 +137,11 @@ def test_a_missing_list_is_named_in_one_sentence(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_with_synchronised_norms_is_evaluated_on_a_processor(tiny_run, tmp_path):
+def test_a_run_with_synchronised_norms_is_evaluated_on_a_processor(tiny_run):
     """Evaluation computes no statistics that ranks would have to exchange."""
+    of_run, where = ["evaluate.py", f"run={tiny_run}", "split=val"], tiny_run.parent
     plain, synchronised = (
-        run("evaluate.py", f"run={tiny_run}", "split=val", f"schedule.sync_bn={on}", cwd=tmp_path)
-        for on in ("false", "true")
+        run(*of_run, f"schedule.sync_bn={on}", cwd=where) for on in ("false", "true")
     )
     assert synchronised.returncode == 0, synchronised.stderr
     assert synchronised.stdout == plain.stdout

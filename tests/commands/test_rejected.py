@@ -5,14 +5,9 @@ import os
 import pytest
 import torch
 
+from tests.folders import content_of
 from vidrec.cli import COMMANDS
 from vidrec.config import schema
-from vidrec.tracking.run import LOCK
-
-
-def content_of(folder):
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != LOCK)
-    return {path: path.read_bytes() for path in files}
 
 
 @pytest.mark.slow

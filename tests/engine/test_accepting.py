@@ -5,34 +5,24 @@ import json
 import pytest
 import torch
 
-from tests.engine.toy_run import Net, fit, loss_fn, untimed
+from tests.engine.toy_run import Killed, Net, fit, kill_at, loss_fn, untimed
+from tests.folders import content_of
+from vidrec.tracking import status
 from vidrec.tracking.record import RunRecord
 
 OLD, NEW = RunRecord(["seed=0"], "seed: 0\n"), RunRecord(["seed=1"], "seed: 1\n")
 NEVER = {"resume": "never", "seed": 1}
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL."""
-
-
 def killed_at(step):
     """A loss that ends the process at that step."""
-    calls = 0
+    count = kill_at(step)
 
     def loss(outputs, batch):
-        nonlocal calls
-        calls += 1
-        if calls == step:
-            raise Killed
+        count()
         return loss_fn(outputs, batch)
 
     return loss
-
-
-def content_of(folder):
-    files = (path for path in folder.iterdir() if path.is_file() and path.name != "run.lock")
-    return {path.name: path.read_bytes() for path in files}
 
 
 def log_of(folder):
@@ -110,4 +100,5 @@ def test_another_run_is_not_continued_over_the_one_in_the_folder(run, tmp_path):
 def test_what_a_finished_run_was_does_not_change_with_a_later_command(run):
     fit(run, record=NEW)
     assert (run / "config.yaml").read_text() == OLD.config
+    assert status.read(run)["overrides"] == ["seed=0"]
     assert torch.load(run / "last.pt", weights_only=True)["overrides"] == ["seed=0"]

@@ -8,7 +8,17 @@ from functools import partial
 import pytest
 import torch
 
-from tests.engine.toy_run import NUM_CLASSES, NUM_SAMPLES, SGD, Net, fit, table, untimed
+from tests.engine.toy_run import (
+    NUM_CLASSES,
+    NUM_SAMPLES,
+    SGD,
+    Killed,
+    Net,
+    fit,
+    kill_at,
+    table,
+    untimed,
+)
 from tests.paths import ROOT
 from tests.waiting import LIMIT
 from vidrec.config.schema import Precision
@@ -22,22 +32,6 @@ EVERYTHING = {
     "runtime": {"log_every": 3, "save_every_minutes": 0.0, "keep": 2},
     "noise": 0.1,
 }
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing of the engine runs after it."""
-
-
-def kill_after(number):
-    calls = 0
-
-    def on_step(done, label):
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            raise Killed
-
-    return on_step
 
 
 def states(folder):
@@ -80,7 +74,7 @@ def test_a_run_killed_anywhere_ends_as_if_nothing_had_happened(tmp_path, minutes
         folder = tmp_path / f"killed_{number}"
         folder.mkdir()
         with pytest.raises(Killed):
-            fit(folder, net=net(), on_step=kill_after(number), **options)
+            fit(folder, net=net(), on_step=kill_at(number), **options)
         result = fit(folder, net=net(), **options)
         assert untimed(result.run.logged) == log, number
         got = states(folder)
@@ -96,7 +90,7 @@ def test_loaders_with_workers_resume_within_an_epoch(tmp_path):
         (tmp_path / name).mkdir()
     log = untimed(fit(tmp_path / "whole", net=net(), **EVERYTHING).run.logged)
     with pytest.raises(Killed):
-        fit(tmp_path / "killed", net=net(), on_step=kill_after(3), **options)
+        fit(tmp_path / "killed", net=net(), on_step=kill_at(3), **options)
     assert untimed(fit(tmp_path / "killed", net=net(), **options).run.logged) == log
 
 
@@ -307,7 +301,7 @@ def test_a_cut_off_checkpoint_costs_an_epoch_not_the_run(tmp_path):
         (tmp_path / name).mkdir()
     log = untimed(fit(tmp_path / "whole").run.logged)
     with pytest.raises(Killed):
-        fit(tmp_path / "cut", on_step=kill_after(18))
+        fit(tmp_path / "cut", on_step=kill_at(18))
     last = tmp_path / "cut" / "last.pt"
     last.write_bytes(last.read_bytes()[:1000])
     result = fit(tmp_path / "cut")

@@ -3,11 +3,13 @@
 Small enough that what it must come to can be worked out by plain gradient descent in the tests.
 """
 
+import itertools
 import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -63,6 +65,21 @@ class Rows(torch.utils.data.Dataset):
             "label": self.labels[index : index + 1],
             "index": np.array([index]),
         }
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the engine runs after it."""
+
+
+def kill_at(call: int) -> Callable[..., None]:
+    """A function that raises `Killed` when it is called for that time."""
+    calls = itertools.count(1)
+
+    def count(*arguments: object) -> None:
+        if next(calls) == call:
+            raise Killed
+
+    return count
 
 
 class Net(nn.Module):

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from tests.folders import content_of
 from vidrec.config.schema import RuntimeConf, WandbConf, WandbMode
 from vidrec.tracking import status
 from vidrec.tracking.console import console_line, duration
@@ -40,11 +41,6 @@ def open_run(tmp_path):
 
 def no_warning(text):
     raise AssertionError(text)
-
-
-def content_of(folder):
-    files = (path for path in folder.iterdir() if path.is_file() and path.name != "run.lock")
-    return {path.name: path.read_bytes() for path in files}
 
 
 def rows(folder):
@@ -331,6 +327,7 @@ def test_the_configuration_lies_beside_the_log(open_run):
 CODE = """
 import sys, time
 from pathlib import Path
+from tests.folders import content_of
 from vidrec.config.schema import RuntimeConf, WandbConf, WandbMode
 from vidrec.tracking.run import Run
 conf = RuntimeConf(wandb=WandbConf(mode=WandbMode.disabled))

@@ -83,9 +83,10 @@ class Run:
             self._move_aside()
         if not is_finished:
             self.record.write(self.folder)
+            facts["overrides"] = list(self.record.overrides)
         _write_log(self._log, self.folder / "train.log")
         self._metrics = MetricsFile(self.folder / "metrics.jsonl", self.warn)
-        status.write(self.folder, "running", overrides=[*self.record.overrides], **facts)
+        status.write(self.folder, "running", **facts)
         self._dashboard = self._start_dashboard()
         self.accepted = True
 

@@ -15,8 +15,9 @@ import vidrec
 from vidrec import build
 from vidrec.config import validation
 from vidrec.config.compose import conf_dir, register
-from vidrec.config.overrides import lenient, wrong_choice
+from vidrec.config.overrides import lenient
 from vidrec.config.schema import ModelConf, Node, TrainConf, VideoDataConf
+from vidrec.config.slips import first_slip
 from vidrec.config.trust import NETWORKS, PACKAGES, untrusted_targets
 from vidrec.errors import ConfigError
 from vidrec.files.checkpoint_files import open_checkpoint
@@ -50,7 +51,7 @@ def compose(
     own (`vidrec.config.trust`). Raises ConfigError with every problem.
     """
     register()
-    if problem := wrong_choice(list(overrides)):
+    if problem := first_slip(overrides, [Path(conf_dir())]):
         raise ConfigError(problem)
     state = Singleton.get_state()  # of the Hydra program that may be calling
     try:

@@ -11,7 +11,6 @@ from tests.paths import ROOT
 from vidrec.config import overrides as override_files
 from vidrec.config import undefined_names, unread_keys
 from vidrec.config.compose import conf_dir
-from vidrec.config.overrides import wrong_choice
 from vidrec.errors import ConfigError
 
 KINETICS = ["model=tsn", "data=kinetics400"]
@@ -154,37 +153,9 @@ def test_a_typo_on_the_command_line_stops_before_anything_is_written(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize(
-    ("argument", "parts"),
-    [
-        ("data=shapez", ["data=shapez", "did you mean 'shapes'"]),
-        ("model=tsn,tms", ["model=tms", "did you mean 'tsn'"]),
-        ("data/format=rawframe", ["data/format=rawframe", "'rawframes'"]),
-        ("runtime=xxxx", ["runtime=xxxx", "there are: debug, default"]),
-        ("runtime=0.5", ["runtime=0.5", "there are: debug, default"]),
-        ("runtime=[default,debugg]", ["runtime=debugg", "did you mean 'debug'"]),
-        ("runtime=", ["runtime=", "there are: debug, default"]),
-    ],
-)
-def test_a_choice_that_names_no_file_gets_the_nearest(argument, parts):
-    message = wrong_choice(["schedule.epochs=3", argument])
-    assert message is not None
-    for part in parts:
-        assert part in message
-
-
 def test_a_reference_that_leads_nowhere_is_named(compose):
     with pytest.raises(ConfigError, match=r"model\.task: .*'schedule\.gone' not found"):
         compose("model.task=${schedule.gone}")
-
-
-def test_choices_that_exist_pass():
-    stem = "tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb"
-    assert wrong_choice([f"experiment={stem}", "model=tsn,tsn_r101", "data/format=flow"]) is None
-    assert (
-        wrong_choice(["experiment=null", "--cfg", "job", "model/backbone@model.net.backbone=image"])
-        is None
-    )
 
 
 STEPS = "data.transforms.train"

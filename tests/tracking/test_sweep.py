@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from tests.paths import ROOT
 from tests.waiting import LIMIT
 from vidrec.commands.sweep import main
-from vidrec.config import overrides
+from vidrec.config import overrides, slips
 from vidrec.tracking import status, sweep
 
 SMALL = [
@@ -170,7 +170,7 @@ def test_what_an_agent_of_the_documented_wandb_sweep_runs_composes(compose):
     command = utils.create_sweep_command(conf["command"])
     arguments = [a for part in command for a in parts.get(part.strip("${}"), [part])]
     assert arguments[:3] == ["${env}", "${interpreter}", "train.py"]
-    assert overrides.hyphenated(arguments[3:]) is None
+    assert slips.hyphenated(arguments[3:]) is None
     composed = compose(*arguments[3:])
     assert composed.schedule.optimizer["lr"] == 0.0123
     assert composed.schedule.clip_norm is None
@@ -190,12 +190,6 @@ def test_a_file_that_asks_for_a_sweep_is_refused_with_the_way_out():
         sweep.Report().on_multirun_start(config)
     config.hydra.overrides.hydra.append("hydra.sweep.dir='runs/sweep'")
     sweep.Report().on_multirun_start(config)
-
-
-def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch):
-    monkeypatch.setitem(overrides._PLUGINS, "runtime=slurm", ("hydra_plugins.no_such", "slurm"))
-    with pytest.raises(SystemExit, match=r"pip install 'vidrec\[slurm\]'"):
-        overrides.set_argv(["model=tsn", "runtime=slurm"])
 
 
 def test_slurm_means_a_sweep_and_its_folder_follows_from_the_choices(monkeypatch):

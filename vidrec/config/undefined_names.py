@@ -19,8 +19,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, Node, OmegaConf
 
 from vidrec.config import fields
+from vidrec.config.arguments import is_key
 from vidrec.config.compose import conf_dir
-from vidrec.config.overrides import is_key
 from vidrec.config.unread_keys import KeyPath, leaves
 from vidrec.errors import did_you_mean
 

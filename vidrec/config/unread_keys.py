@@ -17,8 +17,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from vidrec.config import fields
+from vidrec.config.arguments import is_key
 from vidrec.config.compose import conf_dir
-from vidrec.config.overrides import is_key
 from vidrec.errors import did_you_mean
 
 KeyPath = tuple[str, ...]

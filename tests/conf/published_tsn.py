@@ -18,12 +18,12 @@ BACKBONES = {
     "mmcls.ResNeXt": (
         IMAGE,
         IN_THE_NAME | {"depth": None, "num_stages": None, "groups": None, "width_per_group": None},
-        {"name": "resnext101_32x4d", "library": "timm"},
+        {"name": "resnext101_32x4d", "library": None},
     ),
     "timm.swin_base_patch4_window7_224": (
         IMAGE,
         {"feature_shape": None},  # found out by the class
-        {"name": "swin_base_patch4_window7_224", "library": "timm"},
+        {"name": "swin_base_patch4_window7_224", "library": None},
     ),
     "torchvision.densenet161": (IMAGE, {}, {"name": "densenet161", "library": "torchvision"}),
 }

@@ -135,7 +135,9 @@ BACKBONES = {
         None,
         ({"frozen_stages": 1}, ("stage0", "stage1")),
     ),
-    "timm_resnet": Backbone(lambda: ImageBackbone("resnet18"), IMAGES),
+    "timm_resnet": Backbone(
+        lambda **options: ImageBackbone("resnet18", **options), IMAGES, {"checkpointing": True}
+    ),
     "timm_vit": Backbone(
         lambda **options: ImageBackbone("vit_tiny_patch16_224", options=TIMM_VIT, **options),
         IMAGES,

@@ -4,6 +4,8 @@ import copy
 
 import pytest
 import torch
+import torchvision
+from torchvision.models import regnet
 
 from vidrec.models.backbones.image import ImageBackbone
 
@@ -123,9 +125,88 @@ def test_copies_are_independent_networks():
     assert not torch.equal(twin(images()), net(images()))
 
 
+def test_a_name_without_a_library_is_timms_if_it_has_one():
+    """Both have resnet18, under the same names of parameters; only timm's gives a map."""
+    assert ImageBackbone("resnet18").eval()(images()).shape == (2, 512, 2, 2)
+    assert ImageBackbone("torchvision/resnet18").eval()(images()).shape == (2, 512, 1, 1)
+    assert ImageBackbone("mobilenet_v2").state_dict().keys() == {
+        name for name in torchvision.models.mobilenet_v2().state_dict() if "features" in name
+    }
+    with pytest.raises(ValueError, match="timm has no image model 'mobilenet_v2'"):
+        ImageBackbone("timm/mobilenet_v2")
+    with pytest.raises(ValueError, match="timm has no image model 'alexnet'"):
+        ImageBackbone("alexnet", library="timm")
+
+
+def test_googlenet_normalises_images_as_its_published_weights_expect():
+    """torchvision sets transform_input whenever it loads them."""
+    ours = ImageBackbone("googlenet").eval()
+    theirs = torchvision.models.googlenet(
+        transform_input=True, aux_logits=False, init_weights=False
+    ).eval()
+    theirs.fc = torch.nn.Identity()
+    ours.load_state_dict(theirs.state_dict())
+    expected = theirs(images())
+    torch.testing.assert_close(ours(images()).flatten(1), expected)
+    theirs.transform_input = False
+    assert not torch.allclose(theirs(images()), expected)
+    assert ImageBackbone("googlenet", in_channels=10)(images(channels=10)).shape[1] == 1024
+
+
+@pytest.mark.slow
+def test_every_network_of_torchvision_gives_its_channels_and_gradients(monkeypatch):
+    """On tensors without values, at the size of images that all of them take."""
+    settings = regnet.BlockParams.from_init_params
+
+    def with_values(**arguments):
+        with torch.device("cpu"):
+            return settings(**arguments)
+
+    monkeypatch.setattr(regnet.BlockParams, "from_init_params", with_values)
+    names = torchvision.models.list_models(module=torchvision.models)
+    assert len(names) >= 80
+    for name in names:
+        with torch.device("meta"):
+            net = ImageBackbone(f"torchvision/{name}").train()
+            features = net(torch.zeros(2, 3, 224, 224))
+            features.sum().backward()
+        assert features.shape[:2] == (2, net.out_channels), name
+        assert all(parameter.grad is not None for parameter in net.parameters()), name
+
+
+FAMILIES = {
+    "alexnet": 64, "convnext_tiny": 32, "densenet121": 32, "efficientnet_b0": 32,
+    "efficientnet_v2_s": 32, "googlenet": 32, "inception_v3": 75, "maxvit_t": 224,
+    "mnasnet0_5": 32, "mobilenet_v2": 32, "mobilenet_v3_small": 32, "regnet_x_400mf": 32,
+    "regnet_y_400mf": 32, "resnet18": 32, "resnext50_32x4d": 32, "shufflenet_v2_x0_5": 32,
+    "squeezenet1_1": 32, "swin_t": 32, "swin_v2_t": 32, "vgg11_bn": 32, "vit_b_32": 224,
+    "wide_resnet50_2": 32,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_of_torchvision_learns(name):
+    """The smallest network of each, at the smallest size of images that it takes."""
+    torch.manual_seed(0)
+    backbone = ImageBackbone(f"torchvision/{name}")
+    head = torch.nn.Linear(backbone.out_channels, 2, bias=False)
+    parameters = [*backbone.parameters(), *head.parameters()]
+    before = [parameter.detach().clone() for parameter in parameters]
+    logits = head(backbone.train()(images(FAMILIES[name], FAMILIES[name])).mean(dim=(2, 3)))
+    torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
+    torch.optim.SGD(parameters, lr=1.0).step()
+    assert all(parameter.isfinite().all() for parameter in parameters)
+    moved = [not torch.equal(p, old) for p, old in zip(parameters, before, strict=True)]
+    assert sum(moved) > len(moved) / 2  # the rest has too small a gradient
+
+
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="did you mean 'resnet50'"):
         ImageBackbone("resnet5O")
+    message = "neither timm nor torchvision has an image model 'mobilenet_v22'; did you mean"
+    with pytest.raises(ValueError, match=message):
+        ImageBackbone("mobilenet_v22")
     with pytest.raises(ValueError, match="torchvision has no image model 'swin_tiny'"):
         ImageBackbone("torchvision/swin_tiny")
     with pytest.raises(ValueError, match="choose timm or torchvision"):

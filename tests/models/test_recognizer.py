@@ -227,3 +227,8 @@ def test_impossible_options_are_named():
         Recognizer2D(Spy(), TSNHead(5, 3), MEAN, STD, average_clips="mean")
     with pytest.raises(ValueError, match="3 values, but frames have 10 channels"):
         Recognizer2D(Spy(), TSNHead(5, 10), MEAN, STD)(clip_batch(channels=10))
+
+
+def test_a_head_for_other_channels_is_refused_before_anything_is_decoded():
+    with pytest.raises(ValueError, match=r"set model\.net\.cls_head\.in_channels=512"):
+        Recognizer2D(ResNet(18), TSNHead(2, in_channels=2048), mean=[0.0], std=[1.0])

@@ -42,6 +42,8 @@ class Recognizer(Normalised, ABC):
         self.backbone = backbone
         if neck is not None:
             self.neck = neck
+        else:
+            check_channels(backbone, cls_head)
         self.cls_head = cls_head
         self.average_clips = average_clips
         self.max_test_images = max_test_images
@@ -85,6 +87,22 @@ class Recognizer(Normalised, ABC):
             rows.append(torch.cat(logits, dim=1).float())
         joint = getattr(self.cls_head, "joint_views", False)
         return {"scores": average_views(torch.cat(rows), self.average_clips, joint)}
+
+
+def check_channels(backbone: nn.Module, cls_head: nn.Module) -> None:
+    """Raise ValueError if the head is not made for the features of the backbone.
+
+    Only for modules that say both; your own need not.
+    """
+    given, expected = (
+        getattr(backbone, "out_channels", None),
+        getattr(cls_head, "in_channels", None),
+    )
+    if given is not None and expected is not None and given != expected:
+        raise ValueError(
+            f"model.net.cls_head.in_channels={expected}, but the backbone's features have {given} "
+            f"channels: set model.net.cls_head.in_channels={given}"
+        )
 
 
 class Recognizer2D(Recognizer):

@@ -3,19 +3,24 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from vidrec.errors import did_you_mean
+from vidrec.models.layers.checkpoint import statistics_kept
 
 # The blocks of timm's transformers and of torchvision's MaxViT: "blocks.3", "layers.1.blocks.0".
 BLOCK_NAMES = r"(?:\w+\.)*?(?:(?:layers|stages)\.\d+\.)?\w*blocks\d*\.\d+"
 
 
+Library = Literal["timm", "torchvision"]
+
+
 def ImageBackbone(
     name: str,
-    library: Literal["timm", "torchvision"] = "timm",
+    library: Library | None = None,
     in_channels: int = 3,
     options: Mapping[str, object] | None = None,
     checkpointing: bool = False,
@@ -28,23 +33,40 @@ def ImageBackbone(
     none (ResNet, ViT), the input of their classifier, h and w being 1.
 
     name: as the library lists it; "timm/NAME" and "torchvision/NAME" name the library too.
+    library: null: timm if it has a network of that name, else torchvision.
     options: further arguments of the library's constructor, such as drop_path_rate.
-    checkpointing: recompute activations in the backward pass, if timm supports it; the running
-        statistics of BatchNorm are then updated twice per step.
+    checkpointing: recompute activations in the backward pass, if timm supports it.
     """
-    prefix, slash, rest = name.partition("/")
-    if slash and prefix in ("timm", "torchvision"):
-        library, name = prefix, rest  # type: ignore[assignment]
+    library, name = _found(name, library)
     if library == "timm":
         return _timm(name, in_channels, dict(options or {}), checkpointing)
-    if library == "torchvision":
-        if checkpointing:
-            raise ValueError(
-                f"torchvision/{name} does not support checkpointing: use timm's network, or leave "
-                "checkpointing=false"
-            )
-        return _torchvision(name, in_channels, dict(options or {}))
-    raise ValueError(f"ImageBackbone library='{library}': choose timm or torchvision")
+    if checkpointing:
+        raise ValueError(
+            f"torchvision/{name} does not support checkpointing: use a network of timm, or leave "
+            "checkpointing=false"
+        )
+    return _torchvision(name, in_channels, dict(options or {}))
+
+
+def _found(name: str, library: Library | None) -> tuple[Library, str]:
+    """The library that has the network, and the network's name there."""
+    import timm
+    from torchvision import models
+
+    prefix, slash, rest = name.partition("/")
+    if slash and prefix in get_args(Library):
+        library, name = prefix, rest  # type: ignore[assignment]
+    if library not in (None, *get_args(Library)):
+        raise ValueError(f"ImageBackbone library='{library}': choose timm or torchvision")
+    if library != "torchvision" and timm.is_model(name):
+        return "timm", name
+    theirs = models.list_models(module=models)
+    if library != "timm" and name in theirs:
+        return "torchvision", name
+    known = {"timm": timm.list_models(), "torchvision": theirs}
+    missing = f"{library} has no" if library else "neither timm nor torchvision has an"
+    there = known[library] if library else sorted({*known["timm"], *theirs})
+    raise ValueError(f"{missing} image model '{name}'; {did_you_mean(name, there)}")
 
 
 def _timm(
@@ -52,8 +74,6 @@ def _timm(
 ) -> nn.Module:
     import timm
 
-    if not timm.is_model(name):
-        raise ValueError(_unknown("timm", name, timm.list_models()))
     for option in options:
         if option.startswith(("pretrained", "checkpoint")):
             raise ValueError(f"ImageBackbone options.{option}: weights are those of model.weights")
@@ -66,10 +86,32 @@ def _timm(
         net.reset_classifier(0)  # older versions of timm keep a layer without outputs
     if checkpointing:
         net.set_grad_checkpointing(True)
+        net.register_forward_hook(_statistics_once)
     net.out_channels = getattr(net, "head_hidden_size", net.num_features)
     net.block_names = BLOCK_NAMES
     net.register_forward_hook(_timm_map)
     return net
+
+
+def _statistics_once(net: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+    """What the backward pass recomputes does not update BatchNorm's statistics a second time."""
+    if torch.compiler.is_compiling() or not output.requires_grad:
+        return
+
+    def backward_begins(gradient: Tensor) -> None:
+        if getattr(net, "is_recomputing", False):  # it was called twice before this backward pass
+            return
+        net.is_recomputing = True
+        kept = statistics_kept(net)
+        kept.__enter__()
+
+        def backward_ends() -> None:
+            kept.__exit__(None, None, None)
+            net.is_recomputing = False
+
+        torch.autograd.Variable._execution_engine.queue_callback(backward_ends)
+
+    output.register_hook(backward_begins)
 
 
 def _timm_map(net: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
@@ -89,9 +131,11 @@ def _timm_map(net: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
 def _torchvision(name: str, in_channels: int, options: dict[str, object]) -> nn.Module:
     from torchvision import models
 
-    known = models.list_models(module=models)
-    if name not in known:
-        raise ValueError(_unknown("torchvision", name, known))
+    if name in ("googlenet", "inception_v3"):
+        # Published weights expect images that were normalised in another way than those of other
+        # networks, which these do by themselves. Auxiliary classifiers only serve ImageNet.
+        own = {"transform_input": in_channels == 3, "aux_logits": False, "init_weights": True}
+        options = own | options
     net: Any = models.get_model(name, weights=None, **options)
     net.block_names = BLOCK_NAMES
     if in_channels != 3:
@@ -133,7 +177,3 @@ def _with_channels(stem: nn.Conv2d, in_channels: int) -> nn.Conv2d:
         padding=stem.padding,  # type: ignore[arg-type]
         bias=stem.bias is not None,
     )
-
-
-def _unknown(library: str, name: str, known: list[str]) -> str:
-    return f"{library} has no image model '{name}'; {did_you_mean(name, known)}"

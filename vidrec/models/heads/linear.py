@@ -17,6 +17,7 @@ class LinearHead(nn.Module):
         init_std: float = 0.01,
     ) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.dropout = nn.Dropout(dropout_ratio)
         self.fc_cls = nn.Linear(in_channels, num_classes)
         self.initialise(init_std)

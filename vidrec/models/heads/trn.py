@@ -118,6 +118,7 @@ class TRNHead(nn.Module):
             self.consensus = SingleScaleRelation(hidden_dim, num_segments, num_classes)
         else:
             raise ValueError(f"relation_type='{relation_type}': choose TRNMultiScale or TRN")
+        self.in_channels = in_channels
         self.num_segments = num_segments
         self.dropout = nn.Dropout(dropout_ratio)
         self.fc_cls = nn.Linear(in_channels, hidden_dim)

@@ -16,6 +16,7 @@ class X3DHead(nn.Module):
         fc1_bias: bool = False,
     ) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.fc1 = nn.Linear(in_channels, mid_channels, bias=fc1_bias)
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout_ratio)

@@ -23,13 +23,13 @@ def checkpointed(block: nn.Module, x: Tensor) -> Tensor:
         return checkpoint(block, x, use_reentrant=False)
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-        return nullcontext(), _statistics_kept(block)
+        return nullcontext(), statistics_kept(block)
 
     return checkpoint(block, x, use_reentrant=False, context_fn=contexts)
 
 
 @contextmanager
-def _statistics_kept(block: nn.Module) -> Iterator[None]:
+def statistics_kept(block: nn.Module) -> Iterator[None]:
     """BatchNorm normalises with the batch, but its running statistics stay as they are."""
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in batch_norms(block)]
     for norm, _, _ in before:

@@ -30,7 +30,8 @@ def test_bmn_finds_what_was_planted(run, tmp_path):
     )  # fmt: skip
     assert status == 0, text
     first = re.findall(r"^(A\S+)\s+([\d.]+)", text, re.M)
-    assert len(list((tmp_path / "pictures").glob("*.png"))) == 60
+    assert len(list((tmp_path / "pictures").glob("v_*.png"))) == 60
+    assert (tmp_path / "pictures" / "ar_an.png").is_file()
     status, text = run(ROOT / "evaluate.py", "model=bmn", "score=[out.json]", cwd=tmp_path)
     assert status == 0, text
     assert re.findall(r"^(A\S+)\s+([\d.]+)", text, re.M) == first

@@ -167,8 +167,10 @@ class Scripted(Score):
 
     def __init__(self, values, higher_is_better):
         self.values, self.higher_is_better = iter(values), higher_is_better
+        self.seen = []
 
     def compute(self, rows):
+        self.seen.append(rows)
         return {"prob": next(self.values)}
 
 
@@ -181,10 +183,20 @@ class Scripted(Score):
     ],
 )
 def test_best_follows_the_metric_in_its_own_direction(tmp_path, values, higher, best_epoch):
-    result = fit(tmp_path, metric=Scripted(values, higher))
+    metric = Scripted(values, higher)
+    result = fit(tmp_path, metric=metric)
+    assert result.outcome.epoch == best_epoch
+    assert result.outcome.scores == {"prob": values[best_epoch - 1]}
+    assert result.outcome.rows is metric.seen[best_epoch - 1]
     saved = torch.load(tmp_path / "best.pt", weights_only=True)
     assert saved["epoch"] == best_epoch
     assert result.outcome.best == saved["best"] == values[best_epoch - 1]
+
+
+def test_the_rows_of_the_last_validation_are_there_where_none_has_a_score(tmp_path):
+    metric = Scripted([math.nan] * 4, True)
+    outcome = fit(tmp_path, metric=metric).outcome
+    assert (outcome.epoch, outcome.rows is metric.seen[-1]) == (4, True)
 
 
 def test_numbered_checkpoints_are_kept_as_many_as_told(tmp_path):

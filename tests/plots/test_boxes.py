@@ -14,9 +14,11 @@ from vidrec.plots.boxes import (
     draw_boxes,
     extremes,
     load_sample,
+    surest,
 )
 
 GREEN, RED, YELLOW = (90, 225, 120), (255, 120, 105), (255, 214, 90)
+BLUE = (130, 195, 255)
 LEFT, RIGHT = (0.125, 0.25, 0.375, 0.75), (0.625, 0.25, 0.875, 0.75)
 WIDTH, FRAMES = 128, 4
 
@@ -99,7 +101,7 @@ def test_what_is_right_wrong_and_missed():
     metric = AVAMeanAP(records(1))
     rows = rows_of([[(0.9, 0.4), (0.6, 0.2)]])
     sample = load_sample(metric, rows, Dataset(metric.records), 0, 0.5)
-    assert sample.title == "v,0902   AP 50 %"
+    assert sample.title == "v,0902, AP 0.50"
     assert sample.frames.shape == (FRAMES, 64, WIDTH, 3)
     jump = "jump over something tha…"
     assert [(one.labels, one.dashed) for one in sample.boxes] == [
@@ -169,8 +171,46 @@ def test_two_sheets_and_a_video(tmp_path):
     assert len(frames) >= FRAMES
 
 
-def test_nothing_to_draw_is_said(tmp_path):
+def test_without_ground_truth_the_surest_key_frames_show_names_and_scores(tmp_path):
+    metric = AVAMeanAP(records(3, boxes=(), labels=()))
+    rows = rows_of([[(0.9, 0.0), (0.1, 0.1)], [(0.0, 0.7), (0.1, 0.1)], [(0.0, 0.1), (0.1, 0.95)]])
+    dataset = Dataset(metric.records)
+    assert surest(metric, rows, 2) == [2, 0]
+    sample = load_sample(metric, rows, dataset, 0, np.nan)
+    assert sample.title == "v,0902"
+    assert [(one.labels, one.dashed) for one in sample.boxes] == [
+        ([("run 0.90", BLUE)], False),
+        ([], False),
+    ]
+    paths = draw_boxes(metric, rows, dataset, tmp_path, count=2)
+    assert [path.name for path in paths] == ["detections.png", "boxes.mp4"]
+    sheet = np.asarray(Image.open(paths[0]))
+    counts = [(sheet == colour).all(axis=-1).sum() for colour in (BLUE, GREEN, RED, YELLOW)]
+    assert counts[0] > 1000
+    assert counts[1:] == [0, 0, 0]  # nothing is said of what is right
+
+
+def test_key_frames_of_all_videos_come_before_a_second_one_of_any():
+    found = records(4)
+    found.video = np.array([0, 0, 0, 1])
+    found.videos = ("v", "w")
+    metric = AVAMeanAP(found)
+    rows = rows_of([[(score, 0.0), (0.0, 0.0)] for score in (0.9, 0.8, 0.7, 0.1)])
+    assert surest(metric, rows, 3) == [0, 3, 1]
+
+
+def test_proposals_are_no_true_boxes():
+    """A dataset gives the proposals as boxes without an action where nothing is annotated."""
     metric = AVAMeanAP(records(1, boxes=(), labels=()))
-    rows = rows_of([[(0.9, 0.0), (0.7, 0.0)]])
-    with pytest.raises(ValueError, match="no key frame has a true box"):
-        draw_boxes(metric, rows, Dataset(metric.records), tmp_path)
+    rows = rows_of([[(0.9, 0.0), (0.0, 0.8)]])
+
+    class Proposals(Dataset):
+        def __getitem__(self, row):
+            item = super().__getitem__(row)
+            item["gt_boxes"] = item["boxes"][1:]
+            item["gt_labels"] = np.zeros((2, 3), np.float32)
+            return item
+
+    sample = load_sample(metric, rows, Proposals(metric.records), 0, np.nan)
+    assert not any(one.dashed for one in sample.boxes)
+    assert {colour for one in sample.boxes for _, colour in one.labels} == {BLUE}

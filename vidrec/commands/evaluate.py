@@ -65,8 +65,9 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
             num_scored = int(scores.get("num_scored", len(dataset)))
             how = task.protocol(dataset, net, num_scored)
             print(loaded)
-            show(scores, f"{conf.data.name} {conf.split}: {how}")
-            found = Evaluated(metric, rows, dataset, class_names, how)
+            title = f"{conf.data.name} {conf.split}: {how}"
+            show(scores, title)
+            found = Evaluated(metric, rows, dataset, class_names, how, title)
             if conf.dump:
                 task.dump(found, conf.dump)
                 _wrote("predictions", conf.dump)

@@ -18,7 +18,6 @@ from vidrec.engine.preempt import Interrupted
 from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.engine.train import train
 from vidrec.errors import sentence
-from vidrec.metrics.charts import Charted
 from vidrec.tasks import task_of
 from vidrec.tasks.task import Evaluated, Figure, Task
 from vidrec.tracking import status
@@ -104,7 +103,9 @@ def fit(conf: TrainConf, run: Run, dist: Distributed) -> Outcome:
     )
     outcome = train(job)
     if dist.rank == 0:
-        draw(task, Evaluated(metric, outcome.rows, loaders.val.dataset, class_names), run)
+        title = f"{conf.data.name} val, epoch {outcome.epoch} of {schedule.epochs}"
+        found = Evaluated(metric, outcome.rows, loaders.val.dataset, class_names, title=title)
+        draw(task, found, run)
         report(metric.key, outcome, run, time.monotonic() - started)
     return outcome
 
@@ -144,33 +145,27 @@ def describe(
 
 
 def draw(task: Task, found: Evaluated, run: Run) -> None:
-    """Curves, charts of the metric and the figures of the task.
+    """Curves and the figures of the task, of the best epoch since this process started.
 
     A figure that fails is only warned about.
     """
     # Imported here because matplotlib takes a second and only rank 0 draws.
     from vidrec.plots.curves import draw_curves
-    from vidrec.plots.metric_charts import draw_chart
 
     def drawn() -> Iterator[Figure]:
         path = run.folder / "curves.png"
-        draw_curves(run.folder / "metrics.jsonl", path)
+        draw_curves(run.folder / "metrics.jsonl", path, found.metric)
         if not found.rows:  # finished before: the dashboard has everything
             return
         yield Figure("curves", path)
-        if isinstance(found.metric, Charted):
-            for name, chart in found.metric.charts(found.rows).items():
-                path = run.folder / f"{name}.png"
-                draw_chart(chart, path)
-                yield Figure(name, path)
         yield from task.figures(found, run.folder)
 
     try:
         for figure in drawn():
             show = run.video if figure.path.suffix == ".mp4" else run.picture
             show(figure.name, figure.path)
-    except (OSError, ValueError, RuntimeError) as error:
-        run.warn(f"a figure could not be drawn: {error}")
+    except Exception as error:  # of code of any kind, one's own metric and fonts included
+        run.warn(f"a figure could not be drawn: {sentence(error)}")
 
 
 def report(key: str, outcome: Outcome, run: Run, seconds: float) -> None:

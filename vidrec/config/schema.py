@@ -305,7 +305,7 @@ class EvaluateConf(TrainedConf):
     same_classes: bool = True  # refuse a checkpoint whose classes are not named as the data's
     # Write predictions to this file: .npz, .csv or .json, segments to .json, boxes to .csv.
     dump: str | None = None
-    pictures: str | None = None  # write pictures of segments or boxes into this folder
+    pictures: str | None = None  # folder for pictures of what was found
     # Score these dumps instead of running a net; several are fused.
     score: list[str] = field(default_factory=list)
     score_weights: list[float] = field(default_factory=list)

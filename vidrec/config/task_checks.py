@@ -70,8 +70,6 @@ def recognition(conf: TrainConf) -> Iterator[str]:
             f"model.net.cls_head.num_classes={classes}, but data={data.name} has "
             f"data.num_classes={data.num_classes}"
         )
-    if isinstance(conf, EvaluateConf) and conf.pictures:
-        yield "pictures draws segments and boxes; recognition has none: leave it null"
 
 
 def detection(conf: TrainConf) -> Iterator[str]:

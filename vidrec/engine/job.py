@@ -64,7 +64,9 @@ class Outcome:
     """The result of training."""
 
     best: float  # the best value of metric.key; NaN if there is none
-    scores: dict[str, float]  # of the last validation, if there was one since the start
+    # Of the best validation since this process started, if there was one:
+    epoch: int = 0  # counted from 1
+    scores: dict[str, float] = field(default_factory=dict)
     rows: Rows = field(default_factory=dict)  # its predictions
 
 

@@ -47,7 +47,7 @@ def train(job: Job) -> Outcome:
             f"this run is finished: {run.folder} holds its {schedule.epochs} epochs; "
             "runtime.resume=never starts it over"
         )
-    outcome = Outcome(best=math.nan if state.best is None else state.best, scores={})
+    outcome = Outcome(best=math.nan if state.best is None else state.best)
     with Interrupt() as interrupt:
         saver = Saver(job, state, interrupt)
         while state.epoch < schedule.epochs:
@@ -55,9 +55,12 @@ def train(job: Job) -> Outcome:
             is_best = False
             if is_validated(state.epoch + 1, schedule):
                 saver.save()  # validation may take long: whatever happens in it, the epoch is safe
-                outcome.scores, outcome.rows = validate(job, state, saver)
-                score = outcome.scores[job.metric.key]
+                scores, rows = validate(job, state, saver)
+                score = scores[job.metric.key]
                 is_best = improves(score, state.best, job.metric)
+                shown = outcome.scores.get(job.metric.key, math.nan)
+                if math.isnan(shown) or improves(score, shown, job.metric):
+                    outcome.epoch, outcome.scores, outcome.rows = state.epoch + 1, scores, rows
                 if is_best:
                     state.best = outcome.best = score
             state.epoch, state.step = state.epoch + 1, 0

@@ -195,7 +195,7 @@ class AVAMeanAP(PredictionRows):
         """The average precision of each class."""
         precisions = self.average_precisions(self.detections(rows))
         values = {self.records.classes[action]: value for action, value in precisions.items()}
-        return {"class_ap": Bars(f"average precision at IoU {self.iou_threshold:g} (%)", values)}
+        return {"class_ap": Bars(f"average precision at IoU {self.iou_threshold:g}", values)}
 
     def dump(self, rows: dict[str, np.ndarray], path: str | Path) -> None:
         """Write the detections as a CSV file of the AVA challenge."""

@@ -188,7 +188,7 @@ class SegmentMAP(SegmentMetric):
         detections = self.labelled(self.detections(rows))
         each = self._precision(detections).mean(axis=0)
         values = dict(zip(self.records.classes, each.tolist(), strict=True))
-        return {"class_ap": Bars("average precision, mean over tIoU (%)", values)}
+        return {"class_ap": Bars("average precision, mean over tIoU", values)}
 
     def score(self, detections: SegmentDetections) -> dict[str, float]:
         names = [f"mAP@{name}" for name in threshold_names(self.thresholds)]

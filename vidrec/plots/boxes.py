@@ -1,11 +1,16 @@
-"""Key frames with the actions detected in them: those with the highest and the lowest precision."""
+"""Key frames with the actions detected in them: those with the highest and the lowest precision.
 
-from collections.abc import Mapping
+Where there is no ground truth, those with the highest scores.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from vidrec.metrics.ava_map import AVAMeanAP
 from vidrec.ops.box_iou import box_iou
@@ -15,10 +20,13 @@ from vidrec.plots.labelled_boxes import (
     DARK,
     MISSED,
     PLAIN,
+    UNKNOWN,
     WRONG,
     LabelledBox,
     draw_labelled_boxes,
 )
+from vidrec.plots.lettering import font_for
+from vidrec.plots.style import clipped
 from vidrec.plots.video_grid import write_grid
 
 HEIGHT = 288  # of a frame, pixels
@@ -45,6 +53,7 @@ def draw_boxes(
     dataset: Samples,
     folder: Path,
     count: int = 6,
+    title: str = "",
 ) -> list[Path]:
     """Write best.png, worst.png and boxes.mp4, which shows three of each; returns their paths.
 
@@ -52,30 +61,49 @@ def draw_boxes(
     dashed, with the actions that were missed in yellow. Actions with scores below 0.3 are not
     shown.
 
-    rows: of the metric. dataset: whose records the metric has. count: key frames on a sheet. Raises
-    ValueError if no key frame has a true box.
+    If no key frame has a true box, those with the highest scores are in detections.png instead.
+
+    rows: of the metric. dataset: whose records the metric has. count: key frames on a sheet. title:
+    of the sheets.
     """
     best, worst = extremes(metric.frame_precisions(dict(rows)), count)
+    sheets: dict[str, Sequence[tuple[int, float]]] = {"best": best, "worst": worst}
     if not best:
-        raise ValueError("no key frame has a true box of a class that is evaluated: none is drawn")
+        sheets = {"detections": [(row, math.nan) for row in surest(metric, rows, count)]}
     samples = {
         name: [
             sample
             for row, precision in chosen
             if (sample := load_sample(metric, rows, dataset, row, precision)) is not None
         ]
-        for name, chosen in (("best", best), ("worst", worst))
+        for name, chosen in sheets.items()
     }
     paths = []
     for name, own in samples.items():
         if own:
-            draw_sheet(own, folder / f"{name}.png")
+            draw_sheet(own, folder / f"{name}.png", title)
             paths.append(folder / f"{name}.png")
-    clips = [annotated(sample) for own in samples.values() for sample in own[:IN_VIDEO]]
+    in_video = 2 * IN_VIDEO // len(samples)
+    clips = [annotated(sample) for own in samples.values() for sample in own[:in_video]]
     if clips:
         write_grid(clips, folder / "boxes.mp4", columns=3)
         paths.append(folder / "boxes.mp4")
     return paths
+
+
+def surest(metric: AVAMeanAP, rows: Mapping[str, np.ndarray], count: int) -> list[int]:
+    """The key frames with the highest scores, those of one video after the best of all others."""
+    columns = [metric.records.columns[action] for action in metric.actions.tolist()]
+    order = np.argsort(-rows["scores"][:, columns].max(axis=1, initial=0.0), kind="stable")
+    taken: Counter[int] = Counter()
+    places: dict[
+        int, tuple[int, int]
+    ] = {}  # a key frame -> how many of its video are better, and how many of all
+    for row in dict.fromkeys(rows["index"][order].tolist()):
+        video = int(metric.records.video[row])
+        places[row] = (taken[video], len(places))
+        taken[video] += 1
+    return sorted(places, key=places.__getitem__)[:count]
 
 
 def extremes(
@@ -109,7 +137,9 @@ def load_sample(
     if "video" not in item:
         return None
     columns = [metric.records.columns[action] for action in metric.actions.tolist()]
-    names = [_short(metric.records.classes[action]) for action in metric.actions.tolist()]
+    names = [clipped(metric.records.classes[k], LETTERS) for k in metric.actions.tolist()]
+    is_annotated = len(metric.records[row].boxes) > 0
+    # Else the sample has its proposals in place of true boxes.
     gt_boxes, gt_labels = item["gt_boxes"], item["gt_labels"][:, columns].astype(bool)
     own = rows["index"] == row
     scores = rows["scores"][own][:, columns]
@@ -121,16 +151,19 @@ def load_sample(
         shown = [k for k in best if scores[number, k] >= MIN_SCORE]
         met[near[:, None], shown] = True
         correct = gt_labels[near].max(axis=0, initial=False)
+        colours = np.where(correct, 1, 0) if is_annotated else np.full(len(names), 2)
         labels = [
-            (f"{names[k]} {scores[number, k]:.2f}", CORRECT if correct[k] else WRONG) for k in shown
+            (f"{names[k]} {scores[number, k]:.2f}", (WRONG, CORRECT, UNKNOWN)[colours[k]])
+            for k in shown
         ]
         found.append((scores[number].max(initial=0.0), LabelledBox(tuple(box.tolist()), labels)))
     found = sorted(found, key=lambda pair: -pair[0])[:MOST_BOXES]
     dashed = [
         LabelledBox(tuple(box.tolist()), [(names[k], MISSED) for k in np.flatnonzero(missed)], True)
         for box, missed in zip(gt_boxes, gt_labels & ~met, strict=True)
+        if is_annotated
     ]
-    title = f"{metric.records.name(row)}   AP {100 * precision:.0f} %"
+    title = metric.records.name(row) + f", AP {precision:.2f}" * is_annotated
     return KeyFrameSample(title, item["video"][0, 0], [box for _, box in found] + dashed)
 
 
@@ -150,10 +183,6 @@ def _in_first_view(
     ]
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
-
-
 def annotated(sample: KeyFrameSample) -> np.ndarray:
     """The frames with their boxes below the title, (T, BAR + HEIGHT, W, 3) uint8, W even."""
     height, width = sample.frames.shape[1:3]
@@ -162,7 +191,8 @@ def annotated(sample: KeyFrameSample) -> np.ndarray:
     layer = Image.new("RGBA", (max(inner[0], LEAST_WIDTH), HEIGHT))
     draw_labelled_boxes(ImageDraw.Draw(layer), sample.boxes, scale, layer.size)
     picture = Image.new("RGB", (layer.width, BAR + HEIGHT), DARK)
-    ImageDraw.Draw(picture).text((4, 3), sample.title, PLAIN, ImageFont.load_default(size=13))
+    title = clipped(sample.title, picture.width // 8)
+    ImageDraw.Draw(picture).text((4, 3), title, PLAIN, font_for(title, 12))
     pictures = []
     for frame in sample.frames:
         colours = frame if frame.shape[-1] == 3 else np.repeat(frame[..., :1], 3, axis=-1)
@@ -174,8 +204,10 @@ def annotated(sample: KeyFrameSample) -> np.ndarray:
     return np.stack(pictures)
 
 
-def draw_sheet(samples: list[KeyFrameSample], path: Path, columns: int = 3) -> None:
-    """Write the key frames side by side, each the middle of its clip, above a legend."""
+def draw_sheet(
+    samples: list[KeyFrameSample], path: Path, title: str = "", columns: int = 3
+) -> None:
+    """Write the key frames side by side, each the middle of its clip, above legend and title."""
     frames = []
     for sample in samples:
         middle = len(sample.frames) // 2
@@ -184,23 +216,26 @@ def draw_sheet(samples: list[KeyFrameSample], path: Path, columns: int = 3) -> N
     columns = min(columns, len(frames))
     num_rows = -(-len(frames) // columns)
     height, width = frames[0].shape[0] + 4, max(frame.shape[1] for frame in frames) + 4
-    sheet = Image.new("RGB", (columns * width, num_rows * height + BAR), DARK)
+    sheet = Image.new("RGB", (columns * width, num_rows * height + 2 * BAR), DARK)
     for number, frame in enumerate(frames):
         row, column = divmod(number, columns)
         sheet.paste(Image.fromarray(frame), (column * width, row * height))
-    _draw_legend(ImageDraw.Draw(sheet), num_rows * height + 3)
+    has_truth = any(box.dashed for sample in samples for box in sample.boxes)
+    _draw_legend(ImageDraw.Draw(sheet), num_rows * height + 3, has_truth)
+    title = clipped(title, sheet.width // 7)
+    place = (4, num_rows * height + BAR + 3)
+    ImageDraw.Draw(sheet).text(place, title, PLAIN, font_for(title, 11))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, top: int) -> None:
-    font = ImageFont.load_default(size=12)
+def _draw_legend(draw: ImageDraw.ImageDraw, top: int, has_truth: bool) -> None:
     left = 4
+    judged = (("right", CORRECT), ("wrong", WRONG), ("missed (dashed: true box)", MISSED))
     for text, colour in (
-        ("right", CORRECT),
-        ("wrong", WRONG),
-        ("missed (dashed: true box)", MISSED),
+        *(judged if has_truth else [("detected (no ground truth)", UNKNOWN)]),
         (f"no action above {MIN_SCORE}", PLAIN),
     ):
+        font = font_for(text, 11)
         draw.text((left, top), text, colour, font)
         left += int(draw.textlength(text, font)) + 14

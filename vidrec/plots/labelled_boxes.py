@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 from PIL import ImageDraw, ImageFont
 
+from vidrec.plots.lettering import font_for
+
 Colour = tuple[int, int, int]
 
 LINE = 15  # pixels of a line of text
 CORRECT, WRONG, MISSED, PLAIN = (90, 225, 120), (255, 120, 105), (255, 214, 90), (200, 206, 212)
+UNKNOWN = (130, 195, 255)  # an action where there is no ground truth
 DARK = (16, 18, 20)
 
 
@@ -27,7 +30,6 @@ def draw_labelled_boxes(
 
     scale: pixels of the layer per pixel of the boxes. size: width and height of the layer.
     """
-    font = ImageFont.load_default(size=12)
     scaled = [[round(scale * value) for value in one.box] for one in boxes]
     for one, corners in zip(boxes, scaled, strict=True):
         if one.dashed:
@@ -38,18 +40,24 @@ def draw_labelled_boxes(
     for one, corners in zip(boxes, scaled, strict=True):
         if not one.labels:
             continue
-        width = max(int(draw.textlength(text, font)) for text, _ in one.labels) + 6
+        width = max(int(draw.textlength(text, _font(text))) for text, _ in one.labels) + 6
         height = LINE * len(one.labels) + 2
         left, top = _place((width, height), corners, size, taken, below=one.dashed)
         taken.append([left, top, left + width, top + height])
         draw.rectangle(taken[-1], fill=(*DARK, 190))
         for number, (text, colour) in enumerate(one.labels):
-            draw.text((left + 3, top + 1 + LINE * number), text, colour, font)
+            draw.text((left + 3, top + 1 + LINE * number), text, colour, _font(text))
+
+
+def _font(text: str) -> ImageFont.FreeTypeFont:
+    return font_for(text, 11)
 
 
 def _outline(one: LabelledBox) -> Colour:
     colours = {colour for _, colour in one.labels}
-    return PLAIN if not colours else WRONG if WRONG in colours else CORRECT
+    return next(
+        (colour for colour in (WRONG, UNKNOWN) if colour in colours), CORRECT if colours else PLAIN
+    )
 
 
 def _place(

@@ -12,6 +12,7 @@ from vidrec.data.boxes.dataset import BoxDataset
 from vidrec.metrics.ava_map import AVAMeanAP
 from vidrec.models.detector import FastRCNN
 from vidrec.plots.boxes import draw_boxes
+from vidrec.tasks.charts import charts
 from vidrec.tasks.task import Evaluated, Figure
 from vidrec.tasks.wording import frames_of, in_both_splits, of_all
 
@@ -61,13 +62,16 @@ def protocol(dataset: BoxDataset, net: FastRCNN, num_scored: int) -> str:
 
 
 def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
-    """The key frames with the highest and the lowest average precision."""
-    for path in draw_boxes(found.metric, found.rows, found.dataset, folder):
+    """The key frames with the highest and the lowest average precision, or scores without it."""
+    yield from charts(found, folder)
+    for path in draw_boxes(found.metric, found.rows, found.dataset, folder, 6, found.title):
         yield Figure(path.stem, path)
 
 
 def pictures(found: Evaluated, folder: Path) -> None:
-    draw_boxes(found.metric, found.rows, found.dataset, folder, count=12)
+    """The same with more key frames."""
+    list(charts(found, folder))
+    draw_boxes(found.metric, found.rows, found.dataset, folder, 12, found.title)
 
 
 def dump(found: Evaluated, path: str) -> None:

@@ -7,9 +7,11 @@ from typing import cast
 from vidrec import build
 from vidrec.config.schema import EvaluateConf, TrainConf
 from vidrec.data.segments.dataset import ActivityNetDataset
+from vidrec.metrics.segment_map import SegmentMAP
 from vidrec.metrics.segment_results import SegmentMetric
 from vidrec.models.localizer import BMN, PEM, TEM
 from vidrec.plots.timelines import draw_all_segments, draw_segments
+from vidrec.tasks.charts import charts
 from vidrec.tasks.task import Evaluated, Figure
 from vidrec.tasks.wording import in_both_splits, of_all
 
@@ -43,16 +45,21 @@ def protocol(dataset: ActivityNetDataset, net: BMN | TEM | PEM, num_scored: int)
 
 
 def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
-    """Timelines of found segments above the ground truth, for a few sequences."""
+    """Timelines of detected segments above the ground truth, for a few sequences."""
+    yield from charts(found, folder)
     path = folder / "segments.png"
-    draw_segments(found.rows, found.dataset.records, path)
+    draw_segments(found.rows, found.dataset.records, path, found.title)
     yield Figure("segments", path)
 
 
 def pictures(found: Evaluated, folder: Path) -> None:
-    """A timeline of every video."""
+    """A timeline of every video, with names of classes if the metric knows them."""
+    list(charts(found, folder))
     metric = found.metric
-    draw_all_segments(metric.detections(found.rows), metric.records, folder)
+    detections = metric.detections(found.rows)
+    if isinstance(metric, SegmentMAP):
+        detections = metric.labelled(detections)
+    draw_all_segments(detections, metric.records, folder)
 
 
 def dump(found: Evaluated, path: str) -> None:

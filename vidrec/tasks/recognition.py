@@ -12,8 +12,9 @@ from vidrec.metrics import predictions
 from vidrec.metrics.accuracy import confusion_matrix
 from vidrec.metrics.predictions import Predictions, fuse
 from vidrec.models.recognizer import Recognizer
-from vidrec.plots.clips import draw_predictions, load_samples, write_predictions
+from vidrec.plots.clips import are_right, draw_predictions, load_samples, write_predictions
 from vidrec.plots.confusion import draw_confusion
+from vidrec.tasks.charts import charts
 from vidrec.tasks.task import Evaluated, Figure
 from vidrec.tasks.wording import frames_of, in_both_splits, of_all
 
@@ -82,16 +83,21 @@ def _pixels(size: int | tuple[int, int]) -> str:
 
 def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
     """The confusion matrix of single labels; samples with predictions, as picture and video."""
-    rows = found.rows
+    yield from charts(found, folder)
+    rows, records = found.rows, found.dataset.records
     if rows["label"].ndim == 1:
         predicted = rows["scores"].argmax(axis=1)
         matrix = confusion_matrix(predicted, rows["label"], len(found.class_names))
         path = folder / "confusion.png"
-        draw_confusion(matrix, found.class_names, path)
+        draw_confusion(matrix, found.class_names, path, found.title)
         yield Figure("confusion", path)
-    samples = load_samples(rows, found.dataset, found.class_names)
+    samples = load_samples(
+        rows, found.dataset, found.class_names, lambda index: records[index].path
+    )
+    num_right, num_rows = int(are_right(rows).sum()), len(rows["index"])
+    title = f"{found.title}; {num_right:,} of {num_rows:,} are right, wrong ones come first"
     path = folder / "predictions.png"
-    draw_predictions(samples, path)
+    draw_predictions(samples, path, title)
     yield Figure("predictions", path)
     path = folder / "predictions.mp4"
     write_predictions(samples, path)

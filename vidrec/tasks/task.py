@@ -21,6 +21,7 @@ class Evaluated:
     dataset: Own  # of the task
     class_names: list[str]
     protocol: str = ""  # how the scores were measured
+    title: str = ""  # of its figures: which data, and which epoch or protocol
 
 
 class Figure(NamedTuple):
@@ -51,10 +52,10 @@ class Task(Protocol):
         """
 
     def figures(self, found: Evaluated, folder: Path) -> Iterator[Figure]:
-        """Write the figures of a run into its directory."""
+        """Write the figures of a run into its directory, with the charts of its metric."""
 
     def pictures(self, found: Evaluated, folder: Path) -> None:
-        """Write the pictures that `evaluate pictures=FOLDER` asks for."""
+        """Write the pictures that `evaluate pictures=FOLDER` asks for, with those charts."""
 
     def dump(self, found: Evaluated, path: str) -> None:
         """Write the predictions."""

@@ -14,17 +14,21 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from torch import nn
 from torchvision.models.video import mvit as torchvision_mvit
 from torchvision.models.video import swin_transformer as torchvision_swin
 
 from tests.paths import GOLDEN
+from vidrec.models.backbones.mobilenet_v2 import MobileNetV2
 from vidrec.models.backbones.mobileone import MobileOne
 from vidrec.models.backbones.mvit import MViT
 from vidrec.models.backbones.swin3d import SwinTransformer3D
+from vidrec.models.backbones.tsm import MobileNetV2TSM
 from vidrec.models.heads.i3d import I3DHead
 from vidrec.models.heads.mvit import MViTHead
-from vidrec.models.recognizer import Recognizer3D
+from vidrec.models.heads.tsm import TSMHead
+from vidrec.models.recognizer import Recognizer2D, Recognizer3D
 from vidrec.weights.convert import find_conversion, reshape
 from vidrec.weights.load import load_weights
 
@@ -231,6 +235,46 @@ def test_torchvision_3d_resnet_gives_the_same_map(tmp_path):
     clip = torch.randn(1, 3, 4, 32, 32)
     expected = theirs.layer4(theirs.layer3(theirs.layer2(theirs.layer1(theirs.stem(clip)))))
     torch.testing.assert_close(ours(clip), expected, rtol=1e-3, atol=1e-3)
+
+
+def tsm_authors_name(name):
+    """From torchvision's name of a layer in MobileNetV2: one number for each of its layers."""
+    if not (m := re.match(r"(features\.(\d+)\.conv)\.(\d)(?:\.(\d))?\.(\w+)$", name)):
+        return name
+    block, number, inner = int(m[2]), int(m[3]), m[4]
+    projection = 1 if block == 1 else 2  # follows the triples of convolution, BatchNorm and ReLU6
+    flat = 3 * number + int(inner) if inner else 3 * projection + number - projection
+    return f"{m[1]}.{flat}.{m[5]}"
+
+
+@pytest.mark.parametrize("source", ["torchvision", "tsm_authors", "timm"])
+def test_every_mobilenet_v2_gives_the_same_features(tmp_path, source):
+    if source == "timm":
+        theirs = randomized(timm.create_model("mobilenetv2_100", num_classes=5))
+        features = theirs.forward_features
+    else:
+        theirs = randomized(torchvision.models.mobilenet_v2(num_classes=5))
+        features = theirs.features
+    state = theirs.state_dict()
+    if source == "tsm_authors":
+        state = {f"module.base_model.{tsm_authors_name(n)}": t for n, t in state.items()}
+        assert "module.base_model.features.17.conv.7.running_var" in state
+        assert "module.base_model.features.1.conv.3.weight" in state
+    path = saved({"state_dict": state}, tmp_path / "m.pth")
+    ours = MobileNetV2().eval()
+    report = load_weights(ours, path, min_backbone=1.0)
+    assert len(report.unused) == 2  # the classifier
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    expected = features(images)
+    assert expected.std() > 0
+    torch.testing.assert_close(ours(images), expected)
+    shifted = Recognizer2D(MobileNetV2TSM(), TSMHead(5, 1280), mean=[0.0], std=[1.0])
+    report = load_weights(shifted, path, min_backbone=1.0)
+    assert (report.missing, report.unused) == ([], [])
+    assert torch.equal(shifted.backbone.layer7[0].conv[2].bn.bias, ours.layer7[0].conv[2].bn.bias)
+    assert torch.equal(
+        shifted.backbone.layer2[1].conv[0].net.conv.weight, ours.layer2[1].conv[0].conv.weight
+    )
 
 
 @pytest.mark.parametrize("arch", ["s0", "s4"])

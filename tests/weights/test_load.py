@@ -25,8 +25,8 @@ from vidrec.files.checkpoint_files import open_checkpoint
 from vidrec.models.backbones.resnet import ResNet
 from vidrec.models.heads.tsn import TSNHead
 from vidrec.models.recognizer import Recognizer2D
-from vidrec.weights import load
-from vidrec.weights.convert import dense_layers, swin_stages
+from vidrec.weights import sources
+from vidrec.weights.convert import Found, dense_layers, swin_stages
 from vidrec.weights.load import load_weights, publish, read_weights
 
 FIGURES = GOLDEN / "weights"  # see test_unpickle.py
@@ -89,7 +89,13 @@ def test_a_torchvision_classifier_becomes_the_backbone(classifier, tmp_path):
     assert "unused 2: fc.weight, fc.bias" in str(report)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "backbone.", "module.backbone.", ""])
+PREFIXES = (
+    "", "module.", "_orig_mod.", "backbone.", "module.backbone.", "ema.", "_forward_module.",
+    "base_model.model.", "module.encoder_q.", "a.prefix.nobody.knows.",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("bare", [True, False])
 def test_prefixes_of_wrappers_are_removed(classifier, tmp_path, prefix, bare):
     state = {prefix + name: tensor for name, tensor in classifier.state_dict().items()}
@@ -98,6 +104,55 @@ def test_prefixes_of_wrappers_are_removed(classifier, tmp_path, prefix, bare):
     assert report.backbone == 1.0
     short = classifier.layer2[0].downsample
     assert torch.equal(net.backbone.layer2[0].downsample.bn.weight, short[1].weight)
+
+
+@pytest.mark.parametrize("wrapper", ["_orig_mod", "_fsdp_wrapped_module"])
+def test_names_of_wrapped_modules_inside_are_removed(tmp_path, wrapper):
+    donor, net = randomized(recognizer()), recognizer()
+    state = {
+        re.sub(r"(layer\d\.\d|cls_head)\.", rf"\1.{wrapper}.", name): tensor
+        for name, tensor in donor.state_dict().items()
+    }
+    assert f"backbone.layer1.0.{wrapper}.conv1.conv.weight" in state
+    report = load_weights(net, save(state, tmp_path / "r.pth"))
+    assert (report.missing, report.unused) == ([], [])
+    assert same_state(net.state_dict(), donor.state_dict())
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize(
+    ("plain", "mean"),
+    [("student", "teacher"), ("model", "ema_model"), ("context_encoder", "target_encoder")],
+)
+def test_of_two_networks_that_fit_the_averaged_one_is_taken_and_said(
+    classifier, tmp_path, plain, mean, nested
+):
+    states = {
+        key: {f"backbone.{name}": torch.full_like(t, value) for name, t in tensors.items()}
+        for key, value in {plain: 1, mean: 2}.items()
+        for tensors in [classifier.state_dict()]
+    }
+    content = states
+    if not nested:
+        content = {f"{k}.{name}": t for k, tensors in states.items() for name, t in tensors.items()}
+    path = save({**content, "epoch": 3}, tmp_path / "dino.pth")
+    dot = "" if nested else "."
+    for averaged, taken, other in ((True, mean, plain), (False, plain, mean)):
+        net = recognizer()
+        report = load_weights(net, path, averaged=averaged)
+        assert net.backbone.conv1.conv.weight.unique() == (2 if averaged else 1)
+        assert f"taken {taken}{dot}; others in the file: {other}{dot}" in str(report)
+
+
+def test_the_state_dict_that_fits_is_taken_whatever_it_is_called(tmp_path):
+    donor, net = randomized(recognizer()), recognizer()
+    text = {f"layers.{i}.weight": torch.zeros(2) for i in range(400)}
+    content = {"state_dict": text, "vision": donor.state_dict(), "optimizer": {"lr": 0.1}}
+    report = load_weights(net, save(content, tmp_path / "both.pth"))
+    assert same_state(net.state_dict(), donor.state_dict())
+    assert (report.taken, report.others) == ("vision", ["state_dict"])
+    alone = load_weights(net, save({"state_dict": donor.state_dict()}, tmp_path / "one.pth"))
+    assert "taken" not in str(alone)
 
 
 def test_weights_of_ours_fit_a_torchvision_backbone(classifier, tmp_path):
@@ -585,7 +640,7 @@ def test_torchvision_names_mean_the_first_published_weights(tmp_path, monkeypatc
         "resnet50-11ad3fa6.pth": save({"w": torch.tensor(2.0)}, tmp_path / "2.pth"),
         "r3d_18-b3b3357e.pth": save({"w": torch.tensor(3.0)}, tmp_path / "3.pth"),
     }
-    monkeypatch.setattr(load, "download", lambda url: published[url.rpartition("/")[2]])
+    monkeypatch.setattr(sources, "download", lambda url: published[url.rpartition("/")[2]])
     for name, value in {
         "resnet50": 1,
         "resnet50.IMAGENET1K_V1": 1,
@@ -651,7 +706,7 @@ def test_every_image_network_that_an_experiment_starts_from_matches_as_it_says(c
             make = torchvision.models.get_model if kind == "torchvision" else timm.create_model
             state = make(source.split(".")[0]).state_dict()
         constants = weights._constants(net)
-        report, new = weights._match(name, state, net.state_dict(), constants)
+        report, new = weights._match(name, [Found("", state)], net.state_dict(), constants)
         wanted = [n for n in new if n.startswith("backbone.") and "num_batches" not in n]
         in_net = [
             n

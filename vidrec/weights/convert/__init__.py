@@ -6,24 +6,27 @@ right one for a file is found by trying them all on shapes alone (`find_conversi
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
 
-from vidrec.weights.convert.containers import find_tensors
+from vidrec.weights.convert.containers import Found, find_states, find_tensors
 from vidrec.weights.convert.images import (
     dense_layers,
     divided,
+    mobilenet_v2,
     plain_resnet,
     resnet_modules,
     swin,
     swin_stages,
+    timm_mobilenet_v2,
     timm_swin,
     vit,
     vit_divided,
 )
 from vidrec.weights.convert.names import Converter, Shapes, State, pairs, renamed
+from vidrec.weights.convert.prefixes import prefixes, twins
 from vidrec.weights.convert.pyslowfast import caffe2, pyslowfast, pytorchvideo
 from vidrec.weights.convert.shapes import SHAPES
 from vidrec.weights.convert.video import (
@@ -42,21 +45,23 @@ __all__ = [
     "NAMES",
     "SHAPES",
     "Conversion",
+    "Found",
     "find_conversion",
+    "find_states",
     "find_tensors",
     "reshape",
+    "twins",
 ]
 
 BACKBONE = "backbone."
 
-# Prefixes of names that wrappers add and that our networks may lack.
-_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "encoder.", BACKBONE)
-
-_MAX_PREFIXES = 20  # that are tried; a name may repeat them any number of times
-
 # Names of modules that wrap a layer, which files of plain networks lack: temporal shift and
-# interlacing, blocks followed by another module, channel-separated convolutions.
-_WRAPPERS = re.compile(r"\.(net2?|block)(?=\.)|(?<=\bconv2)\.0(?=\.(conv|bn)\.)")
+# interlacing, blocks followed by another module, channel-separated convolutions; torch.compile,
+# FSDP and checkpointing of single modules.
+_WRAPPERS = re.compile(
+    r"\.(net2?|block|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)(?=\.)"
+    r"|(?<=\bconv2)\.0(?=\.(conv|bn)\.)"
+)
 
 
 def as_they_are(state: State, wanted: Shapes) -> State:
@@ -68,6 +73,8 @@ NAMES: tuple[Converter, ...] = (
     as_they_are,
     resnet_modules,
     plain_resnet,
+    mobilenet_v2,
+    timm_mobilenet_v2,
     dense_layers,
     swin_stages,
     swin,
@@ -96,6 +103,7 @@ class Conversion:
     strip: str = ""
     names: Converter = as_they_are
     add: str = ""
+    score: tuple[int, int] = field(default=(-1, -1), compare=False)  # see `find_conversion`
 
     def __call__(self, state: State, wanted: Shapes) -> State:
         state = self.stripped(state)
@@ -140,44 +148,35 @@ def reshape(state: State, wanted: Shapes) -> State:
     return state
 
 
-def find_conversion(state: State, wanted: Shapes) -> Conversion:
+def find_conversion(state: State, wanted: Shapes, averaged: bool = True) -> Conversion:
     """The conversion that yields most of `wanted` by name and shape.
 
-    Among equals, the one that uses most tensors of the file rather than copies or constants. Trying
-    one is cheap: it runs on tensors without data.
+    Its score is that number, and how many tensors of the file it uses, rather than copies or
+    constants, which decides among equals. If a file has several networks that fit equally well,
+    each under a prefix, it is that of the averaged weights, or with averaged=False the others'.
+    Trying one is cheap: it runs on tensors without data.
     """
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
-    best, most = Conversion(), (-1, -1)
-    for conversion in _conversions(shapes, wanted):
+    best = Conversion()
+    for conversion in _conversions(shapes, wanted, averaged):
         converted = conversion(shapes, wanted)
         fitting = pairs(reshape(converted, wanted), wanted)
         matches = [name for name, given in fitting if tuple(given.shape) == wanted[name]]
         score = len(matches), len({id(converted[name]) for name in matches})
-        if score > most:
-            best, most = conversion, score
-        if most == (len(wanted), len(wanted)):
+        if score > best.score:
+            best = replace(conversion, score=score)
+        if best.score == (len(wanted), len(wanted)):
             break
     return best
 
 
-def _conversions(state: State, wanted: Shapes) -> Iterator[Conversion]:
+def _conversions(state: State, wanted: Shapes, averaged: bool) -> Iterator[Conversion]:
     adds = ["", BACKBONE] if any(name.startswith(BACKBONE) for name in wanted) else [""]
     inside = {name.removeprefix(BACKBONE): shape for name, shape in wanted.items()}
-    for strip in _prefixes(state):
+    for strip in prefixes(state, inside, averaged):
         stripped = Conversion(strip).stripped(state)
         for names in NAMES:
             found = names(stripped, inside)
             # Converters that change no name of this file need not be tried.
             if names is as_they_are or (found and found.keys() != stripped.keys()):
                 yield from (Conversion(strip, names, add) for add in adds)
-
-
-def _prefixes(names: Iterable[str]) -> list[str]:
-    found = [""]
-    for prefix in found:
-        for more in _PREFIXES:
-            if len(found) == _MAX_PREFIXES:
-                return found
-            if any(name.startswith(prefix + more) for name in names):
-                found.append(prefix + more)  # the loop continues with it
-    return found

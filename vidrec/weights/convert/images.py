@@ -4,6 +4,7 @@ import re
 
 import torch
 
+from vidrec.models.backbones.mobilenet_v2 import STAGES
 from vidrec.weights.convert.names import Shapes, State, named, renamed, substituted
 
 
@@ -26,6 +27,74 @@ def plain_resnet(state: State, wanted: Shapes) -> State:
         (r"\bconv(\d)\.bn\.(\w+)$", r"bn\1.\2"),
         (r"\bdownsample\.conv\.(\w+)$", r"downsample.0.\1"),
         (r"\bdownsample\.bn\.(\w+)$", r"downsample.1.\1"),
+    )
+
+
+def mobilenet_v2(state: State, wanted: Shapes) -> State:
+    """MobileNetV2 of torchvision, and of TSM's authors, whose blocks number every layer.
+
+    Both number the blocks through the network; ours are those of seven stages.
+    """
+    places = [(s, b) for s, (_, _, blocks, _) in enumerate(STAGES, start=1) for b in range(blocks)]
+    last = len(places) + 1
+    is_flat = named(state, r"\bfeatures\.1\.conv\.4\.")
+
+    def rename(name: str) -> str:
+        name = re.sub(r"^classifier\.(?:1\.)?(weight|bias)$", r"cls_head.fc_cls.\1", name)
+        if not (m := re.match(r"features\.(\d+)\.(?:conv\.)?(.*)", name)):
+            return name
+        block, rest = int(m[1]), m[2].replace(".net.", ".")
+        if block in (0, last):
+            return f"conv{1 if block == 0 else 2}.{_part(rest)}"
+        if not 0 < block < last:
+            return name
+        stage, index = places[block - 1]
+        return f"layer{stage}.{index}.conv.{_flat(rest) if is_flat else _nested(rest, block)}"
+
+    return renamed(state, rename)
+
+
+def _part(name: str) -> str:
+    """`0.weight` and `1.weight` of a convolution and its BatchNorm."""
+    return re.sub(r"^1\.", "bn.", re.sub(r"^0\.", "conv.", name))
+
+
+def _flat(name: str) -> str:
+    """`3.weight`: convolution, BatchNorm and ReLU6 of each layer have three numbers."""
+    if not (m := re.match(r"(\d)\.(\w+)$", name)):
+        return name
+    layer, part = divmod(int(m[1]), 3)
+    return f"{layer}.{_part(f'{part}.{m[2]}')}"
+
+
+def _nested(name: str, block: int) -> str:
+    """`1.0.weight`, but `2.weight` and `3.weight` of the projection, which ends a block."""
+    if m := re.match(r"(\d)\.(\w+)$", name):
+        projection = 1 if block == 1 else 2  # the first block has no expansion
+        return f"{projection}.{_part(f'{int(m[1]) - projection}.{m[2]}')}"
+    number, _, rest = name.partition(".")
+    return f"{number}.{_part(rest)}"
+
+
+def timm_mobilenet_v2(state: State, wanted: Shapes) -> State:
+    """timm's MobileNetV2 (`mobilenetv2_100`)."""
+    layers = {"conv_pw": 0, "bn1": 0, "conv_dw": 1, "bn2": 1, "conv_pwl": 2, "bn3": 2}
+    first = {"conv_dw": 0, "bn1": 0, "conv_pw": 1, "bn2": 1}  # without expansion
+
+    def rename(name: str) -> str:
+        if m := re.match(r"blocks\.(\d)\.(\d)\.(\w+)\.(\w+)$", name):
+            layer = (first if m[1] == "0" else layers).get(m[3])
+            part = "conv" if m[3].startswith("conv") else "bn"
+            return f"layer{int(m[1]) + 1}.{m[2]}.conv.{layer}.{part}.{m[4]}"
+        return name
+
+    return substituted(
+        renamed(state, rename),
+        (r"^conv_stem\.", "conv1.conv."),
+        (r"^bn1\.", "conv1.bn."),
+        (r"^conv_head\.", "conv2.conv."),
+        (r"^bn2\.", "conv2.bn."),
+        (r"^classifier\.(\w+)$", r"cls_head.fc_cls.\1"),
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vidrec.weights.convert.names import Converter, Shapes, State, pairs
 
-_POSITIONS = re.compile(r"\b(pos_embed|positional_embedding)$")
+_POSITIONS = re.compile(r"\b(pos_embed|pos_embedding|positional_embedding)$")
 _BIAS_TABLE = "relative_position_bias_table"
 
 

@@ -102,9 +102,11 @@ def main() -> None:
         print(f"vidrec {__version__}")
         return
     if name not in COMMANDS:
+        from vidrec.config.slips import other_command
         from vidrec.errors import did_you_mean
 
-        raise SystemExit(f"vidrec: there is no command '{name}'; {did_you_mean(name, COMMANDS)}")
+        hint = other_command(name) or did_you_mean(name, COMMANDS)
+        raise SystemExit(f"vidrec: there is no command '{name}'; {hint}")
     # A command that parses its own arguments calls itself by this name in its help.
     sys.argv = [f"vidrec {name}", *arguments]
     run(name, arguments)

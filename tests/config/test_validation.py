@@ -22,7 +22,7 @@ KINETICS = ["model=tsn", "data=kinetics400"]
         # unknown keys, wherever they are and however they are given
         (["schedule.epocs=3"], ["schedule.epocs", "did you mean 'epochs'"]),
         (["+schedule.epocs=3"], ["schedule.epocs", "did you mean 'epochs'"]),
-        (["modle.weights=null"], ["modle", "did you mean 'model'"]),
+        (["modle.weights=null"], ["modle", "write model.weights=null"]),
         (["runtime.wandb.moed=offline"], ["runtime.wandb.moed", "did you mean 'mode'"]),
         (["model.net.backbone.detph=18"], ["model.net.backbone.detph", "did you mean 'depth'"]),
         (["+model.net.backbone.detph=18"], ["model.net.backbone.detph", "did you mean 'depth'"]),

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from tests.paths import ROOT
 from tests.waiting import LIMIT
 from vidrec.commands.sweep import main
-from vidrec.config import overrides, slips
+from vidrec.config import overrides
 from vidrec.tracking import status, sweep
 
 SMALL = [
@@ -170,7 +170,6 @@ def test_what_an_agent_of_the_documented_wandb_sweep_runs_composes(compose):
     command = utils.create_sweep_command(conf["command"])
     arguments = [a for part in command for a in parts.get(part.strip("${}"), [part])]
     assert arguments[:3] == ["${env}", "${interpreter}", "train.py"]
-    assert slips.hyphenated(arguments[3:]) is None
     composed = compose(*arguments[3:])
     assert composed.schedule.optimizer["lr"] == 0.0123
     assert composed.schedule.clip_norm is None

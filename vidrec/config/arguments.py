@@ -1,6 +1,7 @@
 """What an argument of the command line is: a value of a key, a choice, a flag of Hydra."""
 
 import functools
+import re
 from pathlib import Path
 
 from vidrec.config.compose import conf_dir
@@ -30,3 +31,8 @@ def asks_for_sweep(argument: str) -> bool:
         return value.strip("'\"") in ("MULTIRUN", "RunMode.MULTIRUN", "2")
     # Hydra takes --multi and the like too.
     return argument == "-m" or (len(argument) > 2 and "--multirun".startswith(argument))
+
+
+def is_short_rate(argument: str) -> bool:
+    """Whether it is `schedule.lr=0.01`: a number where the phases of the learning rate are."""
+    return bool(re.match(r"schedule\.lr=(?=[\d.+-]|nan|inf)", argument))

@@ -28,6 +28,7 @@ from vidrec.config.schema import (
     RecognizerConf,
     TrainConf,
 )
+from vidrec.files.text_files import what_is_there
 
 # Name in a file's defaults -> dataclass. Those of commands are taken by conf/train.yaml and the
 # like, the others by the primitive files of conf/model and conf/data, as `- /NAME@_here_`.
@@ -81,11 +82,17 @@ def _sweep_group() -> str | None:
 
 
 def _num_folders(root: str) -> int:
-    inside = Path(root).iterdir() if Path(root).is_dir() else []
-    folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
+    """The number of classes: folders in `root`, which is `${data.root}/train`."""
+    path = Path(root)
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"data.root={path.parent}: {root} does not exist, {what_is_there(root)}; data.root is "
+            "the folder that holds train/CLASS/*.mp4 and val/CLASS/*.mp4"
+        )
+    folders = [one for one in path.iterdir() if one.is_dir() and not one.name.startswith(".")]
     if not folders:
         raise FileNotFoundError(
-            f"{root} has no folders, one per class; point data.root at your videos"
+            f"data.root={path.parent}: {root} has no folders, expected one a class with its videos"
         )
     return len(folders)
 

@@ -78,7 +78,12 @@ def _wave(path: str, phase: Mapping[str, Any], epochs: int, is_last: bool) -> It
 
 def _devices_and_workers(runtime: RuntimeConf) -> Iterator[str]:
     device = runtime.device.split(":")[0]
-    if device not in ("auto", "cpu", "cuda"):
+    if device in ("gpu", "nvidia") or device.isdigit():
+        yield (
+            f"runtime.device={runtime.device}: write runtime.device=cuda; CUDA_VISIBLE_DEVICES "
+            "before the command chooses a GPU"
+        )
+    elif device not in ("auto", "cpu", "cuda"):
         yield f"runtime.device='{runtime.device}'; {did_you_mean(device, ['auto', 'cpu', 'cuda'])}"
     if runtime.persistent_workers and runtime.num_workers == 0:
         yield (

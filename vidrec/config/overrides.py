@@ -1,11 +1,10 @@
 """Command-line overrides: what is done to them before Hydra sees them."""
 
 import os
-import re
 import sys
 from pathlib import Path
 
-from vidrec.config.arguments import asks_for_sweep, is_key
+from vidrec.config.arguments import asks_for_sweep, is_key, is_short_rate
 from vidrec.config.compose import conf_dir
 from vidrec.config.run_name import short_name
 from vidrec.config.slips import first_slip
@@ -18,14 +17,14 @@ def lenient(arguments: list[str]) -> list[str]:
     and Hydra's own keys stay as they are. `schedule.lr=0.01`, a number where the phases of the
     learning rate are, means the optimizer's.
     """
-    arguments = [_SHORT_RATE.sub("schedule.optimizer.lr=", argument) for argument in arguments]
+    arguments = [
+        argument.replace("lr", "optimizer.lr", 1) if is_short_rate(argument) else argument
+        for argument in arguments
+    ]
     return [
         f"++{argument}" if argument[:1].isalpha() and is_key(argument) else argument
         for argument in arguments
     ]
-
-
-_SHORT_RATE = re.compile(r"^schedule\.lr=(?=[\d.+-]|nan|inf)")
 
 
 def set_argv(arguments: list[str]) -> None:

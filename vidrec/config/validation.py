@@ -121,4 +121,8 @@ def _resolved(cfg: DictConfig, schema: type[TrainConf]) -> tuple[dict[str, Any],
 def _one_sentence(error: OmegaConfBaseException) -> str:
     key = getattr(error, "full_key", None)
     text = str(error).splitlines()[0]
+    # What a resolver says for itself; the key is only where its value was needed first.
+    _, resolver, reason = text.partition(" raised while resolving interpolation: ")
+    if resolver:
+        return reason
     return f"{key}: {text}" if key and key not in text else text

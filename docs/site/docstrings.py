@@ -1,11 +1,12 @@
 """Docstrings as Markdown: parameters become a list, examples become blocks of code."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import griffe
 
-_COMMENT = re.compile(r"  # (.+)$")
+_COMMENT = re.compile(r"(?<=  )# .+$")
 _EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 _RESULT = re.compile(r"(?<=\. )(Returns|Raises|Yields) ")
 
@@ -20,10 +21,15 @@ class Readable(griffe.Extension):
             obj.docstring.value = "\n\n".join(_readable(block, names) for block in blocks)
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **rest: Any) -> None:
-        """Fields of dataclasses and keys of batches are documented by a comment at their line."""
-        comment = _COMMENT.search(attr.source) if attr.lineno and not attr.docstring else None
-        if comment:
-            attr.docstring = griffe.Docstring(comment[1], parent=attr)
+        """Fields of dataclasses and keys of batches are documented by comments."""
+        if attr.docstring or not attr.lineno or not isinstance(attr.filepath, Path):
+            return
+        lines = attr.lines_collection[attr.filepath]
+        above = [lines[attr.lineno - 2].strip()] if attr.lineno > 1 else []
+        own = [match[0] for line in attr.lines for match in _COMMENT.finditer(line)]
+        if comments := [line for line in [*above, *own] if line.startswith("# ")]:
+            text = " ".join(line.removeprefix("# ") for line in comments)
+            attr.docstring = griffe.Docstring(text, parent=attr)
 
 
 def _explained_names(obj: griffe.Object) -> list[str]:

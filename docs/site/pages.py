@@ -17,7 +17,6 @@ PAGES = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
-ASSETS = ("style.css", "iframe-worker.js")
 LINKED = ("conf/**/*.yaml", "examples/**/*.py", "benchmarks/*.py", "LICENSE")
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:)[^\s)#]+(?=[)#])")
 
@@ -26,8 +25,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages at the top of the checkout, and the files that pages link."""
     for page, source in PAGES.items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
-    for asset in ASSETS:
-        files.append(File.generated(config, asset, abs_src_path=f"{ROOT}/docs/site/{asset}"))
+    files.append(File.generated(config, "style.css", abs_src_path=f"{ROOT}/docs/site/style.css"))
     for pattern in LINKED:
         for path in sorted(ROOT.glob(pattern)):
             name = path.relative_to(ROOT).as_posix()

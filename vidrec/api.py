@@ -1,5 +1,6 @@
 """The Python API: configurations, networks and trained models in one call each."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 import vidrec
 from vidrec import build
 from vidrec.config import validation
+from vidrec.config.completion import complete
 from vidrec.config.compose import conf_dir, register
 from vidrec.config.overrides import lenient
 from vidrec.config.schema import ModelConf, Node, TrainConf, VideoDataConf
@@ -23,6 +25,8 @@ from vidrec.errors import ConfigError
 from vidrec.files.checkpoint_files import open_checkpoint
 from vidrec.weights.load import load_all, load_weights
 from vidrec.weights.run_directory import checkpoint_of_run, overrides_of_run
+
+log = logging.getLogger(__name__)
 
 # Keys of a dataset that say which samples there are, not how one is made.
 _SAMPLES = ("_target_", "records", "prefix", "features", "bank", "on_bad_video", "seed")
@@ -57,7 +61,10 @@ def compose(
     try:
         GlobalHydra.instance().clear()
         with hydra.initialize_config_dir(conf_dir(), version_base="1.3"):
-            cfg = hydra.compose(config_name, overrides=lenient(list(overrides)))
+            given = lenient(list(overrides))
+            cfg = hydra.compose(config_name, overrides=given)
+            for note in complete(cfg, given):
+                log.info(note)
     except HydraException as error:  # its own grammar, or a group that it does not find
         raise ConfigError(str(error).splitlines()[0]) from error
     finally:

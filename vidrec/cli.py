@@ -141,18 +141,24 @@ def execute(cfg: DictConfig) -> None:
 
     command = COMMANDS[str(HydraConfig.get().job.config_name)]
     with told_in_a_sentence():
-        conf = checked(cfg, command)
+        conf, _ = checked(cfg, command)
         command.load()(conf)
 
 
-def checked(cfg: DictConfig, command: Command) -> TrainConf:
-    """The configuration as dataclasses. Raises ConfigError with every problem."""
+def checked(cfg: DictConfig, command: Command) -> tuple[TrainConf, list[str]]:
+    """The configuration as dataclasses, and notes on what was made of it.
+
+    Raises ConfigError with every problem.
+    """
     from vidrec.config import schema, trust, validation
+    from vidrec.config.completion import complete
+    from vidrec.config.compose import current_overrides
 
     assert command.schema is not None
+    notes = complete(cfg, current_overrides())
     from_run = command.takes_run and cfg.run is not None
     packages = [*trust.PACKAGES, *cfg.trust] if from_run else None
-    return validation.check(cfg, getattr(schema, command.schema), packages=packages)
+    return validation.check(cfg, getattr(schema, command.schema), packages=packages), notes
 
 
 def train(cfg: DictConfig) -> float:
@@ -174,10 +180,10 @@ def train(cfg: DictConfig) -> float:
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     command = COMMANDS["train"]
     try:
-        conf = checked(cfg, command)
+        conf, notes = checked(cfg, command)
         overrides = current_overrides()
         config = OmegaConf.to_yaml(cfg, resolve=True)
-        record = RunRecord(overrides, config, changes(cfg, overrides))
+        record = RunRecord(overrides, config, changes(cfg, overrides), notes)
         return command.load()(conf, folder, record)
     except Interrupted as stopped:
         give_back(stopped.signal)

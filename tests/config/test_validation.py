@@ -8,8 +8,8 @@ import pytest
 
 import vidrec.api
 from tests.paths import ROOT
+from vidrec.config import contributions, unread_keys
 from vidrec.config import overrides as override_files
-from vidrec.config import undefined_names, unread_keys
 from vidrec.config.compose import conf_dir
 from vidrec.errors import ConfigError
 
@@ -103,17 +103,26 @@ KINETICS = ["model=tsn", "data=kinetics400"]
         (["data.task=detection"], ["recognition (model.task)", "detection (data.task)"]),
         (["model.net.mean=[1,2,3,4]"], ["model.net.mean", "4 values for 3 channels"]),
         (["model.net.cls_head.num_classes=7"], ["num_classes=7", "data.num_classes=8"]),
-        ([*KINETICS, "schedule.epochs=50"], ["schedule.lr.drop.milestones", "[80]", "epochs=50"]),
+        (
+            [*KINETICS, "schedule.epochs=50", "schedule.lr.drop.milestones=[40,80]"],
+            ["schedule.lr.drop.milestones", "[80]", "epochs=50"],
+        ),
         (["schedule.val_begin=99"], ["schedule.val_begin=99"]),
         (
             ["schedule=adamw_200e_cosine", "schedule.optimizer.lr=1e-6"],
             ["schedule.lr.decay.eta_min=1.6e-05", "schedule.optimizer.lr=1e-06", "eta_min_ratio"],
         ),
-        (["schedule=sgd_180e_cosine", "schedule.epochs=20"], ["T_max=180", "write", "T_max=20"]),
-        (["schedule=sgd_10e_cosine", "schedule.epochs=20"], ["T_max=8", "turns up", "T_max=18"]),
         (
-            ["schedule=adamw_30e_cosine", "schedule.epochs=60"],
-            ["schedule.lr.decay.end=30", "stay", "decay.end=60 schedule.lr.decay.T_max=60"],
+            ["schedule=sgd_180e_cosine", "schedule.lr.decay.T_max=200"],
+            ["T_max=200", "write", "T_max=180"],
+        ),
+        (
+            ["schedule=sgd_10e_cosine", "schedule.lr.decay.T_max=4"],
+            ["T_max=4", "turns up", "T_max=8"],
+        ),
+        (
+            ["schedule=adamw_30e_cosine", "schedule.lr.decay.end=15"],
+            ["schedule.lr.decay.end=15", "stay", "decay.end=30 schedule.lr.decay.T_max=30"],
         ),
         (
             ["schedule=sgd_256e_drops", "schedule.epochs=197", "schedule.lr.warmup.end=198"],
@@ -219,7 +228,7 @@ def test_an_experiment_may_add_a_step_but_not_drop_an_unknown_one(
     shutil.copytree(conf_dir(), folder)
     text = f"# @package _global_\ndata:\n  transforms:\n    train:\n      {entry}\n"
     (folder / "experiment" / "mine.yaml").write_text(text)
-    for module in (vidrec.api, override_files, undefined_names, unread_keys):
+    for module in (vidrec.api, override_files, contributions, unread_keys):
         monkeypatch.setattr(module, "conf_dir", lambda: str(folder))
     if wrong is None:
         vidrec.compose("experiment=mine")

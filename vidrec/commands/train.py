@@ -121,6 +121,8 @@ def describe(
     conf: TrainConf, net: nn.Module, loaders: build.Loaders, run: Run, dist: Distributed
 ) -> None:
     """Log what is about to run, and warn if the batch size is not that of the recipe."""
+    for note in run.record.notes:
+        run.info(note)
     schedule = conf.schedule
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
     effective = schedule.effective_batch(dist.world)

@@ -1,5 +1,6 @@
 """Values of shared keys that are right alone and wrong together; task_checks has the others."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -62,7 +63,7 @@ def _wave(path: str, phase: Mapping[str, Any], epochs: int, is_last: bool) -> It
     if phase.get("_target_") not in ("vidrec.engine.lr.Cosine", "vidrec.engine.lr.Poly"):
         return
     begin, end, half = phase.get("begin") or 0, phase.get("end"), phase.get("T_max")
-    if end is None and half is not None and begin + half != epochs:
+    if end is None and half is not None and not math.isclose(begin + half, epochs):
         turns = "turns up again" if begin + half < epochs else "is not over"
         yield (
             f"{path}.T_max={half}: half a wave from epoch {begin} {turns} at "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vidrec.config.arguments import asks_for_sweep, is_key, is_short_rate
 from vidrec.config.compose import conf_dir
+from vidrec.config.replacing import spelled_out
 from vidrec.config.run_name import short_name
 from vidrec.config.slips import first_slip
 
@@ -17,6 +18,7 @@ def lenient(arguments: list[str]) -> list[str]:
     and Hydra's own keys stay as they are. `schedule.lr=0.01`, a number where the phases of the
     learning rate are, means the optimizer's.
     """
+    arguments = spelled_out(arguments)
     arguments = [
         argument.replace("lr", "optimizer.lr", 1) if is_short_rate(argument) else argument
         for argument in arguments

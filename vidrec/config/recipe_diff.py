@@ -8,6 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vidrec.config.completion import complete
 from vidrec.config.compose import conf_dir
 
 ABSENT = "(absent)"
@@ -31,6 +32,7 @@ def changes(
     else:  # in the process that a launcher started
         with initialize_config_dir(conf_dir(), version_base="1.3"):
             recipe = compose(config_name, bare)
+    complete(recipe, bare)
     written, changed = (flat(OmegaConf.to_container(c, resolve=False)) for c in (recipe, cfg))
     try:
         before, after = (flat(OmegaConf.to_container(c, resolve=True)) for c in (recipe, cfg))

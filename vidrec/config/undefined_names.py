@@ -7,21 +7,11 @@ one would be a second entry, or would drop nothing.
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-import yaml
-from hydra import initialize_config_dir
-from hydra.core.default_element import ResultDefault
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.types import RunMode
 from omegaconf import DictConfig, Node, OmegaConf
 
 from vidrec.config import fields
-from vidrec.config.arguments import is_key
-from vidrec.config.compose import conf_dir
-from vidrec.config.unread_keys import KeyPath, leaves
+from vidrec.config.contributions import KeyPath, of_files, of_overrides
 from vidrec.errors import did_you_mean
 
 
@@ -33,13 +23,9 @@ def undefined_names(cfg: DictConfig, config_name: str, overrides: Sequence[str])
 
     cfg: as composed from conf/{config_name}.yaml and `overrides`, those of the command line.
     """
-    keys = OverridesParser.create().parse_overrides([o for o in overrides if is_key(o)])
     paths: dict[bool, set[KeyPath]] = {True: set(), False: set()}  # whether with a plus
-    for key in keys:
-        path = tuple(key.get_key_element().lstrip("+").split("."))
-        paths[key.is_add()] |= {
-            start for leaf in leaves(path, key.value()) for start in _starts(leaf)
-        }
+    for given in of_overrides(overrides):
+        paths[given.is_new] |= {start for leaf in given.leaves() for start in _starts(leaf)}
     dropped = set(_nulls(cfg, ()))
     suspects = {path for path in paths[False] | dropped if _is_named(cfg, path[:-1])}
     defined = (_defined(config_name, overrides) if suspects else set()) | paths[True]
@@ -114,32 +100,5 @@ def _nulls(cfg: DictConfig, path: KeyPath) -> Iterator[KeyPath]:
 
 def _defined(config_name: str, overrides: Sequence[str]) -> set[KeyPath]:
     """The paths that any of the chosen files gives a value other than null."""
-    folders = [conf_dir()]
-    if HydraConfig.initialized():  # with the folders that the user added to its search path
-        sources = HydraConfig.get().runtime.config_sources
-        folders = [source.path for source in sources if source.schema == "file"]
-        overrides = [*overrides, *HydraConfig.get().overrides.hydra]
-    found: set[KeyPath] = set()
-    for default in _files(config_name, overrides):
-        package = tuple(default.package.split(".")) if default.package else ()
-        for folder in folders:
-            file = Path(folder, f"{default.config_path}.yaml")
-            content = yaml.safe_load(file.read_text()) if file.is_file() else None
-            found |= set(_given(content, package))
-    return found
-
-
-def _files(config_name: str, overrides: Sequence[str]) -> Sequence[ResultDefault]:
-    if not GlobalHydra.instance().is_initialized():  # in a process that a launcher started
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
-            return _files(config_name, overrides)
-    loader = GlobalHydra.instance().config_loader()
-    return loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
-
-
-def _given(node: object, path: KeyPath) -> Iterator[KeyPath]:
-    if node is not None:
-        yield path
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _given(value, (*path, str(key)))
+    nodes = (node for given in of_files(config_name, overrides) for node in given.nodes())
+    return {path for path, value in nodes if value is not None}

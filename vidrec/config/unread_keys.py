@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from vidrec.config import fields
 from vidrec.config.arguments import is_key
 from vidrec.config.compose import conf_dir
+from vidrec.config.contributions import Contribution, KeyPath, of_overrides
 from vidrec.errors import did_you_mean
-
-KeyPath = tuple[str, ...]
 
 # The innermost `${a.b}`, `${.sibling}` or `${..of_the_parent}`; calls of resolvers have a colon.
 _REFERENCE = re.compile(r"\$\{\s*(\.*)([^{}:$]+?)\s*\}")
@@ -130,23 +128,13 @@ def keys_set(overrides: Sequence[str]) -> Iterator[KeyPath]:
     What the experiment sets counts only where the command line keeps its model and data.
     """
     plain = [override for override in overrides if is_key(override)]
-    for override in OverridesParser.create().parse_overrides(plain):
-        path = tuple(override.get_key_element().lstrip("+").split("."))
-        yield from leaves(path, override.value())
+    for given in of_overrides(overrides):
+        yield from given.leaves()
     chosen = dict(o.lstrip("+").split("=", 1) for o in overrides if o not in plain and "=" in o)
     groups = {re.split("[/@]", choice)[0] for choice in chosen}
     if "experiment" in groups and not groups & {"model", "data"}:
         file = Path(conf_dir(), "experiment", f"{chosen['experiment']}.yaml")
-        yield from leaves((), _written(file))
-
-
-def leaves(path: KeyPath, value: object) -> Iterator[KeyPath]:
-    """The paths of all single values in `value`, which is at `path`."""
-    if isinstance(value, dict) and value:
-        for key, child in value.items():
-            yield from leaves((*path, str(key)), child)
-    else:
-        yield path
+        yield from Contribution(file.name, (), _written(file)).leaves()
 
 
 def _written(path: Path) -> dict[str, Any]:

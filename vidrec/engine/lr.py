@@ -19,11 +19,11 @@ class Phase(ABC):
     """What all phases share: when they act, and in what they count.
 
     by_epoch: begin, end and other times are epochs; else optimizer steps. convert_to_steps: times
-    are given in epochs, but the rate changes at every step; such a phase may end within an epoch
-    (end=2.5). end: None for the end of the run.
+    are given in epochs, but the rate changes at every step; the times of such a phase may be within
+    an epoch (end=2.5). end: None for the end of the run.
     """
 
-    begin: int = 0
+    begin: float = 0
     end: float | None = None
     by_epoch: bool = True
     convert_to_steps: bool = False
@@ -34,17 +34,20 @@ class Phase(ABC):
             raise ValueError(f"{name}: begin={self.begin}, end={self.end} is not 0 <= begin < end")
         if self.convert_to_steps and not self.by_epoch:
             raise ValueError(f"{name}: convert_to_steps needs by_epoch=true")
-        if self.end is not None and self.end % 1 and not self.convert_to_steps:
-            raise ValueError(
-                f"{name}: end={self.end} is not a whole number; set convert_to_steps=true"
-            )
+        parts = [time for time in (self.begin, self.end or 0, *self.moments()) if time % 1]
+        if parts and not self.convert_to_steps:
+            raise ValueError(f"{name}: {parts[0]} is not a whole number; set convert_to_steps=true")
 
     @property
     def stepwise(self) -> bool:
         """Whether the rate may change at every step, not only from epoch to epoch."""
         return self.convert_to_steps or not self.by_epoch
 
-    def times(self) -> Sequence[int]:
+    def moments(self) -> Sequence[float]:
+        """The times besides `begin` and `end`."""
+        return ()
+
+    def times(self) -> Sequence[float]:
         """The times that must come before the end of the run."""
         return (self.begin,)
 
@@ -54,8 +57,10 @@ class Phase(ABC):
 
     def in_steps(self, steps_per_epoch: int) -> Self:
         """The same phase with all times in steps instead of epochs."""
-        end = None if self.end is None else int(self.end * steps_per_epoch)
-        return replace(self, begin=self.begin * steps_per_epoch, end=end)
+        begin = in_steps(self.begin, steps_per_epoch)
+        # A phase that is over within its first step still has that step.
+        end = None if self.end is None else max(in_steps(self.end, steps_per_epoch), begin + 1)
+        return replace(self, begin=begin, end=end)
 
     @abstractmethod
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
@@ -63,6 +68,15 @@ class Phase(ABC):
 
         base: the initial rate of the optimizer.
         """
+
+
+def in_steps(time: float, steps_per_epoch: int) -> int:
+    """The step that a time in epochs falls into.
+
+    >>> in_steps(2.5, 3), in_steps(0.29, 100)
+    (7, 29)
+    """
+    return math.floor(time * steps_per_epoch + 1e-6)  # 0.29 * 100 is a little less than 29
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -114,22 +128,25 @@ class Constant(Phase):
 class MultiStep(Phase):
     """The rate is multiplied by gamma at each milestone."""
 
-    milestones: Sequence[int]
+    milestones: Sequence[float]
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         milestones = list(self.milestones)
-        if milestones != sorted(milestones) or min(milestones, default=1) < 1:
+        if milestones != sorted(milestones) or min(milestones, default=1) <= 0:
             raise ValueError(
                 f"MultiStep: milestones={milestones} must be positive and in ascending order"
             )
 
-    def times(self) -> Sequence[int]:
+    def moments(self) -> Sequence[float]:
+        return self.milestones
+
+    def times(self) -> Sequence[float]:
         return (self.begin, *self.milestones)
 
     def in_steps(self, steps_per_epoch: int) -> Self:
-        milestones = [milestone * steps_per_epoch for milestone in self.milestones]
+        milestones = [max(1, in_steps(time, steps_per_epoch)) for time in self.milestones]
         return replace(super().in_steps(steps_per_epoch), milestones=milestones)
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
@@ -140,16 +157,19 @@ class MultiStep(Phase):
 class Step(Phase):
     """The rate is multiplied by gamma every step_size."""
 
-    step_size: int
+    step_size: float
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.step_size < 1:
+        if self.step_size <= 0:
             raise ValueError(f"Step: step_size={self.step_size} is not positive")
 
+    def moments(self) -> Sequence[float]:
+        return (self.step_size,)
+
     def in_steps(self, steps_per_epoch: int) -> Self:
-        step_size = self.step_size * steps_per_epoch
+        step_size = max(1, in_steps(self.step_size, steps_per_epoch))
         return replace(super().in_steps(steps_per_epoch), step_size=step_size)
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
@@ -178,13 +198,13 @@ class Cosine(Phase):
     T_max: length of the half wave; None: the length of the phase.
     """
 
-    T_max: int | None = None
+    T_max: float | None = None
     eta_min: float = 0.0
     eta_min_ratio: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.T_max is not None and self.T_max < 1:
+        if self.T_max is not None and self.T_max <= 0:
             raise ValueError(f"Cosine: T_max={self.T_max} is not positive")
         if self.eta_min_ratio is not None and not 0 <= self.eta_min_ratio <= 1:
             raise ValueError(f"Cosine: eta_min_ratio={self.eta_min_ratio} is outside [0, 1]")
@@ -192,9 +212,16 @@ class Cosine(Phase):
     def lowest(self) -> float:
         return self.eta_min if self.eta_min_ratio is None else 0.0
 
+    def moments(self) -> Sequence[float]:
+        return () if self.T_max is None else (self.T_max,)
+
     def in_steps(self, steps_per_epoch: int) -> Self:
-        T_max = None if self.T_max is None else self.T_max * steps_per_epoch
-        return replace(super().in_steps(steps_per_epoch), T_max=T_max)
+        phase = super().in_steps(steps_per_epoch)
+        if self.T_max is None:
+            return phase
+        # From the first step to that of the bottom, so that both are where `end` would be.
+        bottom = in_steps(self.begin + self.T_max, steps_per_epoch)
+        return replace(phase, T_max=max(1, bottom - int(phase.begin)))
 
     def advance(self, rate: float, base: float, position: int, length: int) -> float:
         half = self.T_max or length
@@ -293,7 +320,9 @@ class LearningRate:
             assert phase.end is not None
             if phase.begin <= now < phase.end:
                 self.rates = [
-                    phase.advance(rate, base, now - phase.begin, int(phase.end) - phase.begin)
+                    phase.advance(
+                        rate, base, now - int(phase.begin), int(phase.end) - int(phase.begin)
+                    )
                     for rate, base in zip(self.rates, self.bases, strict=True)
                 ]
 

@@ -15,12 +15,14 @@ class RunRecord:
     """The command of a run and what it came to.
 
     overrides: its arguments. config: the resolved configuration in YAML. changes: where that
-    differs from the recipe; see `vidrec.config.recipe_diff`.
+    differs from the recipe; see `vidrec.config.recipe_diff`. notes: what was made of the
+    command, for the log; see `vidrec.config.completion`.
     """
 
     overrides: Sequence[str] = ()
     config: str = ""
     changes: Changes = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def is_of(self, folder: Path) -> bool:
         """Whether the run in `folder` was started by the same command."""

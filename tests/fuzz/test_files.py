@@ -9,6 +9,7 @@ import json
 import math
 import pickle
 import signal
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,11 +28,12 @@ from vidrec.data.clips import annotations as clips
 from vidrec.data.segments.annotations import read_segments
 from vidrec.data.segments.features import FeatureFolder
 from vidrec.engine import checkpoint
+from vidrec.files.checkpoint_files import open_checkpoint
 from vidrec.files.metrics_rows import read_metrics
+from vidrec.files.weight_files import open_weights
 from vidrec.metrics import predictions
 from vidrec.metrics.activitynet_json import read_results
 from vidrec.metrics.ava_csv import read_detections
-from vidrec.weights.load import open_checkpoint
 
 pytestmark = pytest.mark.slow
 DAMAGES = 150  # of each kind of file
@@ -238,6 +240,14 @@ def persons() -> dict[str, np.ndarray]:
     return {"v,0902": box, "v,0903": np.repeat(box, 2, 0)}
 
 
+def write_packed(path):
+    """A checkpoint in a zip archive of somebody's."""
+    inner = path.with_suffix(".pth")
+    torch.save({"w": torch.ones(3)}, inner)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(inner, inner.name)
+
+
 KINDS = [
     Kind("videos.txt", text("".join(f"a/v{i}.mp4 {i % 5}\n" for i in range(20))),
          lambda path: clips.read_video_list(str(path), num_classes=5), is_sane=labels_below(5)),
@@ -282,6 +292,8 @@ KINDS = [
     Kind("last.pt", write_checkpoint, checkpoint.read, True),
     Kind("weights.pth", lambda path: torch.save({"state_dict": {"w": torch.ones(3)}}, path),
          open_checkpoint, True),
+    Kind("weights.zip", write_packed, open_weights, is_sane=lambda found: True),
+    Kind("weights.npz", lambda path: np.savez(path, w=np.ones(3)), open_weights, True),
     Kind("weights.pkl", lambda path: path.write_bytes(pickle.dumps({"w": np.ones(3)})),
          open_checkpoint, is_sane=lambda found: True),
 ]  # fmt: skip

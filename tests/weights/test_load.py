@@ -27,7 +27,7 @@ from vidrec.models.heads.tsn import TSNHead
 from vidrec.models.recognizer import Recognizer2D
 from vidrec.weights import sources
 from vidrec.weights.convert import Found, dense_layers, swin_stages
-from vidrec.weights.load import load_weights, publish, read_weights
+from vidrec.weights.load import load_all, load_weights, publish, read_weights
 
 FIGURES = GOLDEN / "weights"  # see test_unpickle.py
 
@@ -624,6 +624,9 @@ def test_downloads_that_fail_leave_nothing_and_say_why(hub, server):
             load_weights(recognizer(), address)
         assert address in str(error.value)
         assert "model.weights=null" in str(error.value)
+        with pytest.raises(ValueError, match=text) as error:
+            load_all(recognizer(), address)  # of a trained network, to evaluate it
+        assert "scratch" not in str(error.value)
         assert list(hub.iterdir()) == []
 
 

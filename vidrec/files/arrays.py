@@ -58,6 +58,17 @@ def read_npz(
         return {name: _read_member(archive, members[name]) for name in wanted}
 
 
+def npz_members(path: PathLike) -> list[str]:
+    """The names of the arrays if the file is an npz, whatever it is called; else none."""
+    if not zipfile.is_zipfile(path):
+        return []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name for name in archive.namelist() if name.endswith(".npy")]
+    except zipfile.BadZipFile:
+        return []
+
+
 def npz_shapes(path: PathLike) -> dict[str, tuple[int, ...]]:
     """The shapes of the arrays by their names, from the headers alone."""
     shapes = {}

@@ -1,5 +1,5 @@
 """Opening checkpoints of any origin as plain data: zip archives and legacy files of torch.save,
-TorchScript programs, safetensors and pickles.
+TorchScript programs, safetensors and pickles, also within a zip archive.
 
 Nothing in a file is executed. Damage is found where the format allows it: zip archives have the
 CRC-32 of every member, which torch does not check, and published names end in the SHA-256 of the
@@ -10,6 +10,8 @@ import hashlib
 import io
 import os
 import re
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,13 +20,15 @@ from typing import IO, Any, cast
 import torch
 from torch import Tensor
 
-from vidrec.errors import did_you_mean
+from vidrec.errors import did_you_mean, what_there_is
 from vidrec.files import safe_pickle
 from vidrec.files.limits import TooLarge, check_unpacked
 from vidrec.files.safe_pickle import Admitted
 
 _CHUNK = 1 << 20  # bytes
+_MAX_PICKLE = 1 << 24  # bytes that any pickle in an archive may unpack to
 _MAX_REPEATED = 1 << 28  # bytes that a tensor may take beyond those that are stored for it
+_ENDINGS = (".pt", ".pth", ".pyth", ".ckpt", ".bin", ".pkl", ".safetensors", ".npz", ".tar")
 _LEGACY = torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
 
 
@@ -34,21 +38,13 @@ def open_checkpoint(path: str | os.PathLike[str]) -> object:
     Raises ValueError with the path for any other file, and for a damaged one.
     """
     path = Path(path)
-    if path.is_dir():
-        inside = sorted(p.name for p in path.iterdir() if p.suffix in (".pt", ".pth"))
-        more = f" and {len(inside) - 8} more" if len(inside) > 8 else ""
-        raise ValueError(
-            f"{path} is a folder, not a checkpoint; it has {', '.join(inside[:8]) or 'none'}{more}"
-        )
     if not path.is_file():
-        folder = path.parent
-        beside = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        raise ValueError(f"there is no file {path}; {did_you_mean(path.name, sorted(beside))}")
+        raise ValueError(_not_there(path))
     with path.open("rb") as file:
         head = file.read(512)
     if reason := not_a_checkpoint(head):
         raise ValueError(f"{path} {reason}")
-    _check_digest(path)
+    check_digest(path)
     try:
         return read_checkpoint(path)
     except safe_pickle.UnsafePickle as error:
@@ -56,7 +52,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> object:
             f"{path} was not opened: it refers to {error}, a Python object that is not data and "
             "could run code; ask its author for the state_dict alone"
         ) from None
-    except TooLarge as error:
+    except (TooLarge, _NotOneCheckpoint) as error:
         raise ValueError(f"{path} was not opened: {error}") from None
     except Exception as error:  # damaged files can fail anywhere in the reader
         first_line = (str(error).splitlines() or [""])[0][:200]
@@ -66,8 +62,27 @@ def open_checkpoint(path: str | os.PathLike[str]) -> object:
         ) from None
 
 
-def read_checkpoint(path: Path) -> object:
-    """`open_checkpoint` with whatever errors a damaged file ends in."""
+def _not_there(path: Path) -> str:
+    if path.is_dir():
+        inside = what_there_is(checkpoints_in(path))
+        return f"{path} is a folder, expected a checkpoint; of those {inside}"
+    if not path.parent.is_dir():
+        return f"there is no file {path}, nor the folder {path.parent}"
+    beside = checkpoints_in(path.parent)
+    near = f"; {did_you_mean(path.name, beside)}" if beside else " or any other checkpoint there"
+    return f"there is no file {path}{near}"
+
+
+def checkpoints_in(folder: Path) -> list[str]:
+    """The names of the files in a folder that are called as checkpoints are."""
+    return sorted(path.name for path in folder.iterdir() if path.name.endswith(_ENDINGS))
+
+
+def read_checkpoint(path: Path, outer: Path | None = None) -> object:
+    """`open_checkpoint` with whatever errors a damaged file ends in.
+
+    outer: the archive that it was unpacked from, whose size is that which counts.
+    """
     with path.open("rb") as file:
         head = file.read(512)
         file.seek(0)
@@ -76,7 +91,7 @@ def read_checkpoint(path: Path) -> object:
 
             return load_file(path)
         if head.startswith(b"PK"):
-            return _read_archive(path)
+            return _read_archive(path, outer)
         if _LEGACY in head[:32]:
             return _read_legacy(file, os.path.getsize(path))
         return load_pickle(file)
@@ -117,7 +132,7 @@ def digest_in(name: str) -> str | None:
     return found[1]
 
 
-def _check_digest(path: Path) -> None:
+def check_digest(path: Path) -> None:
     if (wanted := digest_in(path.name)) is None:
         return
     with path.open("rb") as file:
@@ -250,20 +265,29 @@ _TENSORS: dict[str, object] = {
 }
 
 
-def _read_archive(path: Path) -> object:
-    """A zip archive of torch.save or TorchScript, whose program is neither compiled nor run."""
+class _NotOneCheckpoint(ValueError):
+    """An archive that is none of torch.save, and holds no file or several that may be meant."""
+
+
+def _read_archive(path: Path, outer: Path | None = None) -> object:
+    """A zip archive of torch.save or TorchScript, whose program is neither compiled nor run.
+
+    Or one that somebody packed around a checkpoint. outer: see `read_checkpoint`.
+    """
     with zipfile.ZipFile(path) as archive:
         members = {member.filename: member for member in archive.infolist()}
-        check_unpacked(path, sum(member.file_size for member in members.values()))
+        named = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
+        if not named and outer is None:
+            return _read_packed(path, archive)
+        check_unpacked(outer or path, sum(member.file_size for member in members.values()))
         if not any(member.CRC for member in members.values()):
             # torch.serialization.set_crc32_options(False): there is nothing to compare with.
             for member in members.values():
                 del member.CRC
-        named = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(named) != 1:
             raise ValueError(f"it has {len(named)} files data.pkl, not one")
         # Elements of a pickle take some hundred times its bytes.
-        check_unpacked(path, members[named[0]].file_size, max_bytes=1 << 24)
+        check_unpacked(outer or path, members[named[0]].file_size, max_bytes=_MAX_PICKLE)
         root = named[0].removesuffix("data.pkl")
         order = members.get(f"{root}byteorder")
         if order is not None and archive.read(order) != b"little":
@@ -282,6 +306,30 @@ def _read_archive(path: Path) -> object:
 
         content = _Unpickler(io.BytesIO(archive.read(named[0])), storage).load()
     return dict(_named(content, "")) if isinstance(content, _Module) else content
+
+
+def _read_packed(path: Path, archive: zipfile.ZipFile) -> object:
+    """The one checkpoint that a zip archive was packed around."""
+    inside = [
+        member
+        for member in archive.infolist()
+        if member.filename.endswith(_ENDINGS)
+        and not Path(member.filename).name.startswith(".")  # those that macOS adds
+    ]
+    if not inside:
+        raise _NotOneCheckpoint("it is a zip archive without a checkpoint or torch.save's data.pkl")
+    if len(inside) > 1:
+        names = what_there_is([member.filename for member in inside])
+        raise _NotOneCheckpoint(
+            f"it is a zip archive with {len(inside)} checkpoints, {names}: unpack it and pass one"
+        )
+    # Weights hardly compress: what does so by far is no checkpoint, but might fill the memory.
+    check_unpacked(path, inside[0].file_size, max_bytes=_MAX_PICKLE)
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = Path(folder) / "checkpoint"
+        with archive.open(inside[0]) as stream, unpacked.open("wb") as file:
+            shutil.copyfileobj(stream, file, _CHUNK)  # checks the CRC-32 at its end
+        return read_checkpoint(unpacked, outer=path)
 
 
 def _named(module: _Module, prefix: str) -> Iterator[tuple[str, Tensor]]:

@@ -21,7 +21,7 @@ from vidrec.weights.convert import (
 )
 from vidrec.weights.mismatch import mismatch
 from vidrec.weights.report import Report, some
-from vidrec.weights.sources import find_weights, read_weights
+from vidrec.weights.sources import NotDownloaded, find_weights, read_weights
 
 
 def load_weights(
@@ -43,20 +43,36 @@ def load_weights(
     averaged: prefer the moving average of the weights if a checkpoint has both.
     allow_non_finite: load infinite values and NaN too.
     """
-    states = find_weights(source, averaged=averaged)
+    try:
+        states = find_weights(source, averaged=averaged)
+    except NotDownloaded as error:
+        raise NotDownloaded(f"{error}, or model.weights=null to train from scratch") from None
+    return _load(net, str(source), states, min_backbone, backbone_only, averaged, allow_non_finite)
+
+
+def _load(
+    net: nn.Module,
+    source: str,
+    states: list[Found],
+    min_backbone: float = 0.0,
+    backbone_only: bool = False,
+    averaged: bool = True,
+    allow_non_finite: bool = False,
+) -> Report:
+    """`load_weights` of what a source holds."""
     own = {name: t for name, t in net.state_dict().items() if isinstance(t, Tensor)}
     in_backbone = {name: t for name, t in own.items() if name.startswith(BACKBONE)}
     if backbone_only and in_backbone:
         own = in_backbone
     constants = _constants(net)
-    report, new = _match(str(source), states, own, constants, averaged)
+    report, new = _match(source, states, own, constants, averaged)
     required = [name for name in in_backbone or own if _counts(name) and name not in constants]
     absent = [name for name in required if name not in new]
     report.backbone = 1 - len(absent) / max(1, len(required))
     if report.backbone < min_backbone:
         raise ValueError(
             mismatch(
-                str(source),
+                source,
                 report.backbone,
                 min_backbone,
                 absent=absent,
@@ -91,7 +107,8 @@ def load_all(
 
     but: beginnings of the names that may: parts whose output is not used.
     """
-    loaded = load_weights(net, source, min_backbone=0, allow_non_finite=allow_non_finite)
+    states = find_weights(source)
+    loaded = _load(net, str(source), states, allow_non_finite=allow_non_finite)
     if any(not name.startswith(but) for name in loaded.missing):
         raise ValueError(
             f"{loaded}\n{source} does not fit this model: missing weights would stay random; "

@@ -1,6 +1,6 @@
 """Where weights come from: paths, URLs, `zoo://STEM`, `torchvision://NAME` and `timm://NAME`.
 
-Files are opened without executing anything in them (`vidrec.files.checkpoint_files`).
+Files are opened without executing anything in them (`vidrec.files.weight_files`).
 """
 
 import hashlib
@@ -17,12 +17,17 @@ from tqdm import tqdm
 
 from vidrec.errors import did_you_mean
 from vidrec.files.atomic_write import atomic_write
-from vidrec.files.checkpoint_files import digest_in, not_a_checkpoint, open_checkpoint
+from vidrec.files.checkpoint_files import digest_in, not_a_checkpoint
+from vidrec.files.weight_files import open_weights
 from vidrec.weights import zoo
 from vidrec.weights.convert import Found, find_states
 from vidrec.weights.report import some
 
-_FROM_SCRATCH = "set model.weights to a path, or model.weights=null to train from scratch"
+_WAY_OUT = "pass the path of a file instead"
+
+
+class NotDownloaded(ValueError):
+    """Weights that are elsewhere and could not be fetched."""
 
 
 def read_weights(source: str | os.PathLike[str], *, averaged: bool = True) -> dict[str, Tensor]:
@@ -54,7 +59,7 @@ def find_weights(source: str | os.PathLike[str], *, averaged: bool = True) -> li
         )
     else:
         path = Path(source).expanduser()
-    if not (found := find_states(open_checkpoint(path), averaged)):
+    if not (found := find_states(open_weights(path), averaged)):
         raise ValueError(f"{path} contains no named tensors; expected a state_dict or a checkpoint")
     return found
 
@@ -76,9 +81,9 @@ def download(url: str) -> Path:
     with atomic_write(path) as file:  # several ranks may download it at once
         found = _fetch(url, file, name)
         if digest and not found.startswith(digest):
-            raise ValueError(
+            raise NotDownloaded(
                 f"the file at {url} has a SHA-256 that begins with {found[:8]}, not with the "
-                f"{digest} in its name: try again, or {_FROM_SCRATCH}"
+                f"{digest} in its name: try again, or {_WAY_OUT}"
             )
     return path
 
@@ -95,7 +100,7 @@ def _fetch(url: str, file: IO[bytes], name: str) -> str:
             with bar:
                 while chunk := answer.read(1 << 20):
                     if not done and (reason := not_a_checkpoint(chunk[:512])):
-                        raise ValueError(f"the file at {url} {reason}; {_FROM_SCRATCH}")
+                        raise NotDownloaded(f"the file at {url} {reason}; {_WAY_OUT}")
                     file.write(chunk)
                     sha.update(chunk)
                     done += len(chunk)
@@ -104,7 +109,7 @@ def _fetch(url: str, file: IO[bytes], name: str) -> str:
             raise ConnectionError(f"the connection ended after {done} of {size} bytes")
     except (OSError, http.client.HTTPException) as error:  # OSError: urllib's too, and a full disk
         why = str(error).removeprefix("<urlopen error ").removesuffix(">")
-        raise ValueError(f"cannot download {url} ({why}); {_FROM_SCRATCH}") from error
+        raise NotDownloaded(f"cannot download {url} ({why}); {_WAY_OUT}") from error
     return sha.hexdigest()
 
 
@@ -138,7 +143,7 @@ def _timm(name: str) -> dict[str, Tensor]:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # the hub client has errors of its own
         first_line = (str(error).splitlines() or [""])[0][:200]
-        raise ValueError(
+        raise NotDownloaded(
             f"cannot get the weights of timm://{name} ({type(error).__name__}: {first_line}); "
-            f"{_FROM_SCRATCH}"
+            f"{_WAY_OUT}"
         ) from error

@@ -559,6 +559,68 @@ def test_every_tensor_of_a_file_finds_its_place(tmp_path, origin, kind, rules, s
     assert report.missing == [name for name in loaded if name not in state]
 
 
+SLOWFAST_FILES = {
+    "pyslowfast": (PYSLOWFAST["slowfast"], "head.projection", ".pyth"),
+    "caffe2": ([*PYSLOWFAST["slowfast"], *TO_CAFFE2], "pred", ".pkl"),
+    "pytorchvideo": (PYTORCHVIDEO["slowfast"], "blocks.6.proj", ".pyth"),
+}
+
+
+def slowfast_file(origin, path, classifier, weight, bias):
+    """The backbone of SlowFast, three channels to a layer, and a classifier by its name."""
+    rules, _, suffix = SLOWFAST_FILES[origin]
+    donor = randomized(named("slowfast")).state_dict()
+    ends = ("_w", "_b") if origin == "caffe2" else (".weight", ".bias")
+    state = {translated(n, rules): t for n, t in donor.items() if "cls_head" not in n}
+    state |= {classifier + ends[0]: weight, classifier + ends[1]: bias}
+    state = {n: t.numpy() for n, t in state.items()} if suffix == ".pkl" else state
+    return saved({"blobs" if suffix == ".pkl" else "model_state": state}, path / f"f{suffix}")
+
+
+def slowfast_net(head, rows, columns):
+    net = named("slowfast")
+    del net.cls_head
+    place = net
+    for part in head.split("."):
+        place.add_module(part, nn.Module())
+        place = getattr(place, part)
+    place.fc_cls = nn.Linear(columns, rows)
+    return net, place.fc_cls
+
+
+@pytest.mark.parametrize("origin", SLOWFAST_FILES)
+def test_the_80_classes_of_ava_follow_an_unused_one(tmp_path, origin):
+    """PySlowFast counts actions from 0, MMAction2 has the background before them."""
+    classifier = {"pytorchvideo": "detection_head.proj"}.get(origin, SLOWFAST_FILES[origin][1])
+    weight, bias = torch.randn(80, 9), torch.randn(80)
+    path = slowfast_file(origin, tmp_path, classifier, weight, bias)
+    net, head = slowfast_net("roi_head.bbox_head", 81, 9)
+    report = load_weights(net, path, min_backbone=1.0)
+    assert (report.missing, report.unused) == ([], [])
+    names = ["roi_head.bbox_head.fc_cls.weight", "roi_head.bbox_head.fc_cls.bias"]
+    assert report.computed == names
+    features = torch.randn(4, 9)
+    torch.testing.assert_close(head(features)[:, 1:], features @ weight.T + bias)
+    assert head(features)[:, 0].abs().max() == 0
+    net, head = slowfast_net("roi_head.bbox_head", 80, 9)
+    load_weights(net, path, min_backbone=1.0)
+    assert torch.equal(head.weight, weight)
+    net, _ = slowfast_net("roi_head.bbox_head", 61, 9)
+    assert load_weights(net, path, min_backbone=1.0).missing == names
+
+
+@pytest.mark.parametrize("origin", SLOWFAST_FILES)
+def test_a_classifier_keeps_its_channels_of_slow_and_fast(tmp_path, origin):
+    """PySlowFast concatenates slow and fast, MMAction2's head fast and slow."""
+    weight, bias = torch.randn(5, 6 + 3), torch.randn(5)
+    path = slowfast_file(origin, tmp_path, SLOWFAST_FILES[origin][1], weight, bias)
+    net, head = slowfast_net("cls_head", 5, 6 + 3)
+    load_weights(net, path, min_backbone=1.0)
+    slow, fast = torch.randn(4, 6), torch.randn(4, 3)
+    expected = torch.cat([slow, fast], dim=1) @ weight.T + bias
+    torch.testing.assert_close(head(torch.cat([fast, slow], dim=1)), expected)
+
+
 def test_blobs_other_than_weights_are_unused(tmp_path):
     donor, net = randomized(named("slowonly")), named("slowonly")
     rules = [*PYSLOWFAST["slowonly"], *TO_CAFFE2]

@@ -15,7 +15,7 @@ class Report:
     conversion: str = ""  # how names were converted; empty if they are those of the network
     loaded: list[str] = field(default_factory=list)  # names in the network, reshaped ones included
     reshaped: list[str] = field(default_factory=list)  # with both shapes
-    computed: list[str] = field(default_factory=list)  # from several tensors of the file, or zeros
+    computed: list[str] = field(default_factory=list)  # of several tensors, reordered, or zeros
     missing: list[str] = field(default_factory=list)  # names in the network, left unchanged
     differing: list[str] = field(default_factory=list)  # not loaded: same name, different shape
     kept: list[str] = field(default_factory=list)  # such constants, which the network computes

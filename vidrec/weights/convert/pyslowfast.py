@@ -3,8 +3,11 @@
 import re
 from functools import partial
 
+import torch
+
 from vidrec.weights.convert.names import Shapes, State, named, renamed, substituted
 
+_BOXES = "roi_head.bbox_head.fc_cls."
 _LETTERS = {"a": "conv1", "b": "conv2", "c": "conv3"}  # the convolutions of a bottleneck
 
 
@@ -30,15 +33,45 @@ def pyslowfast(state: State, wanted: Shapes) -> State:
             return block + _non_local(m[4], kind) + m[5]
         return name
 
-    return substituted(
+    state = substituted(
         renamed(state, rename),
         (r"^head\.conv_5\.", "conv5.conv."),
         (r"^head\.conv_5_bn\.", "conv5.bn."),
         (r"^head\.lin_5\.", "cls_head.fc1."),
-        (r"^head\.projection\.", "cls_head.fc2." if x3d else "cls_head.fc_cls."),
+        (r"^head\.projection\.", _classifier(wanted, x3d)),
         (r"^patch_embed\.proj\.", "patch_embed.projection."),  # MViT
         (r"^norm\.", "norm3."),
     )
+    return _with_background(_fast_first(state), wanted)
+
+
+def _classifier(wanted: Shapes, x3d: bool) -> str:
+    """The last layer: that of a detector if the network is one."""
+    if named(wanted, r"^roi_head\."):
+        return _BOXES
+    return "cls_head.fc2." if x3d else "cls_head.fc_cls."
+
+
+def _fast_first(state: State) -> State:
+    """The classifier of a SlowFast network: theirs has the slow pathway's channels first.
+
+    In a detector ours has so too.
+    """
+    head, last = "cls_head.fc_cls.weight", r"^fast_path\.layer4\.\d+\.conv3\.conv\.weight$"
+    fast = next((len(tensor) for name, tensor in state.items() if re.match(last, name)), 0)
+    if head not in state or not fast:
+        return state
+    return {**state, head: state[head].roll(fast, dims=1)}
+
+
+def _with_background(state: State, wanted: Shapes) -> State:
+    """Adds an unused class 0 to the classifier of a detector whose file numbers actions from 0."""
+    state = dict(state)
+    for name in (f"{_BOXES}weight", f"{_BOXES}bias"):
+        given, shape = state.get(name), wanted.get(name)
+        if given is not None and shape == (len(given) + 1, *given.shape[1:]):
+            state[name] = torch.cat([given.new_zeros(1, *given.shape[1:]), given])
+    return state
 
 
 def caffe2(state: State, wanted: Shapes) -> State:
@@ -102,7 +135,8 @@ def pytorchvideo(state: State, wanted: Shapes) -> State:
         return {}
     paths = _paths(named(state, r"\bmultipathway_blocks\.1\."))
     x3d = named(state, r"^blocks\.0\.conv\.conv_xy\.")
-    return renamed(state, partial(_hub_name, layers=layers, paths=paths, x3d=x3d))
+    state = renamed(state, partial(_hub_name, layers=layers, paths=paths, x3d=x3d))
+    return _with_background(_fast_first(state), wanted)
 
 
 def _hub_name(name: str, layers: dict[str, int], paths: dict[str, str], x3d: bool) -> str:
@@ -126,7 +160,7 @@ def _hub_name(name: str, layers: dict[str, int], paths: dict[str, str], x3d: boo
         for start, ours in ends.items():
             if rest.startswith(start):
                 return ours + rest.removeprefix(start)
-    return re.sub(r"^detection_head\.proj\.", "roi_head.bbox_head.fc_cls.", name)
+    return re.sub(r"^detection_head\.proj\.", _BOXES, name)
 
 
 def _hub_branch(name: str) -> str:

@@ -80,6 +80,7 @@ COMMANDS = {
         "detect persons in videos, as proposals for action detection",
         "vidrec.commands.persons:main",
     ),
+    "migrate": Command("translate a configuration of MMAction2", "vidrec.commands.migrate:main"),
     "sweep": Command("show the results of a sweep as a table", "vidrec.commands.sweep:main"),
     "zoo": Command("list the published models", "vidrec.commands.zoo:main"),
 }

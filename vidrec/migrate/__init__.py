@@ -1,0 +1,1 @@
+"""Configurations of other codebases in terms of vidrec's."""

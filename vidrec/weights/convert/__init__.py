@@ -12,6 +12,13 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from vidrec.weights.convert.containers import Found, find_states, find_tensors
+from vidrec.weights.convert.huggingface import (
+    huggingface,
+    huggingface_timesformer,
+    huggingface_videomae,
+    huggingface_vit,
+    huggingface_vit_divided,
+)
 from vidrec.weights.convert.images import (
     dense_layers,
     divided,
@@ -93,6 +100,11 @@ NAMES: tuple[Converter, ...] = (
     caffe2,
     pytorchvideo,
     mobileone_folded,
+    huggingface,
+    huggingface_vit,
+    huggingface_vit_divided,
+    huggingface_videomae,
+    huggingface_timesformer,
 )
 
 

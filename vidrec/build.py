@@ -1,5 +1,6 @@
 """Configuration -> objects, in reading order. The only caller of `instantiate`."""
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from vidrec.config.schema import (
     TrainedConf,
     VideoDataConf,
 )
+from vidrec.data.clips.missing_files import Source, complaint, missing_rows
 from vidrec.data.loader import EpochBatches, EvaluationBatches, make_loader
 from vidrec.data.transforms.mixing import Mix
 from vidrec.data.transforms.pipeline import Step
@@ -33,6 +35,8 @@ from vidrec.engine.lr import LearningRate
 from vidrec.engine.metric import Metric
 from vidrec.engine.optim import linear_scale, parameter_groups
 from vidrec.errors import EXPECTED
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -95,6 +99,44 @@ def build_dataset(data: DataConf, split: str) -> Any:
     return dataset
 
 
+def check_files(
+    data: DataConf, datasets: Mapping[str, Any], runtime: RuntimeConf, dist: Distributed
+) -> None:
+    """Look for the files of the lists, by split, on rank 0; the others wait for its word.
+
+    A few missing files, as `data.on_bad_video` and `data.max_bad_fraction` allow, are a warning.
+    Raises FileNotFoundError if there are more. What is no list of videos checks itself.
+    """
+    problem = ""
+    if runtime.check_files and dist.rank == 0 and isinstance(data, VideoDataConf):
+        for split, dataset in datasets.items():
+            if not (rows := missing_rows(dataset)):
+                continue
+            sentence = complaint(dataset, rows, _source(data, split))
+            tolerated = 0 if data.on_bad_video == "raise" else data.max_bad_fraction
+            if len(rows) > int(len(dataset) * tolerated):
+                problem = problem or sentence
+            else:
+                log.warning(sentence)
+    if dist.any(bool(problem)):
+        raise FileNotFoundError(problem or "rank 0 found that files of the lists are missing")
+
+
+def _source(data: VideoDataConf, split: str) -> Source:
+    """Where the files of a split are, for messages."""
+    node = getattr(data, split)
+    lists, prefix = node["records"].get("path", ""), str(node.get("prefix", ""))
+    root, inside = str(data.root), prefix.removeprefix(str(data.root)).strip("/")
+    keys = "data.root, data.folder" if inside.startswith(data.folder) else "data.root"
+    return Source(
+        lists=", ".join(lists) if isinstance(lists, list) else str(lists),
+        prefix=prefix,
+        root=root,
+        split=split,
+        keys=keys if prefix.startswith(root) else f"data.{split}.prefix",
+    )
+
+
 def build_steps(data: VideoDataConf, split: str) -> dict[str, Step]:
     """The named steps of a split alone, for frames that no dataset holds."""
     return {name: _make(step) for name, step in data.transforms[split].items() if step is not None}
@@ -123,6 +165,7 @@ def build_loaders(
     data: DataConf, schedule: ScheduleConf, runtime: RuntimeConf, dist: Distributed
 ) -> Loaders:
     train_set, val_set = build_dataset(data, "train"), build_dataset(data, "val")
+    check_files(data, {"train": train_set, "val": val_set}, runtime, dist)
     batches = EpochBatches(
         len(train_set), schedule.batch_size, seed=runtime.seed, rank=dist.rank, world=dist.world
     )

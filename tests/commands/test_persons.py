@@ -246,7 +246,12 @@ def test_the_command_writes_the_file(videos, weights, tmp_path, capsys):
     ("options", "message"),
     [
         (["--detector", "yolo"], r"error: torchvision has no detector 'yolo'"),
-        (["--num-classes", "7"], r"error: .*detector\.pth does not fit .* with 7 classes"),
+        (
+            ["--num-classes", "7"],
+            r"error: .*detector\.pth does not fit .* with 7 classes: "
+            r"\d+ tensors have another shape, such as .*cls_score.* set --num-classes$",
+        ),
+        (["--detector", "fasterrcnn_resnet50_fpn"], r"error: .* of another architecture: [^\n]*$"),
         (["--weights", "gone.pth"], r"error: the weights gone\.pth do not exist"),
         (["--every", "0"], r"error: every=0.0 is not positive"),
         (["--every", "0.0004"], r"error: every=0.0004 s: times less than 0.0005 s apart"),

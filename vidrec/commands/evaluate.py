@@ -38,6 +38,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
         set_torch_options(runtime)
         build.prepare_data(conf, dist)
         dataset = build.build_dataset(conf.data, conf.split)
+        build.check_files(conf.data, {conf.split: dataset}, runtime, dist)
         class_names = task.class_names(conf, dataset)
         if task.scores_classes and conf.same_classes:
             check_classes(class_names, conf.checkpoint)

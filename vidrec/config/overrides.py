@@ -29,8 +29,13 @@ def lenient(arguments: list[str]) -> list[str]:
     ]
 
 
+# Flags of vidrec's own, and the values that they stand for.
+_SHORT_FOR = {"--no-check": "runtime.check_files=false"}
+
+
 def set_argv(arguments: list[str]) -> None:
     """Make `arguments` the command line that Hydra reads; ends the program at a wrong choice."""
+    arguments = [_SHORT_FOR.get(argument, argument) for argument in arguments]
     if problem := first_slip(arguments, [Path(conf_dir())]):
         raise SystemExit(f"configuration error: {problem}")
     if "runtime=slurm" in arguments or any(map(asks_for_sweep, arguments)):

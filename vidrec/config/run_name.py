@@ -6,7 +6,7 @@ import re
 # Choices that say where and how loudly to run, not what comes out, do not name the run directory.
 _NOT_IN_NAME = re.compile(
     r"(runtime\.(resume|dashboard|wandb|log_every|progress|num_workers|persistent_workers|prefetch|keep"
-    r"|save_every|dist_timeout|threads)|hydra|runtime=slurm$)\b"
+    r"|save_every|dist_timeout|threads|check_files)|hydra|runtime=slurm$)\b"
 )
 
 

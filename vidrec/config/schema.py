@@ -277,6 +277,7 @@ class RuntimeConf:
     save_best: bool = True
     resume: str = "auto"  # auto: go on with the run directory's last.pt; never; or a checkpoint
     dist_timeout_minutes: float = limited(10.0, 0.01, 1e6)
+    check_files: bool = True  # look for the files of the lists at start; --no-check turns it off
     progress: bool = True  # bar on a terminal
     dashboard: DashboardName = DashboardName.wandb  # metrics.jsonl is always written
     wandb: WandbConf = field(default_factory=WandbConf)

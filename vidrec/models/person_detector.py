@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vidrec.errors import did_you_mean
 from vidrec.files.checkpoint_files import open_checkpoint
 
 
@@ -63,7 +64,7 @@ def load_detector(name: str, weights: str, num_classes: int) -> nn.Module:
 
     known = list_models(detection)
     if name not in known:
-        raise ValueError(f"torchvision has no detector '{name}', choose one of {', '.join(known)}")
+        raise ValueError(f"torchvision has no detector '{name}'; {did_you_mean(name, known)}")
     if not Path(weights).is_file():
         raise FileNotFoundError(
             f"the weights {weights} do not exist; those of {name} are linked from "
@@ -76,12 +77,29 @@ def load_detector(name: str, weights: str, num_classes: int) -> nn.Module:
         raise ValueError(f"{weights} contains no named tensors; expected a state_dict")
     try:
         net.load_state_dict(state)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
+    except RuntimeError:
+        reason = _misfit(net.state_dict(), state)
         raise ValueError(
-            f"{weights} does not fit {name} with {num_classes} classes: {first}"
+            f"{weights} does not fit {name} with {num_classes} classes: {reason}"
         ) from None
     for tensor, values in net.state_dict().items():
         if not values.isfinite().all():
             raise ValueError(f"{weights} is damaged: {tensor} is not finite")
     return net
+
+
+def _misfit(own: Mapping[str, Tensor], state: Mapping[str, object]) -> str:
+    """In a line, why weights cannot be loaded: of another architecture, or of other classes."""
+    common = [name for name in own if name in state]
+    if 2 * len(common) < len(own):
+        few = f"it has {len(common)} of the {len(own)} tensors"
+        return f"{few}, so it is of another architecture: choose it with --detector"
+    others = [name for name in common if getattr(state[name], "shape", None) != own[name].shape]
+    if not others:
+        missing = [name for name in own if name not in state] or [*state.keys() - own.keys()]
+        return f"{len(missing)} tensors differ in name, such as {missing[0]}"
+    shape = tuple(getattr(state[others[0]], "shape", ()))
+    return (
+        f"{len(others)} tensors have another shape, such as {others[0]}: {shape} instead of "
+        f"{tuple(own[others[0]].shape)}; for other classes set --num-classes"
+    )

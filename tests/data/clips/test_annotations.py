@@ -164,13 +164,13 @@ def test_comments_blank_lines_and_windows_files_are_read(write):
 @pytest.mark.parametrize(
     ("reader", "line", "options", "message"),
     [
-        (read_video_list, "a.mp4", {}, "'a.mp4': 0 whole numbers .* expected 'path label'"),
-        (read_video_list, "3", {}, "'3': 0 whole numbers"),
+        (read_video_list, "a.mp4", {}, "'a.mp4': it has no label.* expected 'path label'"),
+        (read_video_list, "3", {}, "'3': it has no label"),
         (read_video_list, "a.mp4,1", {}, r"'a.mp4,1': .*delimiter=' '"),
         (read_video_list, "a.mp4 1.0", {}, "'a.mp4 1.0'"),
         (read_video_list, "a.mp4 1_0", {}, "'a.mp4 1_0'"),
         (read_video_list, "a.mp4 ²", {}, "'a.mp4 ²'"),
-        (read_video_list, "a.mp4 99999999999999999999", {}, "whole numbers"),
+        (read_video_list, "a.mp4 99999999999999999999", {}, "no label, a whole number"),
         (read_video_list, ",1", {"delimiter": ","}, "',1'.*expected 'path,label'"),
         (read_video_list, "a.mp4 1 2", {}, "2 numbers .* instead of 1; set multi_label"),
         (read_video_list, "a.mp4 x", {"multi_label": True}, r"expected 'path label \[label \.+\]'"),

@@ -41,3 +41,14 @@ def test_results_are_called_by_the_place_of_the_video_below_the_folder():
 def test_two_videos_of_one_name_are_told(first, second):
     with pytest.raises(ValueError, match=r"a\.\w+ and .*a\.\w+ would both be written as '.*a'"):
         by_name(Path("/x"), [Path("/x", first), Path("/x", second)])
+
+
+def test_missing_videos_of_a_list_are_counted(tmp_path, caplog):
+    (tmp_path / "a.mp4").touch()
+    listed = tmp_path / "list.txt"
+    listed.write_text("a.mp4\nb.mp4\nc.mp4\n")
+    assert len(list_videos(str(listed))[1]) == 3
+    assert f"2 of 3 listed videos are missing, such as {tmp_path}/b.mp4" in caplog.text
+    (tmp_path / "a.mp4").unlink()
+    with pytest.raises(FileNotFoundError, match="3 of 3 listed videos are missing"):
+        list_videos(str(listed))

@@ -335,7 +335,11 @@ def _split(line: str, separator: str | None, num_numbers: int, more: bool) -> tu
             f"{len(numbers)} numbers after the path instead of {num_numbers}; set multi_label or "
             "with_offset, or use another delimiter for paths that end in a number"
         )
-    if len(numbers) < num_numbers or not path.strip():
+    if not path.strip():
+        raise ValueError("it has no path before its numbers")
+    if not numbers:
+        raise ValueError("it has no label, a whole number after the path")
+    if len(numbers) < num_numbers:
         raise ValueError(f"{len(numbers)} whole numbers after the path instead of {num_numbers}")
     if min(numbers) < 0:
         raise ValueError(f"{min(numbers)} is negative")

@@ -1,8 +1,11 @@
 """Video files of a folder, a list or a single path."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 VIDEO_EXTENSIONS = (
     *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v"),
@@ -47,7 +50,17 @@ def list_videos(videos: str) -> tuple[Path, list[Path]]:
     if path.suffix.lower() in VIDEO_EXTENSIONS:
         return path.parent, [path]
     listed = [Path(line) for line in path.read_text().splitlines() if line.strip()]
-    return path.parent, [p if p.is_absolute() else path.parent / p for p in listed]
+    paths = [p if p.is_absolute() else path.parent / p for p in listed]
+    missing = [p for p in paths if not p.exists()]
+    if missing:
+        sentence = (
+            f"videos={videos}: {len(missing):,} of {len(paths):,} listed videos are missing, such "
+            f"as {missing[0]}; paths are relative to the folder of the list"
+        )
+        if len(missing) == len(paths):
+            raise FileNotFoundError(sentence)
+        log.warning(sentence)
+    return path.parent, paths
 
 
 def by_name(root: Path, paths: Sequence[Path]) -> dict[str, Path]:

@@ -6,6 +6,7 @@ Files of any source (`vidrec.weights.sources`) are converted to names and shapes
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from vidrec.weights.convert import (
     reshape,
     twins,
 )
-from vidrec.weights.mismatch import mismatch
+from vidrec.weights.mismatch import WORTHWHILE, no_match, partial_match
 from vidrec.weights.report import Report, some
 from vidrec.weights.sources import NotDownloaded, find_weights, read_weights
 
@@ -70,17 +71,7 @@ def _load(
     absent = [name for name in required if name not in new]
     report.backbone = 1 - len(absent) / max(1, len(required))
     if report.backbone < min_backbone:
-        raise ValueError(
-            mismatch(
-                source,
-                report.backbone,
-                min_backbone,
-                absent=absent,
-                differing=report.differing,
-                in_file=report.in_file,
-                in_net={name: tuple(tensor.shape) for name, tensor in own.items()},
-            )
-        )
+        raise ValueError(partial_match(report, min_backbone, _shapes(own)))
     report.non_finite = [
         name
         for name, tensor in new.items()
@@ -109,12 +100,19 @@ def load_all(
     """
     states = find_weights(source)
     loaded = _load(net, str(source), states, allow_non_finite=allow_non_finite)
+    way_out = "choose the model, the data (number of classes) or the experiment it was trained with"
+    if loaded.backbone < WORTHWHILE:
+        raise ValueError(f"{no_match(loaded, _shapes(net.state_dict()))}: {way_out}")
     if any(not name.startswith(but) for name in loaded.missing):
         raise ValueError(
             f"{loaded}\n{source} does not fit this model: missing weights would stay random; "
-            "choose the model, the data (number of classes) or the experiment it was trained with"
+            f"{way_out}"
         )
     return loaded
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(t.shape) for name, t in state.items() if isinstance(t, Tensor)}
 
 
 def _constants(net: nn.Module) -> set[str]:
@@ -135,12 +133,12 @@ def _match(
 
     states: those of the file; the one that fits best is used, the first one among equals.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    wanted = _shapes(own)
     (place, state), conversion = _best(states, wanted, averaged)
     renamed = conversion(state, wanted)
     file_names = {id(tensor): name for name, tensor in state.items()}
     report = Report(source, conversion=str(conversion))
-    report.in_file = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    report.in_file = _shapes(state)
     others = twins(conversion.strip, state)
     report.taken = "/".join(filter(None, (place, conversion.strip if others else "")))
     report.others = [*(other for other, _ in states if other != place), *others]

@@ -2,14 +2,15 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from vidrec.weights.convert.names import Shapes
 from vidrec.weights.convert.prefixes import prefixes
-from vidrec.weights.report import some
+from vidrec.weights.report import Report, some
 
 _LONGEST = 80  # characters of a name that are shown
-_WORTHWHILE = 0.1  # fraction of the backbone from which on weights help at all
+WORTHWHILE = 0.1
+"""Fraction of the backbone that weights of the same network have at least in common with it."""
 
 # Blocks of the four stages, and whether they are bottlenecks (He et al., CVPR 2016, table 1).
 _RESNETS: dict[tuple[object, ...], str] = {
@@ -90,37 +91,42 @@ def _blocks(pattern: str, names: Collection[str]) -> int:
     return len({m[1] for name in names if (m := re.match(pattern, name))})
 
 
-def mismatch(
-    source: str,
-    fraction: float,
-    min_backbone: float,
-    *,
-    absent: Sequence[str],
-    differing: Sequence[str],
-    in_file: Shapes,
-    in_net: Mapping[str, tuple[int, ...]],
-) -> str:
-    """One sentence. fraction: of the backbone's tensors, that were found. absent: the others.
+def partial_match(report: Report, min_backbone: float, wanted: Shapes) -> str:
+    """One sentence for weights of which fewer match than the configuration asks for.
 
-    differing: names that both have, with the two shapes.
+    wanted: the shapes of the network's tensors by name.
     """
-    missing = f"missing {_shown(absent, 2)}"
-    other_shapes = f"; differing {some(differing, 3)}" if differing else ""
-    given, wanted = looks_like(in_file), looks_like(in_net)
-    kind = f" and looks like {given}" if given else ""
-    net = f", while the network looks like {wanted}" if given and wanted != given and wanted else ""
-    if fraction >= _WORTHWHILE:
-        way_out = f"model.min_backbone={math.floor(100 * fraction) / 100} loads what matches"
-    else:
-        way_out = (
-            "choose the model that these weights are of, or other weights; model.weights=null "
-            "trains from scratch"
+    if report.backbone < WORTHWHILE:
+        return (
+            f"{no_match(report, wanted)}: choose the model that these weights are of, or other "
+            "weights; model.weights=null trains from scratch"
         )
+    differing = f"; differing {some(report.differing, 3)}" if report.differing else ""
     return (
-        f"{source} matches {100 * fraction:.1f} % of the network's backbone, less than "
-        f"model.min_backbone={min_backbone}: {missing}{other_shapes}; the file has "
-        f"{_shown(list(in_file), 2)}{kind}{net}; {way_out}"
+        f"{report.source} matches {100 * report.backbone:.1f} % of the network's backbone, less "
+        f"than model.min_backbone={min_backbone}: missing {_shown(report.missing, 3)}{differing}; "
+        f"{_kinds(report.in_file, wanted)}; "
+        f"model.min_backbone={math.floor(100 * report.backbone) / 100} loads what matches"
     )
+
+
+def no_match(report: Report, wanted: Shapes) -> str:
+    """The same for weights that are of another network, without a way out."""
+    return (
+        f"{report.source} matches {100 * report.backbone:.1f} % of the network's backbone; "
+        f"{_kinds(report.in_file, wanted)}"
+    )
+
+
+def _kinds(in_file: Shapes, in_net: Shapes) -> str:
+    given, wanted = looks_like(in_file), looks_like(in_net)
+    parts = [
+        f"the file has {_shown(list(in_file), 2)}",
+        f" and looks like {given}" if given else "",
+        f", the network has {_shown(list(in_net), 2)}",
+        f" and looks like {wanted}" if wanted else "",
+    ]
+    return "".join(parts)
 
 
 def _shown(names: Sequence[str], most: int) -> str:

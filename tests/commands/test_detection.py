@@ -13,7 +13,7 @@ from vidrec.data.boxes.person_proposals import write_proposals
 from vidrec.data.synthetic.shapes_ava import write_shapes_ava
 
 QUIET = ["runtime.dashboard=none", "runtime.progress=false", "runtime.num_workers=0"]
-# Two epochs of a narrow network on some of the movies, which give a mAP above 0.9.
+# Two epochs of a narrow network on some of the movies give a mAP of about 0.85.
 MOVIES = {"num_train": 40, "num_val": 12}
 SHORT = [
     "model=slowonly_ava_tiny", "model.net.backbone.base_channels=16",
@@ -40,7 +40,7 @@ def test_a_detector_learns_what_happens_in_the_boxes(run, tmp_path):
     assert status == 0, text
     folder = tmp_path / "runs" / "a"
     best = max(scores(folder))
-    assert best >= 0.8
+    assert best >= 0.7
     for name in ("best.png", "worst.png", "boxes.mp4", "class_ap.png"):
         assert (folder / name).stat().st_size > 1000
     # The same number from the checkpoint, on one rank and on two, and from its csv alone.
@@ -59,7 +59,7 @@ def test_a_detector_learns_what_happens_in_the_boxes(run, tmp_path):
     # Three views of each clip together show what one does.
     status, text = run(*evaluate, "data/views=three_crop", "model.clip.test_size=96", cwd=tmp_path)
     assert status == 0, text
-    assert float(shown(text)[0][1]) > 0.8
+    assert float(shown(text)[0][1]) > 0.7
     # Key frames that nobody annotated are drawn too.
     (root,) = (tmp_path / "data").glob("shapes_ava*")
     rows = list(csv.reader((root / "val.csv").read_text().splitlines()))

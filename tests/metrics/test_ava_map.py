@@ -4,6 +4,8 @@ Its sort leaves the order of equal scores to the processor; `ties_*` says which 
 are lowered by that much of a millionth here. Boxes and scores are thousandths.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -416,6 +418,16 @@ def test_what_cannot_be_scored_is_said(tmp_path):
         AVAMeanAP(records, iou_threshold=1.5)
     with pytest.raises(ValueError, match="max_per_frame=0 must be at least 1"):
         AVAMeanAP(records, max_per_frame=0)
+
+
+def test_without_any_true_box_precision_is_not_defined(caplog):
+    no_boxes = Ragged(np.zeros((0, 4), np.float32), np.zeros(2, np.int64))
+    no_labels = Ragged(np.zeros(0, np.int64), np.zeros(1, np.int64))
+    records = replace(toy_records([("a", 1, LEFT, 1)]), boxes=no_boxes, labels=no_labels)
+    metric = AVAMeanAP(records)
+    (score,) = metric.summary(metric.average_precisions(found(("a,0001", LEFT, 1, 0.9)))).values()
+    assert np.isnan(score)
+    assert "have no boxes" in caplog.text
 
 
 @pytest.mark.parametrize("proposals", [False, True])

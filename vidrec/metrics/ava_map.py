@@ -183,7 +183,10 @@ class AVAMeanAP(PredictionRows):
         return Judged(found.rows, found.actions, scores, correct)
 
     def summary(self, precisions: Mapping[int, float]) -> dict[str, float]:
-        """The means over the classes that occur."""
+        """The means over the classes that occur; NaN if no true box is annotated at all."""
+        if not len(self.records.boxes.values):
+            log.warning("the annotations have no boxes: average precision is not defined")
+            return {self.key: float("nan")}
         scores = {self.key: _mean(list(precisions.values()))}
         for name, (first, last) in self.groups.items():
             scores[name] = _mean([precisions[i] for i in precisions if first <= i <= last])

@@ -137,7 +137,12 @@ class AverageRecall(SegmentMetric):
         self.key = key
 
     def charts(self, rows: dict[str, np.ndarray]) -> dict[str, Chart]:
-        """Recall over the average number of proposals, for some tIoU and their mean."""
+        """Recall over the average number of proposals, for some tIoU and their mean.
+
+        None without true segments.
+        """
+        if len(self.records.segments.values) == 0:
+            return {}
         recall, average = self._recall(self.detections(rows))
         names = threshold_names(self.thresholds)
         lines = {f"tIoU {names[t]}": recall[t] for t in range(0, len(names), 3)}

@@ -184,7 +184,9 @@ class SegmentMAP(SegmentMetric):
         )
 
     def charts(self, rows: dict[str, np.ndarray]) -> dict[str, Chart]:
-        """The average precision of each class, mean over tIoU."""
+        """The average precision of each class, mean over tIoU; none without true segments."""
+        if len(self.records.segments.values) == 0:
+            return {}
         detections = self.labelled(self.detections(rows))
         each = self._precision(detections).mean(axis=0)
         values = dict(zip(self.records.classes, each.tolist(), strict=True))

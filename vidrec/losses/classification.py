@@ -37,6 +37,7 @@ class CrossEntropy:
         self.auxiliary_weight = auxiliary_weight
 
     def __call__(self, outputs: Outputs, batch: ClipBatch) -> dict[str, Tensor]:
+        """`logits` (N, V, K) and `label` (N,) or (N, K) -> `loss` and, with labels (N,), `top1`."""
         logits, label = _rows(outputs["logits"], batch)
         losses = {"loss": self._loss(logits, label) * self.loss_weight}
         if "auxiliary_logits" in outputs:
@@ -77,6 +78,7 @@ class BinaryCrossEntropy:
         self.loss_weight = loss_weight
 
     def __call__(self, outputs: Outputs, batch: ClipBatch) -> dict[str, Tensor]:
+        """`logits` (N, V, K) and `label` (N, K) -> `loss`."""
         logits, label = _rows(outputs["logits"], batch)
         if label.ndim == 1:
             raise ValueError(
@@ -115,6 +117,7 @@ class ClassBalancedFocal:
         self.loss_weight = loss_weight
 
     def __call__(self, outputs: Outputs, batch: ClipBatch) -> dict[str, Tensor]:
+        """`logits` (N, V, K) and `label` (N,) -> `loss`, `top1`."""
         logits, label = _rows(outputs["logits"], batch)
         target = _one_hot(label, logits)
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")

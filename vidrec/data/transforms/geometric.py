@@ -35,6 +35,7 @@ class GeometricStep:
     num_crops = 0
 
     def __call__(self, frame: FrameGeometry, rng: np.random.Generator) -> None:
+        """Change the geometry of a frame in place. Every step defines it."""
         raise TypeError(f"{type(self).__name__} does not say what it does to a frame")
 
     def size_after(self, size: KnownSize) -> KnownSize:

@@ -94,6 +94,7 @@ class OneOf:
         self.probabilities = dict(probabilities)
 
     def __call__(self, batch: Batch) -> Batch:
+        """`video` (N, V, T, H, W, C), `label` (N,) or (N, K) -> the batch, with labels (N, K)."""
         drawn = torch.rand(()).item()
         for name, mix in self.choices.items():
             drawn -= self.probabilities[name]

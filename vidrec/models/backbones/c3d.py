@@ -15,6 +15,7 @@ class ConvReLU(nn.Module):
             nn.init.zeros_(self.conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, out, T, H, W)."""
         return self.relu(self.conv(x))
 
 

@@ -40,6 +40,7 @@ class ConvBNReLU6(ConvBN):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, out, h, w)."""
         return F.relu6(super().forward(x), inplace=True)
 
 
@@ -58,6 +59,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, out, h, w)."""
         return x + self.conv(x) if self.residual else self.conv(x)
 
 

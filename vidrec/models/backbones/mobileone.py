@@ -49,6 +49,7 @@ class Branch(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, out, h, w)."""
         return self.norm(self.conv(x))
 
 
@@ -60,6 +61,7 @@ class Pointwise(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, 1, 1) -> (B, out, 1, 1)."""
         return self.conv(x)
 
 
@@ -72,6 +74,7 @@ class SqueezeExcitation(nn.Module):
         self.conv2 = Pointwise(channels // ratio, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
         pooled = x.mean(dim=(2, 3), keepdim=True)
         return x * self.conv2(self.conv1(pooled).relu()).sigmoid()
 
@@ -111,6 +114,7 @@ class MobileOneBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, out, h, w)."""
         if self.branch_reparam is not None:
             return self.se(self.branch_reparam(x)).relu()
         first, *others = self.branch_conv_list

@@ -44,6 +44,7 @@ class BasicBlock3d(nn.Module):
         self.non_local_block = non_local
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, out, t, h, w)."""
         identity = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.conv2(self.conv1(x)) + identity)
         return x if self.non_local_block is None else self.non_local_block(x)
@@ -91,6 +92,7 @@ class Bottleneck3d(nn.Module):
         self.non_local_block = non_local
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, out, t, h, w)."""
         identity = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.conv3(self.conv2(self.conv1(x))) + identity)
         return x if self.non_local_block is None else self.non_local_block(x)

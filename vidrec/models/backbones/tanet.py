@@ -19,6 +19,7 @@ class TemporalAdaptiveBlock(nn.Module):
         self.tam = TAM(block.conv1.bn.num_features, num_segments)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B * T, C, H, W) -> (B * T, out, h, w)."""
         block = self.block
         identity = x if block.downsample is None else block.downsample(x)
         x = block.conv2(self.tam(block.conv1(x)))

@@ -160,6 +160,7 @@ class TemporalAttention(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, 1 + P * T, D), the class token first -> the same shape."""
         cls_token, patches = x[:, :1], x[:, 1:]
         rows = self.norm(patches).reshape(-1, self.num_frames, patches.shape[-1])
         rows = self.temporal_fc(self.drop_path(self.attn(rows)))
@@ -179,6 +180,7 @@ class SpatialAttention(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, 1 + P * T, D), the class token first -> the same shape."""
         normed = self.norm(x)
         patches = normed[:, 1:].unflatten(1, (-1, self.num_frames)).transpose(1, 2)
         cls_token = normed[:, None, :1].expand(-1, self.num_frames, -1, -1)
@@ -197,6 +199,7 @@ class NormedFeedForward(FeedForward):
         self.norm = nn.LayerNorm(channels, eps=NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> the same shape."""
         return super().forward(self.norm(x))
 
 

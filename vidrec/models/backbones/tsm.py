@@ -105,6 +105,7 @@ class NonLocalBlock(nn.Module):
         self.non_local_block = non_local_block
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B * T, C, H, W) -> (B * T, out, h, w)."""
         clips = self.block(x).unflatten(0, (-1, self.num_segments)).transpose(1, 2)
         return self.non_local_block(clips).transpose(1, 2).flatten(0, 1)
 

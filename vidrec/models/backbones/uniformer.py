@@ -94,6 +94,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv3d(in_channels, channels, kernel, stride, (kernel[0] // 2, 0, 0))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, D, t, h, w)."""
         return self.norm(self.proj(x).movedim(1, -1)).movedim(-1, 1)
 
 
@@ -131,6 +132,7 @@ class PointwiseMLP(nn.Module):
         self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, D, T, H, W) -> the same shape."""
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
 
 

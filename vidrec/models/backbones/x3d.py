@@ -23,6 +23,7 @@ class SqueezeExcite(nn.Module):
         self.fc2 = nn.Conv3d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> the same shape."""
         weights = self.fc2(self.fc1(x.mean(dim=(2, 3, 4), keepdim=True)).relu())
         return x * weights.sigmoid()
 
@@ -60,6 +61,7 @@ class BlockX3D(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, out, T, h, w)."""
         identity = x if self.downsample is None else self.downsample(x)
         x = self.conv2(self.conv1(x))
         if self.se_module is not None:
@@ -77,6 +79,7 @@ class SpatialStem(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, out, T, h, w)."""
         return self.conv(x)
 
 

@@ -150,6 +150,7 @@ class Pointwise(nn.Module):
         self.conv = _pointwise(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(R, D, L, 1, 1) -> the same shape."""
         return self.conv(x)
 
 

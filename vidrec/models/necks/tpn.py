@@ -38,6 +38,7 @@ class SpatialModulation(nn.Module):
             self.spatial_modulation.append(nn.ModuleList(halvings or [nn.Identity()]))
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Levels (B, C, T, h, w), C and size of each -> those of the last level."""
         outs = []
         for x, halvings in zip(levels, self.spatial_modulation, strict=True):
             assert isinstance(halvings, nn.ModuleList)
@@ -56,6 +57,7 @@ class TemporalModulation(nn.Module):
         self.pool = nn.MaxPool3d((scale, 1, 1), (scale, 1, 1), ceil_mode=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, out, T / scale, H, W)."""
         return self.pool(self.conv(x))
 
 
@@ -70,6 +72,7 @@ class LevelFusion(nn.Module):
         self.fusion_conv = ConvBN3d(channels * num_levels, out_channels, (1, 1, 1))
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Levels (B, C, T, H, W) of one size -> (B, out, T, H, W)."""
         reduced = [conv(x) for conv, x in zip(self.downsamples, levels, strict=True)]
         return self.fusion_conv(torch.cat(reduced, dim=1))
 
@@ -86,6 +89,7 @@ class AuxiliaryHead(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> logits (B, K)."""
         return self.fc(self.dropout(self.conv(x).mean(dim=(2, 3, 4))))
 
 

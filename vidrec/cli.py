@@ -81,6 +81,10 @@ COMMANDS = {
         "vidrec.commands.persons:main",
     ),
     "migrate": Command("translate a configuration of MMAction2", "vidrec.commands.migrate:main"),
+    "data": Command(
+        "write the lists of a dataset from its official files",
+        "vidrec.commands.data:main",
+    ),
     "sweep": Command("show the results of a sweep as a table", "vidrec.commands.sweep:main"),
     "zoo": Command("list the published models", "vidrec.commands.zoo:main"),
 }

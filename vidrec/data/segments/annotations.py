@@ -44,7 +44,7 @@ def read_segments(
         raise ValueError(f"tolerance={tolerance} must be a number of seconds, 0 or more")
     paths = [path] if isinstance(path, str) else list(path)
     wanted = None if subset is None else {subset} if isinstance(subset, str) else set(subset)
-    videos = _videos_of(paths, wanted, video_info)
+    videos = videos_of(paths, wanted, video_info)
     checked = {name: _annotations(where, video) for name, (where, video) in videos.items()}
     classes = sorted({label for _, labels in checked.values() for label in labels})
     number = {label: i for i, label in enumerate(classes)}
@@ -90,7 +90,7 @@ def checked_segment(where: str, segment: object) -> tuple[float, float]:
     return start, end
 
 
-def _videos_of(
+def videos_of(
     paths: Sequence[str], wanted: set[str] | None, video_info: str | None
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """The videos of the wanted subsets: where each is, for messages, and what is said of it."""

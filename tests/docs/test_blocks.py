@@ -19,7 +19,7 @@ from vidrec.cli import COMMANDS
 from vidrec.errors import ConfigError
 
 LANGUAGES = {"bash", "console", "python", "yaml", "csv", "json", "text", "dockerfile"}
-FLAGS = {"-m", "--multirun", "--resolve", "--help"}
+FLAGS = {"-m", "--multirun", "--resolve", "--help", "--no-check"}
 FLAGS_WITH_A_VALUE = {"--cfg", "--config-dir", "--package", "--info"}
 RUNS = {"docs/detection.md": "model=slowonly_ava_tiny", "docs/localization.md": "model=bmn"}
 WITH_BLOCKS = [page for page in PAGES if blocks(page)]

@@ -180,7 +180,8 @@ def _write(out: Path, rows: Iterator[tuple[str, bool]], folder: Path) -> None:
 
     rows: of each clip its line and True, or its name and False if it is missing.
     """
-    listed, missing = [], []
+    listed: list[str] = []
+    missing: list[str] = []
     for text, is_there in rows:
         (listed if is_there else missing).append(text)
     if not listed:

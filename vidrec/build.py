@@ -30,7 +30,7 @@ from vidrec.data.transforms.mixing import Mix
 from vidrec.data.transforms.pipeline import Step
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine.distributed import Distributed
-from vidrec.engine.job import LossFunction
+from vidrec.engine.job import Loss
 from vidrec.engine.lr import LearningRate
 from vidrec.engine.metric import Metric
 from vidrec.engine.optim import linear_scale, parameter_groups
@@ -75,7 +75,7 @@ def build_net(model: ModelConf) -> nn.Module:
     return _make(model.net)
 
 
-def build_loss(model: ModelConf) -> LossFunction:
+def build_loss(model: ModelConf) -> Loss:
     return _make(model.loss)
 
 

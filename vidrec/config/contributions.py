@@ -53,6 +53,15 @@ def contributions(config_name: str, overrides: Sequence[str]) -> list[Contributi
     return [*of_files(config_name, overrides), *of_overrides(overrides)]
 
 
+def origins(given: Sequence[Contribution]) -> dict[KeyPath, tuple[int, str]]:
+    """The last that writes each path: its position among `given`, and its name."""
+    return {
+        path: (position, contribution.origin)
+        for position, contribution in enumerate(given)
+        for path, _ in contribution.nodes()
+    }
+
+
 def of_files(config_name: str, overrides: Sequence[str]) -> Iterator[Contribution]:
     """What the chosen files give."""
     folders = [conf_dir()]

@@ -17,10 +17,16 @@ Parameters = dict[str, inspect.Parameter]
 Target = Callable[..., Any]
 
 
-def wrong_arguments(tree: Mapping[str, object]) -> Iterator[str]:
-    """What is wrong with the `_target_` nodes of a resolved configuration, at any depth."""
+Origins = Mapping[tuple[str, ...], tuple[int, str]]
+
+
+def wrong_arguments(tree: Mapping[str, object], origins: Callable[[], Origins]) -> Iterator[str]:
+    """What is wrong with the `_target_` nodes of a resolved configuration, at any depth.
+
+    origins: what gave each path; see `vidrec.config.contributions`. Called if something is wrong.
+    """
     for path, node in target_nodes(tree):
-        yield from _wrong_arguments(path, node)
+        yield from _wrong_arguments(path, node, origins)
 
 
 def target_nodes(node: object, path: str = "") -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -35,7 +41,9 @@ def target_nodes(node: object, path: str = "") -> Iterator[tuple[str, Mapping[st
             yield from target_nodes(value, f"{path}.{i}")
 
 
-def _wrong_arguments(path: str, node: Mapping[str, object]) -> Iterator[str]:
+def _wrong_arguments(
+    path: str, node: Mapping[str, object], origins: Callable[[], Origins]
+) -> Iterator[str]:
     try:
         target = locate(str(node["_target_"]))
     except (ImportError, AttributeError) as error:
@@ -48,10 +56,25 @@ def _wrong_arguments(path: str, node: Mapping[str, object]) -> Iterator[str]:
     name = str(node["_target_"]).rsplit(".", 1)[-1]
     if not takes_any:
         for key in (key for key in node if key not in RESERVED | parameters.keys()):
-            yield f"{path}.{key}: {name} takes no '{key}'; {did_you_mean(key, list(parameters))}"
+            hint = _inherited(path, key, str(node["_target_"]), origins())
+            hint = hint or f"; {did_you_mean(key, list(parameters))}"
+            yield f"{path}.{key}: {name} takes no '{key}'{hint}"
     yield from _misfits(path, node, parameters)
     if not node.get("_partial_", False):
         yield from _missing_arguments(path, node, parameters)
+
+
+def _inherited(path: str, key: str, target: str, origins: Origins) -> str | None:
+    """Where an argument comes from that was there before the class was."""
+    keys = tuple(path.split("."))
+    of_class, of_argument = origins.get((*keys, "_target_")), origins.get((*keys, key))
+    if of_class is None or of_argument is None or of_argument[0] >= of_class[0]:
+        return None
+    return (
+        f", which {of_argument[1]} gives to the class that was there before: replace the node whole"
+        f" with ~{path} '+{path}={{_target_: {target}}}', or in a file with _replace_: true beside "
+        "its _target_ (docs/own_code.md)"
+    )
 
 
 def _misfits(path: str, node: Mapping[str, object], parameters: Parameters) -> Iterator[str]:
@@ -132,11 +155,11 @@ def _signature(target: Target) -> tuple[Parameters, bool] | None:
             found = list(inspect.signature(function).parameters.values())
         except (TypeError, ValueError):
             return None
-        annotations = _annotations(function)
-        own = _named(found[1:] if inspect.isclass(target) else found, annotations)
+        known = hints(function)
+        own = _named(found[1:] if inspect.isclass(target) else found, known)
         if depth:  # what a base class requires is the subclass's business
             own = {name: parameter.replace(default=None) for name, parameter in own.items()}
-        options = _options(annotations)
+        options = _options(known)
         parameters = {**options, **own, **parameters}
         if options or not any(parameter.kind is parameter.VAR_KEYWORD for parameter in found):
             return parameters, False
@@ -154,7 +177,8 @@ def _named(found: list[inspect.Parameter], annotations: Mapping[str, object]) ->
     }
 
 
-def _annotations(function: Target) -> dict[str, object]:
+def hints(function: Target) -> dict[str, object]:
+    """The annotations of a function, resolved; none where that fails."""
     try:
         return typing.get_type_hints(function)
     except (NameError, TypeError):

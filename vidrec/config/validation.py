@@ -3,10 +3,13 @@
 `check` collects the problems as sentences, each with the full path of its key and a suggestion.
 The steps are in files of their own: unknown_keys, unread_keys and undefined_names look at the keys
 that were written, limits at single values, signatures at the arguments of `_target_` nodes,
+interfaces at what their classes offer,
 consistency and task_checks at values that do not fit each other, file_formats at suffixes.
 """
 
 import dataclasses
+import functools
+import re
 import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,6 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vidrec.config import consistency, file_formats, task_checks
 from vidrec.config.compose import SCHEMAS, current_overrides
+from vidrec.config.contributions import contributions, origins
+from vidrec.config.interfaces import unfit_classes
 from vidrec.config.limits import (
     not_finite,
     outside_limits,
@@ -68,15 +73,18 @@ def _checked(
     problems += unread_keys(cfg, overrides, skip=unknown)
     problems += [f"{path} needs a value: {path}=..." for path in missing_values(cfg)]
     _refuse(problems)
-    config_name = next(name for name, node in SCHEMAS.items() if node is schema)
-    _refuse(undefined_names(cfg, config_name.removesuffix("_schema"), overrides))
+    names = (name for name, node in SCHEMAS.items() if node is schema)
+    command = next(names).removesuffix("_schema")
+    _refuse(undefined_names(cfg, command, overrides))
     plain, conf = _resolved(cfg, schema)
     if packages is not None:
         _refuse([*untrusted_targets(plain, packages)])
     _refuse([*wrong_kinds(conf), *not_finite(plain)])
-    problems = [*outside_limits(conf), *wrong_arguments(plain)]
+    known = functools.cache(lambda: origins(contributions(command, overrides)))
+    problems = [*outside_limits(conf), *wrong_arguments(plain, known)]
     problems += wrong_rules("schedule.param_groups", conf.schedule.param_groups)
     _refuse(problems)
+    _refuse(unfit_classes(plain))
     _refuse(outside_optimizer_limits(conf.schedule))
     _refuse(
         [*consistency.problems(conf), *task_checks.problems(conf), *file_formats.problems(conf)]
@@ -121,6 +129,11 @@ def _resolved(cfg: DictConfig, schema: type[TrainConf]) -> tuple[dict[str, Any],
 def _one_sentence(error: OmegaConfBaseException) -> str:
     key = getattr(error, "full_key", None)
     text = str(error).splitlines()[0]
+    if lost := re.match(r"Interpolation key '(.+)' not found", text):
+        return (
+            f"{key} refers to {lost[1]}, which is not there: give it another value, or replace "
+            "what holds it whole (docs/own_code.md)"
+        )
     # What a resolver says for itself; the key is only where its value was needed first.
     _, resolver, reason = text.partition(" raised while resolving interpolation: ")
     if resolver:

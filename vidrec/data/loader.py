@@ -22,6 +22,15 @@ class KeyedDataset(Protocol[Sample_co]):
     def __getitem__(self, key: Key) -> Sample_co: ...
 
 
+class Dataset(KeyedDataset[Sample], Protocol):
+    """A dataset whose samples it can make a batch of: `data.train`, `data.val` and `data.test`."""
+
+    def __len__(self) -> int: ...
+
+    def collate(self, samples: list[Sample]) -> object:
+        """The batch of some samples: a dictionary with an `index`, their rows in the dataset."""
+
+
 class EpochBatches:
     """Training batches of one rank: the whole dataset is shuffled, then divided among the ranks.
 

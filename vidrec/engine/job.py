@@ -1,6 +1,6 @@
 """Everything that a training run is given, and what it returns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,7 +17,23 @@ from vidrec.tracking.record import RunRecord
 from vidrec.tracking.run import Run
 
 Batch = dict[str, Tensor]
-LossFunction = Callable[[Mapping[str, Tensor], Batch], dict[str, Tensor]]
+
+
+class Network(Protocol):
+    """A network, a torch.nn.Module, as training and evaluation use it."""
+
+    def forward(self, batch: Any) -> Any:
+        """The outputs that the loss is computed from."""
+
+    def predict(self, batch: Any) -> Any:
+        """The predictions that the metric collects; never called in training mode."""
+
+
+class Loss(Protocol):
+    """What is minimised."""
+
+    def __call__(self, outputs: Any, batch: Any) -> dict[str, Tensor]:
+        """`loss`, a scalar, and other scalars, which are logged."""
 
 
 class Loaders(Protocol):
@@ -36,7 +52,7 @@ class Job:
     """
 
     net: nn.Module
-    loss_fn: LossFunction
+    loss_fn: Loss
     metric: Metric
     optimizer: Optimizer
     lr: LearningRate

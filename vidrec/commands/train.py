@@ -15,6 +15,7 @@ from vidrec.engine.distributed import Distributed
 from vidrec.engine.heartbeat import Heartbeat
 from vidrec.engine.job import Job, Outcome, steps_per_epoch
 from vidrec.engine.preempt import Interrupted
+from vidrec.engine.rehearsal import has_own_parts, rehearse
 from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.engine.train import train
 from vidrec.errors import sentence
@@ -101,6 +102,8 @@ def fit(conf: TrainConf, run: Run, dist: Distributed) -> Outcome:
         record=run.record,
         about=asdict(describe_model(conf, class_names)),
     )
+    if has_own_parts(asdict(conf)):
+        rehearse(job)
     outcome = train(job)
     if dist.rank == 0:
         title = f"{conf.data.name} val, epoch {outcome.epoch} of {schedule.epochs}"

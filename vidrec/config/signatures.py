@@ -20,7 +20,9 @@ Target = Callable[..., Any]
 Origins = Mapping[tuple[str, ...], tuple[int, str]]
 
 
-def wrong_arguments(tree: Mapping[str, object], origins: Callable[[], Origins]) -> Iterator[str]:
+def wrong_arguments(
+    tree: Mapping[str, object], origins: Callable[[], Origins] = dict
+) -> Iterator[str]:
     """What is wrong with the `_target_` nodes of a resolved configuration, at any depth.
 
     origins: what gave each path; see `vidrec.config.contributions`. Called if something is wrong.

@@ -90,7 +90,12 @@ def _rehearse_evaluation(job: Job) -> None:
             f"'index', the batch's, among them {_MORE}"
         )
     if has_own_parts({"metric": {"_target_": _full_name(job.metric)}}):  # others need all samples
-        scores = _made(f"{metric}.compute", lambda: job.metric.compute(rows), rows=rows)
+        try:
+            scores = _made(f"{metric}.compute", lambda: job.metric.compute(rows), rows=rows)
+        except (AssertionError, ValueError) as refusal:
+            if isinstance(refusal, ConfigError) and not isinstance(refusal.__cause__, ValueError):
+                raise
+            return  # of so few samples
         if not isinstance(scores, Mapping) or job.metric.key not in scores:
             raise ConfigError(
                 f"{metric}.compute returned {_shown(scores)}: it returns a dictionary of numbers, "

@@ -24,8 +24,10 @@ def vidrec(*arguments: str) -> None:
 vidrec(
     "train",
     "model=bmn",
-    "schedule.epochs=3",
-    "schedule.lr.drop.milestones=[2]",
+    "data.prepare.num_train=80",  # sequences
+    "data.prepare.num_val=20",
+    "schedule.epochs=4",
+    "schedule.lr.drop.milestones=[3]",
     "schedule.base_batch_size=8",
     "runtime.dashboard=none",
     "hydra.run.dir=runs/bmn",

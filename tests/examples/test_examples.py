@@ -72,4 +72,4 @@ def test_localization(tmp_path):
     text = example("localization", cwd=tmp_path)
     assert scores(text, "AUC")[0] >= 0.85
     results = json.loads((tmp_path / "segments.json").read_text())["results"]
-    assert len(list((tmp_path / "pictures").glob("v_*.png"))) == len(results) == 60
+    assert len(list((tmp_path / "pictures").glob("v_*.png"))) == len(results) == 20

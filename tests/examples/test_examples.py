@@ -70,6 +70,6 @@ def test_detection_with_and_without_annotations(tmp_path):
 @pytest.mark.slow
 def test_localization(tmp_path):
     text = example("localization", cwd=tmp_path)
-    assert scores(text, "AUC")[0] >= 0.85
+    assert scores(text, "AUC")[0] >= 0.75
     results = json.loads((tmp_path / "segments.json").read_text())["results"]
     assert len(list((tmp_path / "pictures").glob("v_*.png"))) == len(results) == 20

@@ -35,6 +35,7 @@ from vidrec.engine.lr import LearningRate
 from vidrec.engine.metric import Metric
 from vidrec.engine.optim import linear_scale, parameter_groups
 from vidrec.errors import EXPECTED
+from vidrec.files.text_files import what_is_there
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,16 @@ def build_dataset(data: DataConf, split: str) -> Any:
     # In evaluation a sample is scored once: in place of an unreadable one there is nothing to take.
     if split != "train" and node.get("on_bad_video") == "replace":
         node = node | {"on_bad_video": "skip"}
-    dataset = _make(node)
+    try:
+        dataset = _make(node)
+    except FileNotFoundError:
+        root = str(data.root)
+        if os.path.isdir(root):
+            raise
+        raise FileNotFoundError(
+            f"data.root={root} does not exist, {what_is_there(root)}; it is the folder of "
+            f"data={data.name}, and docs/data.md shows what belongs into it"
+        ) from None
     if len(dataset) == 0:
         raise ValueError(f"data={data.name} has no samples in its {split} list")
     return dataset

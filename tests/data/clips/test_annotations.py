@@ -166,7 +166,7 @@ def test_comments_blank_lines_and_windows_files_are_read(write):
     [
         (read_video_list, "a.mp4", {}, "'a.mp4': it has no label.* expected 'path label'"),
         (read_video_list, "3", {}, "'3': it has no label"),
-        (read_video_list, "a.mp4,1", {}, r"'a.mp4,1': .*delimiter=' '"),
+        (read_video_list, "a.mp4,1", {}, r"'a.mp4,1': .*set data\.train\.records\.delimiter=','"),
         (read_video_list, "a.mp4 1.0", {}, "'a.mp4 1.0'"),
         (read_video_list, "a.mp4 1_0", {}, "'a.mp4 1_0'"),
         (read_video_list, "a.mp4 ²", {}, "'a.mp4 ²'"),

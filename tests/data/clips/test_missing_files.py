@@ -147,3 +147,13 @@ def test_training_says_it_at_once_and_no_check_leaves_it_to_the_workers(run, tmp
     assert status == 1
     assert "videos in" not in output
     assert f"{tmp_path}/videos/a.mp4" in output
+
+
+def test_a_root_that_does_not_exist_is_blamed_itself(compose, tmp_path):
+    conf = compose("data=ucf101", f"data.root={tmp_path}/gone")
+    with pytest.raises(FileNotFoundError) as raised:
+        build.build_dataset(conf.data, "train")
+    assert str(raised.value).startswith(f"data.root={tmp_path}/gone does not exist, ")
+    conf = compose("data=ucf101", f"data.root={tmp_path}")
+    with pytest.raises(FileNotFoundError, match=r"ucfTrainTestlist/classInd\.txt does not exist"):
+        build.build_dataset(conf.data, "train")

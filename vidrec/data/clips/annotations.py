@@ -197,18 +197,23 @@ def scan_folders(
         if files and not videos:
             raise ValueError(
                 f"{os.path.join(root, name)} has {len(files)} files, but none with the extension "
-                f"{', '.join(endings)}; the first is {files[0]!r}"
+                f"{_some(endings)}; the first is {files[0]!r}"
             )
         paths += videos
         labels += [label] * len(videos)
         left_out += [file for file in files if not file.lower().endswith(endings)]
     if not paths:
-        raise ValueError(f"the folders of {root} contain no videos ({', '.join(endings)})")
+        raise ValueError(f"the folders of {root} contain no videos ({_some(endings)})")
     records = Records.pack(paths, labels)
     records.class_names = names
     if left_out:
         records.remarks = [_what_was_left_out(root, left_out)]
     return records, names
+
+
+def _some(endings: Sequence[str]) -> str:
+    """The first few of several extensions."""
+    return ", ".join(endings[:5]) + (" and the like" if len(endings) > 5 else "")
 
 
 def _what_was_left_out(root: str, files: Sequence[str]) -> str:
@@ -338,7 +343,9 @@ def _split(line: str, separator: str | None, num_numbers: int, more: bool) -> tu
     if not path.strip():
         raise ValueError("it has no path before its numbers")
     if not numbers:
-        raise ValueError("it has no label, a whole number after the path")
+        other = re.search(r"([,;|]) *\d+$", line)
+        hint = f"; for such a list set data.train.records.delimiter='{other[1]}'" if other else ""
+        raise ValueError(f"it has no label, a whole number after the path{hint}")
     if len(numbers) < num_numbers:
         raise ValueError(f"{len(numbers)} whole numbers after the path instead of {num_numbers}")
     if min(numbers) < 0:
@@ -430,7 +437,9 @@ def _in_order(path: str, pairs: list[tuple[str, str]]) -> list[str]:
 
 def _folder_names(root: str) -> list[str]:
     if not os.path.isdir(root):
-        raise FileNotFoundError(f"{root} is not a folder; {what_is_there(root)}")
+        raise FileNotFoundError(
+            f"{root} is not a folder, expected one with a folder a class; {what_is_there(root)}"
+        )
     names = sorted(e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith("."))
     if not names:
         raise ValueError(f"{root} has no folders; expected one a class, with its videos")

@@ -32,6 +32,8 @@ from vidrec.files.metrics_rows import read_metrics
 from vidrec.plots.boxes import draw_sheet, extremes, load_sample
 from vidrec.plots.clips import draw_predictions, load_samples
 from vidrec.plots.curves import draw_curves
+from vidrec.plots.labelled_boxes import CORRECT, DARK, MISSED, PLAIN, WRONG
+from vidrec.plots.style import COLOURS, RED, TEXT
 from vidrec.plots.timelines import draw_segments
 from vidrec.weights.run_directory import overrides_of_run
 
@@ -188,7 +190,7 @@ def pictures(work: Path) -> dict[str, Image.Image]:
     draw_sheet([sample for sample in chosen if sample], folder / "detection.png", title)
     metric, rows, dataset, _, score = validated(runs / "bmn")
     title = f"Temporal localization, BMN on data=shapes_anet: {metric.key} {score:.3f}"
-    some = np.linspace(0, len(rows["index"]) - 1, 4).astype(int)
+    some = np.array([0, len(rows["index"]) // 2])
     some_rows = {name: values[some] for name, values in rows.items()}
     draw_segments(some_rows, dataset.records, folder / "localization.png", title)
     order = ("recognition", "detection", "localization", "curves")
@@ -213,13 +215,24 @@ def save_small(picture: Image.Image, path: Path, limit: int = 300_000) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     colours = 256
     while True:
-        picture.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        with_colours(picture, colours).save(path, optimize=True)
         if path.stat().st_size < limit:
             return
         if colours > 64:
             colours //= 2
         else:
             picture = picture.resize((picture.width * 9 // 10, picture.height * 9 // 10), 1)
+
+
+def with_colours(picture: Image.Image, count: int) -> Image.Image:
+    """The picture with a palette, in which those that mean something are never merged."""
+    own = [*COLOURS, RED, "white", "black", TEXT, *(CORRECT, WRONG, MISSED, PLAIN, DARK)]
+    swatches = Image.new("RGB", (picture.width, picture.height + 24 * len(own)))
+    swatches.paste(picture)
+    for number, colour in enumerate(own):
+        top = picture.height + 24 * number
+        swatches.paste(colour, (0, top, picture.width, top + 24))
+    return picture.quantize(palette=swatches.quantize(count), dither=Image.Dither.NONE)
 
 
 def page(outcomes: dict[str, Outcome], load: float) -> str:

@@ -10,6 +10,7 @@ from tests.plots.pixels import kept_figures, texts
 from vidrec.commands import train
 from vidrec.data.clips.records import Records
 from vidrec.data.segments.records import SegmentRecord, SegmentRecords
+from vidrec.engine.job import Outcome
 from vidrec.metrics.average_recall import AverageRecall
 from vidrec.metrics.charts import Bars
 from vidrec.metrics.segment_map import SegmentMAP
@@ -96,6 +97,17 @@ def test_segments_without_ground_truth_are_drawn_without_charts(tmp_path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["v_a.png"]
     assert " 0.80" in texts(figures[0])
     assert "truth" not in texts(figures[0])
+
+
+def test_figures_of_a_resumed_run_say_that_its_best_epoch_came_before():
+    rows, nan = {"index": np.arange(1)}, float("nan")
+    best = Outcome(0.75, 2, {"top1": 0.75}, rows)
+    assert train.which_epoch("top1", best, 8) == "epoch 2 of 8, top1 0.7500"
+    later = Outcome(0.75, 7, {"top1": 0.5}, rows)
+    text = "epoch 7 of 8, top1 0.5000 (the best, 0.7500, came before the run was resumed)"
+    assert train.which_epoch("top1", later, 8) == text
+    none = Outcome(nan, 8, {"AUC": nan}, rows)
+    assert train.which_epoch("AUC", none, 8) == "epoch 8 of 8, AUC nan"
 
 
 def test_a_figure_that_fails_costs_a_warning_and_not_the_run(tmp_path):

@@ -1,5 +1,6 @@
 """One training run, from a checked configuration to the figures at its end."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -106,7 +107,7 @@ def fit(conf: TrainConf, run: Run, dist: Distributed) -> Outcome:
         rehearse(job)
     outcome = train(job)
     if dist.rank == 0:
-        title = f"{conf.data.name} val, epoch {outcome.epoch} of {schedule.epochs}"
+        title = f"{conf.data.name} val, {which_epoch(metric.key, outcome, schedule.epochs)}"
         found = Evaluated(metric, outcome.rows, loaders.val.dataset, class_names, title=title)
         draw(task, found, run)
         report(metric.key, outcome, run, time.monotonic() - started)
@@ -147,6 +148,18 @@ def describe(
             f"{effective} samples per step, but the recipe has {schedule.base_batch_size}: "
             f"the learning rate {scaled} (schedule.scale_lr)"
         )
+
+
+def which_epoch(key: str, outcome: Outcome, num_epochs: int) -> str:
+    """Of which epoch the figures are: the best one, if that came since this process started.
+
+    key: the score that selects the best.
+    """
+    score = outcome.scores.get(key, math.nan)
+    text = f"epoch {outcome.epoch} of {num_epochs}, {key} {score:.4f}"
+    if score != outcome.best and not math.isnan(outcome.best):
+        text += f" (the best, {outcome.best:.4f}, came before the run was resumed)"
+    return text
 
 
 def draw(task: Task, found: Evaluated, run: Run) -> None:

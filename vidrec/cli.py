@@ -80,7 +80,9 @@ COMMANDS = {
         "detect persons in videos, as proposals for action detection",
         "vidrec.commands.persons:main",
     ),
-    "migrate": Command("translate a configuration of MMAction2", "vidrec.commands.migrate:main"),
+    "migrate": Command(
+        "translate a configuration of MMAction2 or PySlowFast", "vidrec.commands.migrate:main"
+    ),
     "data": Command(
         "write the lists of a dataset from its official files",
         "vidrec.commands.data:main",

@@ -69,8 +69,10 @@ def test_an_experiment_file_builds_on_the_nearest_experiment(changed, tmp_path, 
     [
         ("a.py", "model = build()", "a.py:1: the name 'build' has no value"),
         ("a.py", "lr = 1", "there is no `model` in the file"),
-        ("a.txt", "", "pass a .py of MMAction2"),
+        ("a.txt", "", "pass a .py of MMAction2 or a .yaml of PySlowFast"),
         ("a.py", None, "a.py"),
+        ("a.yaml", "- 1\n", "there is no MODEL in it"),
+        ("a.yaml", "a: [1\n", "is not YAML"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(name, text, problem, tmp_path, capsys):

@@ -56,7 +56,7 @@ def test_a_published_configuration_is_its_experiment(stem, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stem", TRAINED)
+@pytest.mark.parametrize("stem", TRAINED[::5])
 def test_another_rate_batch_size_and_checkpoint_are_overrides(stem, tmp_path):
     def change(config):
         config["optim_wrapper"]["optimizer"]["lr"] = 0.0123

@@ -1,4 +1,4 @@
-"""Translate a configuration of MMAction2 1.x to vidrec's."""
+"""Translate a configuration of MMAction2 1.x (.py) or PySlowFast (.yaml) to vidrec's."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
     table lists something, 2 if there is no result.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path, help="the .py file")
+    parser.add_argument("config", type=Path, help="a .py of MMAction2, or a .yaml of PySlowFast")
     parser.add_argument("--out", type=Path, help="write an experiment file instead of the command")
     given = parser.parse_args(arguments)
     try:
@@ -46,7 +46,11 @@ def read(config: Path) -> Migrated:
 
         found = read_python(config)
         return migrate(found.values, config.stem, found.read)
-    raise ValueError(f"{config}: pass a .py of MMAction2")
+    if config.suffix in (".yaml", ".yml"):
+        from vidrec.migrate.pyslowfast import migrate_pyslowfast
+
+        return migrate_pyslowfast(config)
+    raise ValueError(f"{config}: pass a .py of MMAction2 or a .yaml of PySlowFast")
 
 
 def write(migrated: Migrated, out: Path, source: str) -> None:

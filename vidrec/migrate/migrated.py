@@ -38,7 +38,7 @@ def settled(experiment: str, result: Translation) -> Migrated:
     return Migrated(
         experiment,
         result.choices,
-        sorted(overrides, key=lambda override: _GROUPS.index(override.key.split(".")[0])),
+        in_order(overrides),
         list({(row.key, row.why): row for row in missing}.values()),
         list({(row.key, row.why): row for row in result.notes}.values()),
         places(cfg),
@@ -57,7 +57,12 @@ def pinned(migrated: Migrated, composed: dict[str, Any]) -> Migrated:
         for path, value in _whole(migrated.values).items()
         if not same(_whole(composed).get(path, ABSENT), value) and path not in known
     ]
-    return replace(migrated, overrides=[*migrated.overrides, *more])
+    return replace(migrated, overrides=in_order([*migrated.overrides, *more]))
+
+
+def in_order(overrides: list[Override]) -> list[Override]:
+    """Overrides by group, otherwise as they came."""
+    return sorted(overrides, key=lambda override: _GROUPS.index(override.key.split(".")[0]))
 
 
 def _whole(values: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def _migrated(config: Mapping[str, Any], stem: str) -> Migrated:
 
 def _translated(config: Mapping[str, Any], stem: str, choices: list[str]) -> Translation:
     cfg = compose_as_written([f"experiment={stem}", *choices])
-    result = Translation(cfg, list(choices))
+    result = Translation(cfg, list(choices), experiment=stem)
     for translate in (translate_loaders, translate_model, translate_training):
         translate(config, published()[stem], result)
     return result

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-from vidrec.migrate.composed import ABSENT, value_at
+from vidrec.config.signatures import wrong_arguments
+from vidrec.migrate.composed import ABSENT, compose_as_written, value_at
 from vidrec.migrate.overriding import same
 from vidrec.migrate.translation import Translation, wrong_argument
 
@@ -34,15 +35,20 @@ PHOTOMETRIC = [
 
 
 def translate_pipeline(
-    pipelines: Mapping[str, tuple[Steps | None, Steps | None]], result: Translation
+    pipelines: Mapping[str, tuple[Steps | None, Steps | None]],
+    result: Translation,
+    keys: str = "{}_dataloader.dataset.pipeline",
 ) -> None:
-    """Note what the pipelines change, by split: the given one and the published one."""
+    """Note what the pipelines change, by split: the given one and the published one.
+
+    keys: where they are from, with {} for the split.
+    """
     kinds = {split: _sampler(given) for split, (given, _) in pipelines.items() if given is not None}
     for split, (given, published) in pipelines.items():
         if given is None or same(given, published):
             continue
-        key = f"{split}_dataloader.dataset.pipeline"
-        _readers(key, given, published or [], result)
+        key = keys.format(split)
+        _readers(split, key, given, published or [], result)
         _sampling(split, key, given, published or [], kinds, result)
         _steps(split, key, given, result)
 
@@ -51,7 +57,7 @@ def _sampler(steps: Steps) -> str | None:
     return next((step["type"] for step in steps if step.get("type") in SAMPLERS), None)
 
 
-def _readers(key: str, given: Steps, published: Steps, result: Translation) -> None:
+def _readers(split: str, key: str, given: Steps, published: Steps, result: Translation) -> None:
     """Options of what reads and packs that the published pipeline does not have."""
     known = [(s.get("type"), k, repr(v)) for s in published for k, v in s.items()]
     for i, step in enumerate(given):
@@ -62,9 +68,9 @@ def _readers(key: str, given: Steps, published: Steps, result: Translation) -> N
             if name == "type" or (kind, name, repr(value)) in known:
                 continue
             if name == "top_k":
-                result.argument(f"data.{key.split('_')[0]}.top_k", value, f"{key}.{i}.top_k")
+                result.argument(f"data.{split}.top_k", value, f"{key}.{i}.top_k")
             elif name == "pgm_proposals_dir":
-                result.argument(f"data.{key.split('_')[0]}.folder", value, f"{key}.{i}.{name}")
+                result.argument(f"data.{split}.folder", value, f"{key}.{i}.{name}")
             elif name == "pgm_features_dir":
                 result.note(f"{key}.{i}.{name}", value, "one file holds proposals and features")
             elif name == "input_format" and value in ("NCHW", "NCTHW"):
@@ -88,6 +94,7 @@ def _sampling(
     place = next(i for i, step in enumerate(given) if step.get("type") == kind)
     step = given[place]
     own = str(value_at(result.cfg, f"data.{split}.sampling._target_")).rsplit(".", 1)[-1]
+    own = {"KeyFrameSampling": "SampleAVAFrames"}.get(own, own)
     if kind not in (_sampler(published), own):
         if len(set(kinds.values())) == 1:
             result.choose(f"data/sampling={SAMPLERS[kind]}")
@@ -143,6 +150,13 @@ def _steps(split: str, key: str, given: Steps, result: Translation) -> None:
             taken[name] = node
             result.want(f"{where}.{name}", node, source, new=True)
         rebuilding = rebuilding or d > c  # what comes after an addition is added after it
+
+
+def choose_transforms(choice: str, result: Translation) -> None:
+    """Choose the training steps of a file, unless the experiment changes steps of that name."""
+    cfg = compose_as_written([f"experiment={result.experiment}", choice])
+    if not [*wrong_arguments({"steps": value_at(cfg, "data.train.steps")})]:
+        result.choose(choice)
 
 
 def _node(step: Mapping[str, Any]) -> dict[str, Any] | str:

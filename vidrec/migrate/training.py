@@ -79,7 +79,7 @@ def translate_training(
     given, theirs = (
         {key: c[key] for key in OF_TRAINING if c.get(key) is not None} for c in (config, published)
     )
-    _translate_rules(_rules(config), _rules(published), result)
+    translate_rules(_rules(config), _rules(published), result)
     for side in (given, theirs):
         if isinstance(side.get("optim_wrapper"), dict):
             left = ("constructor", "paramwise_cfg")
@@ -150,36 +150,41 @@ def _translate_wrapper(given: dict[str, Any], theirs: dict[str, Any], result: Tr
         result.want("runtime.precision", kind, "optim_wrapper.type")
 
 
-def translate_phases(phases: Any, result: Translation) -> None:
-    """The schedulers, as the named phases of `schedule.lr`."""
+def translate_phases(phases: Any, result: Translation, source: str = "param_scheduler") -> None:
+    """The schedulers, as the named phases of `schedule.lr`. source: the key they come from."""
     given = [] if phases in (ABSENT, None) else phases if isinstance(phases, list) else [phases]
-    own = value_at(result.cfg, "schedule.lr")
-    names = [name for name, phase in (own or {}).items() if phase is not None]
-    nodes = []
+    own = {k: v for k, v in (value_at(result.cfg, "schedule.lr") or {}).items() if v is not None}
+    nodes = _phases(given, source, result)
+    if [phase["_target_"] for phase in own.values()] == [n["_target_"] for _, n in nodes]:
+        for (name, phase), (key, node) in zip(own.items(), nodes, strict=True):
+            _want_phase(name, phase, node, key, result)
+        return
+    for name in own:
+        result.want(f"schedule.lr.{name}", None, source, given=given)
+    taken = dict(own)
+    for key, node in nodes:
+        name = _free(node["_target_"].rsplit(".", 1)[1].lower(), taken)
+        taken[name] = node
+        result.want(f"schedule.lr.{name}", node, key, new=True)
+
+
+def _phases(given: list[Any], source: str, result: Translation) -> list[tuple[str, dict[str, Any]]]:
+    """(key, node) of the schedulers that there are here, without milestones after the end."""
     epochs = next((f.value for f in result.facts if f.path == "schedule.epochs"), ABSENT)
     epochs = value_at(result.cfg, "schedule.epochs") if epochs == ABSENT else epochs
+    nodes = []
     for i, phase in enumerate(given):
-        source = f"param_scheduler.{i}"
+        key = f"{source}.{i}"
         late = [m for m in phase.get("milestones", []) if m >= epochs]
         if late and phase.get("by_epoch", True):
             phase = phase | {"milestones": [m for m in phase["milestones"] if m < epochs]}
-            result.note(f"{source}.milestones", late, "left out: training ends before them")
-        if phase.get("type") not in PHASES:
-            there = ", ".join(PHASES)
-            result.lack(source, phase, f"there are counterparts of {there} (vidrec.engine.lr)")
-            continue
-        nodes.append((source, _phase(phase)))
-    same_kinds = [own[name]["_target_"] for name in names] == [n["_target_"] for _, n in nodes]
-    if not same_kinds:
-        for name in names:
-            result.want(f"schedule.lr.{name}", None, "param_scheduler", given=given)
-    for i, (source, node) in enumerate(nodes):
-        if same_kinds:
-            _want_phase(names[i], own[names[i]], node, source, result)
+            result.note(f"{key}.milestones", late, "left out: training ends before them")
+        if phase.get("type") in PHASES:
+            nodes.append((key, _phase(phase)))
         else:
-            name = _free(node["_target_"].rsplit(".", 1)[1].lower(), own)
-            own = {**(own or {}), name: node}
-            result.want(f"schedule.lr.{name}", node, source, new=True)
+            there = ", ".join(PHASES)
+            result.lack(key, phase, f"there are counterparts of {there} (vidrec.engine.lr)")
+    return nodes
 
 
 def _phase(phase: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,21 +214,26 @@ def _rules(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"constructor": kind, **(wrapper.get("paramwise_cfg") or {})}
 
 
-def _translate_rules(rules: dict[str, Any], published: dict[str, Any], result: Translation) -> None:
+def translate_rules(
+    rules: dict[str, Any],
+    published: dict[str, Any],
+    result: Translation,
+    source: str = "optim_wrapper.paramwise_cfg",
+) -> None:
     """Rates and decays of single parameters, as `schedule.param_groups`."""
     if same(rules, published):
         return
-    source, kind = "optim_wrapper.paramwise_cfg", rules["constructor"]
+    kind = rules["constructor"]
     if kind == "TSMOptimWrapperConstructor":
         _choose_rules("fc_lr5" if rules.get("fc_lr5") else "biases", result)
     elif kind == "LearningRateDecayOptimizerConstructor":
         result.want("schedule.layer_decay", rules.get("decay_rate"), f"{source}.decay_rate")
-        if kind != published["constructor"]:
+        if kind != published.get("constructor"):
             _choose_rules("no_decay", result)
     elif kind != "DefaultOptimWrapperConstructor":
         result.lack("optim_wrapper.constructor", kind, "write its rules as schedule.param_groups")
     else:
-        _default_rules(rules, published, result)
+        _default_rules(rules, result, source)
 
 
 def _choose_rules(name: str, result: Translation) -> None:
@@ -231,11 +241,8 @@ def _choose_rules(name: str, result: Translation) -> None:
     result.choose(f"{'' if has_one else '+'}schedule/param_groups={name}")
 
 
-def _default_rules(
-    rules: Mapping[str, Any], published: Mapping[str, Any], result: Translation
-) -> None:
+def _default_rules(rules: Mapping[str, Any], result: Translation, source: str) -> None:
     """MMEngine's own rules: those with names before those for norms and biases."""
-    source = "optim_wrapper.paramwise_cfg"
     made: dict[str, dict[str, Any]] = {}
     factors = {"lr_mult": "lr", "decay_mult": "weight_decay"}
     custom = rules.get("custom_keys", {})

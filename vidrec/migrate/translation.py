@@ -25,7 +25,7 @@ class Translation:
     """Towards the composed configuration `cfg` of one experiment.
 
     choices: `group=file` to compose with first. facts: what the result must have. missing: what has
-    no counterpart here. notes: what needs none.
+    no counterpart here. notes: what needs none. experiment: its name.
     """
 
     cfg: DictConfig
@@ -33,6 +33,7 @@ class Translation:
     facts: list[Fact] = field(default_factory=list)
     missing: list[Row] = field(default_factory=list)
     notes: list[Row] = field(default_factory=list)
+    experiment: str = ""
 
     def want(self, path: str, value: Any, source: str, **options: Any) -> None:
         """Note that the key `source` asks for a value at `path`."""

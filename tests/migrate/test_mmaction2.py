@@ -44,7 +44,7 @@ def step(dataset, *kinds):
 @pytest.mark.parametrize(
     "stem",
     [
-        pytest.param(stem, marks=[] if stem in (SWIN, AVA, BMN) else [pytest.mark.slow])
+        pytest.param(stem, marks=[] if stem in (SWIN, BMN) else [pytest.mark.slow])
         for stem in published()
     ],
 )
@@ -215,7 +215,7 @@ CASES = [
 
 @pytest.mark.parametrize(
     ("stem", "change", "expected"),
-    [*CASES[:1], *(pytest.param(*case, marks=pytest.mark.slow) for case in CASES[1:])],
+    [*(pytest.param(*case, marks=pytest.mark.slow) for case in CASES)],
 )
 def test_a_single_change_is_a_single_override(stem, change, expected, tmp_path):
     result = migrated(changed(stem, change), tmp_path)

@@ -86,7 +86,8 @@ def test_the_composed_command_has_the_values_of_the_file(tmp_path, compose):
     assert rules == [{"kind": "norm", "weight_decay": 0}]  # BN.WEIGHT_DECAY
 
 
-def test_steps_and_a_wave_after_the_warm_up(tmp_path, compose):
+@pytest.mark.slow
+def test_steps_with_relative_rates(tmp_path, compose):
     steps = {"LR_POLICY": "steps_with_relative_lrs", "STEPS": [0, 94, 154], "LRS": [1, 0.1, 0.01]}
     result = migrated(SLOWFAST, tmp_path, **{f"SOLVER__{k}": v for k, v in steps.items()})
     drop = list(compose(*arguments(result)).schedule.lr.values())[-1]

@@ -14,8 +14,13 @@ def checked(migrated: Migrated) -> Migrated:
     """The same, with what its command needs to give exactly the values it stands for, or with the
     problem that vidrec has with it.
     """
-    try:
-        conf = compose(*arguments(migrated))
-    except ConfigError as error:
-        return replace(migrated, problem=str(error))
-    return pinned(migrated, places_of(dataclasses.asdict(conf)))
+    for _ in range(2):  # what was pinned is checked too
+        try:
+            conf = compose(*arguments(migrated))
+        except ConfigError as error:
+            return replace(migrated, problem=str(error))
+        pins = pinned(migrated, places_of(dataclasses.asdict(conf)))
+        if pins.overrides == migrated.overrides:
+            break
+        migrated = pins
+    return migrated

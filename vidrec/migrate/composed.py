@@ -18,6 +18,7 @@ PLACES = (
     "data.metric", "schedule", "runtime",
 )  # fmt: skip
 _REFERENCE = re.compile(r"\$\{(\w[\w.]*)\}")
+_NAMES = re.compile(r"\$\{([\w.]+)\}")
 # How many frames of a sample are seen jointly follows from the clip, the records that a metric
 # scores are those of its dataset.
 _FOLLOWING = re.compile(r"data\.(\w+\.frames_per_view|metric\.records)(\.|$)")
@@ -73,6 +74,12 @@ def value_at(cfg: DictConfig, path: str) -> Any:
     """The value of a path; ABSENT if there is none."""
     value = OmegaConf.select(cfg, path, default=ABSENT)
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def referred_to(cfg: DictConfig) -> set[str]:
+    """The names that values refer to; of relative ones the last part."""
+    text = OmegaConf.to_yaml(cfg)
+    return {name.rsplit(".", 1)[-1] if name[0] == "." else name for name in _NAMES.findall(text)}
 
 
 def candidates(cfg: DictConfig, path: str, value: Any) -> list[tuple[str, Any]]:

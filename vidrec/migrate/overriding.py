@@ -1,14 +1,14 @@
 """The overrides that give an experiment other values, as few as there can be."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vidrec.migrate.composed import ABSENT, candidates, places, value_at
+from vidrec.migrate.composed import ABSENT, candidates, places, referred_to, value_at
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def overrides_for(
 
     Returns the overrides, the facts that none can give, and the configuration with them.
     """
-    waiting = list(facts)
+    waiting, cfg = list(facts), copy.deepcopy(cfg)
+    names = referred_to(cfg)
     wanted = {fact.path: fact.value for fact in waiting}
     made: dict[str, Override] = {}
     forced = False
@@ -54,7 +55,12 @@ def overrides_for(
         for fact in waiting:
             if same(_effective(cfg, fact), fact.value):
                 continue
-            found = _one(cfg, fact, wanted, forced)
+            tried = _by_element(cfg, fact)
+            if len(tried) == 1 and not _is_referred_to(tried[0][0], names):
+                made[fact.path] = Override(fact.path, fact.value, fact.new)
+                OmegaConf.update(cfg, fact.path, fact.value, force_add=True)
+                continue
+            found = _one(cfg, fact, wanted, reversed(tried) if forced else tried, forced)
             if found is None:
                 left.append(fact)
                 continue
@@ -75,18 +81,30 @@ def _effective(cfg: DictConfig, fact: Fact) -> Any:
     return fact.default if value == ABSENT else value
 
 
+def _is_referred_to(key: str, names: Collection[str]) -> bool:
+    """Whether other values may change with a key."""
+    last = key.rsplit(".", 1)[-1]
+    return any(
+        name == last or f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}.")
+        for name in names
+    )
+
+
 def _one(
-    cfg: DictConfig, fact: Fact, wanted: Mapping[str, Any], forced: bool
+    cfg: DictConfig,
+    fact: Fact,
+    wanted: Mapping[str, Any],
+    tried: Iterable[tuple[str, Any]],
+    forced: bool,
 ) -> tuple[Override, DictConfig, list[tuple[str, Any]]] | None:
     """An override that gives one fact and no value that is not wanted.
 
-    forced: or some, which come along with what they were before.
+    tried: (key, value) pairs, the best first. forced: also with values that are not wanted, which
+    come along with what they were before.
     """
     before = places(cfg)
-    tried = _by_element(cfg, fact)
-    for key, value in reversed(tried) if forced else tried:
+    for key, value in tried:
         trial = copy.deepcopy(cfg)
-        OmegaConf.set_struct(trial, False)
         try:
             OmegaConf.update(trial, key, value, force_add=True)
             after = places(trial)

@@ -68,6 +68,11 @@ SLIPS = {
     "optim_wrapper.optimizer.type=AdamW": "schedule/optimizer=adamw",
     "TRAIN.BATCH_SIZE 8": "write schedule.batch_size=8",
     "SOLVER.BASE_LR=0.1": "write schedule.optimizer.lr=0.1",
+    "schedule.optimizer.type=AdamW": "schedule/optimizer=adamw",
+    "data.train.path=x.txt": "write data.train.records.path=...",
+    "warmup_epochs=5": "schedule=sgd_20e_warmup",
+    "experiment=null": "leave it out",
+    "schedule/mixing=null": "write schedule.mixing=null",
     # options
     "--epochs 3": "--epochs 3 is not an option: write schedule.epochs=3",
     "--epochs=3": "write schedule.epochs=3",
@@ -117,12 +122,13 @@ def test_slip_gets_the_answer_in_one_sentence(compose, line):
 def test_what_is_meant_as_it_stands_passes():
     for line in (
         f"experiment={STEM} model=tsn data/format=flow",
-        "experiment=null --cfg job model/backbone@model.net.backbone=image",
+        "--cfg job model/backbone@model.net.backbone=image",
         "-m model=tsn,tsm schedule.epochs=1,2 'schedule.optimizer.lr=choice(0.1,0.2)'",
         "hydra.mode=MULTIRUN model=tsn,tsm",
         "schedule.lr=0.1 schedule.clip_norm=null schedule.ema=0.99 runtime.wandb.tags=[a,b]",
         "~data.transforms.train.flip ~model.loss '+schedule.param_groups.x={lr: 2}'",
-        "data.root=/data/tsn,1 data.class_names=(1).txt checkpoint=x.pt run=runs/tsn",
+        "data.root=/data/tsn,1 data.name=1,2 runtime.resume=(1,2)",
+        "data.class_names=(1).txt checkpoint=x.pt run=runs/tsn",
         "data.num_classes=${schedule.epochs} -cn train --multirun",
         "data.name=adamw model.net.backbone.name=resnet",
     ):

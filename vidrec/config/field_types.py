@@ -60,6 +60,12 @@ def is_mapping(key: str) -> bool:
     return dict in {typing.get_origin(kind) for kind in _kinds_of(key.split("."))}
 
 
+def is_text(key: str) -> bool:
+    """Whether a key holds any text, such as a path."""
+    kinds = list(_kinds_of(key.split(".")))
+    return bool(kinds) and all(str in (kind, *typing.get_args(kind)) for kind in kinds)
+
+
 def wrong_deletion(argument: str) -> str | None:
     """What is wrong with `~key`, as far as the dataclasses tell; None for all other arguments."""
     key = argument.removeprefix("~").partition("=")[0]
@@ -148,7 +154,9 @@ def _sentence(key: str, text: str, kind: Any) -> str:
         return f"{key}={text}: " + (f"write {key}={other}" if other else did_you_mean(text, known))
     origin = typing.get_origin(kind) or kind
     if origin is dict:
-        return f"{key} is a mapping with keys of its own, not the word {text}"
+        return (
+            f"{key} is a mapping with keys of its own, not {text}: set one of them, {key}.KEY=..."
+        )
     if origin is list:
         (item,) = typing.get_args(kind)
         kinds = {int: "whole numbers", float: "numbers"}.get(item, "texts")

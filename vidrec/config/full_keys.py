@@ -50,6 +50,18 @@ _OTHER_NAMES = {
     "lr_scheduler": "choose a file of conf/schedule, such as schedule=sgd_40e_cosine",
     "param_scheduler": "choose a file of conf/schedule, such as schedule=sgd_40e_cosine",
     "lr_policy": "choose a file of conf/schedule, such as schedule=sgd_40e_cosine",
+    "milestones": (
+        "choose a schedule with steps, such as schedule=sgd_100e, and change "
+        "schedule.lr.drop.milestones"
+    ),
+    "steps": (
+        "choose a schedule with steps, such as schedule=sgd_100e, and change "
+        "schedule.lr.drop.milestones"
+    ),
+    "warmup": "choose a schedule with a warm-up, such as schedule=sgd_20e_warmup",
+    "warmup_epochs": "choose a schedule with a warm-up, such as schedule=sgd_20e_warmup",
+    "warmup_iters": "choose a schedule with a warm-up, such as schedule=sgd_20e_warmup",
+    "warmup_steps": "choose a schedule with a warm-up, such as schedule=sgd_20e_warmup",
     # weights and checkpoints
     "pretrained": "model.weights",
     "load_from": "model.weights",
@@ -118,6 +130,14 @@ _OTHER_NAMES = {
     "val_dataloader.dataset.ann_file": "data.val.records.path",
     "num_class": "data.num_classes",
     "nb_classes": "data.num_classes",
+    "path": "data.train.records.path",
+    "flip": "write data.transforms.train.flip=null to drop this step",
+    "mirror": "write data.transforms.train.flip=null to drop this step",
+    "pipeline": "the steps are named in data.transforms.train, print them with --cfg job",
+    "train_pipeline": "the steps are named in data.transforms.train, print them with --cfg job",
+    "aug": "choose a file of conf/data/transforms, such as data/transforms=rand_augment",
+    "augment": "choose a file of conf/data/transforms, such as data/transforms=rand_augment",
+    "augmentation": "choose a file of conf/data/transforms, such as data/transforms=rand_augment",
     "split": "a test is python evaluate.py ... split=val or split=test, training has both",
     # clips and frames
     "num_frames": "model.clip.frames",
@@ -174,16 +194,30 @@ def instead(
         leaves = dict.fromkeys(_of_schemas())
     given = words(key)
     length, found = _in_leaves(given, leaves)
-    for start in range(len(given)):
-        name = ".".join(given[start:])
-        if name in _OTHER_NAMES and len(given) - start >= length:
-            return _written(_OTHER_NAMES[name], value)
+    if answer := elsewhere(key, value, at_least=length):
+        return answer
     if near and not found and given:
         by_name = {words(leaf)[-1]: leaf for leaf in sorted(leaves, key=_depth, reverse=True)}
         similar = difflib.get_close_matches(given[-1], by_name, n=1, cutoff=_NEAR)
         found = [by_name[name] for name in similar]
     answers = [f"{leaf}={'...' if value is None else value}" for leaf in found[:3]]
     return f"write {' or '.join(answers)}" if answers else ""
+
+
+def elsewhere(key: str, value: str | None = None, at_least: int = 1) -> str:
+    """What to write for a key of another project; "" if its name is none.
+
+    at_least: words of the key that must be known, from its end.
+
+    >>> elsewhere("optim_wrapper.optimizer.type")
+    'choose a file of conf/schedule/optimizer, such as schedule/optimizer=adamw'
+    """
+    given = words(key)
+    for start in range(len(given)):
+        name = ".".join(given[start:])
+        if name in _OTHER_NAMES and len(given) - start >= at_least:
+            return _written(_OTHER_NAMES[name], value)
+    return ""
 
 
 def _in_leaves(given: Sequence[str], leaves: Mapping[str, object]) -> tuple[int, list[str]]:

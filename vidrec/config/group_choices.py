@@ -41,10 +41,14 @@ def wrong_choice(argument: str, folders: Sequence[Path]) -> str | None:
         return None
     if re.search(r"[{(*$]", value):
         return None  # a mapping, one of Hydra's functions, a reference
+    if value == "null":  # Hydra has no such choice: it stops with a traceback
+        is_top = "/" not in group
+        way = "leave it out" if is_top else f"write {key.lstrip('+').replace('/', '.')}=null"
+        return f"{argument}: a group is given a file or is not named, {way}"
     known = choices_of(group, folders)
     for choice in (word.strip("[] '\"") for word in value.split(",")):
         inside = any((folder / group / f"{choice}.yaml").is_file() for folder in folders)
-        if choice != "null" and not inside:
+        if not inside:
             return _no_such_choice(key.lstrip("+"), group, choice, known)
     return None
 

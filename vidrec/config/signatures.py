@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from vidrec.config.annotations import misfit
+from vidrec.config.full_keys import elsewhere
 from vidrec.config.schema import ParamRule
 from vidrec.errors import did_you_mean
 
@@ -59,7 +60,9 @@ def _wrong_arguments(
     if not takes_any:
         for key in (key for key in node if key not in RESERVED | parameters.keys()):
             hint = _inherited(path, key, str(node["_target_"]), origins())
-            hint = hint or f"; {did_you_mean(key, list(parameters))}"
+            near = did_you_mean(key, list(parameters))
+            other = "" if near.startswith("did you mean") else elsewhere(f"{path}.{key}")
+            hint = hint or f"; {other or near}"
             yield f"{path}.{key}: {name} takes no '{key}'{hint}"
     yield from _misfits(path, node, parameters)
     if not node.get("_partial_", False):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
 from vidrec.config.arguments import asks_for_sweep
-from vidrec.config.field_types import wrong_deletion, wrong_type
+from vidrec.config.field_types import is_text, wrong_deletion, wrong_type
 from vidrec.config.full_keys import instead, words
 from vidrec.config.group_choices import (
     choices_of,
@@ -168,7 +168,7 @@ def _wrong_form(argument: str) -> str | None:
     key, _, value = argument.partition("=")
     if key != key.strip():
         return f"{argument!r}: write {key.strip()}={value.strip()}, without the space"
-    if re.fullmatch(rf"\( *{_NUMBER}( *, *{_NUMBER})+ *,? *\)", value):
+    if not is_text(key) and re.fullmatch(rf"\( *{_NUMBER}( *, *{_NUMBER})+ *,? *\)", value):
         return f"{argument}: lists are in brackets, write '{key}=[{value[1:-1].strip(' ,')}]'"
     return None
 
@@ -179,7 +179,7 @@ def _several(argument: str, folders: Sequence[Path]) -> str | None:
     is_group = any((folder / key.split("@")[0]).is_dir() for folder in folders)
     numbers = re.fullmatch(rf"{_NUMBER}(,{_NUMBER})+", value)
     names = is_group and re.fullmatch(r"[\w.-]+(,[\w.-]+)+", value)
-    if numbers or names:
+    if (numbers and not is_text(key)) or names:
         lists = "" if names else f", or write '{key}=[{value}]' for a list"
         return f"{argument}: several values are a sweep, add -m for one run of each{lists}"
     return None

@@ -124,7 +124,8 @@ def test_a_figure_that_fails_costs_a_warning_and_not_the_run(tmp_path):
     (warning,) = told
     assert "a figure could not be drawn" in warning
     assert "of another name" in warning
-    assert Image.open(tmp_path / "curves.png").width > 500
+    for name in ("curves", "confusion", "predictions"):  # what others draw is there
+        assert Image.open(tmp_path / f"{name}.png").width > 300
 
 
 @pytest.mark.parametrize("several", [False, True])

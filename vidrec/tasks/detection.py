@@ -63,15 +63,15 @@ def protocol(dataset: BoxDataset, net: FastRCNN, num_scored: int) -> str:
 
 def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
     """The key frames with the highest and the lowest average precision, or scores without it."""
-    yield from charts(found, folder)
     for path in draw_boxes(found.metric, found.rows, found.dataset, folder, 6, found.title):
         yield Figure(path.stem, path)
+    yield from charts(found, folder)
 
 
 def pictures(found: Evaluated, folder: Path) -> None:
     """The same with more key frames."""
-    list(charts(found, folder))
     draw_boxes(found.metric, found.rows, found.dataset, folder, 12, found.title)
+    list(charts(found, folder))
 
 
 def dump(found: Evaluated, path: str) -> None:

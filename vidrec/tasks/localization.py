@@ -46,20 +46,20 @@ def protocol(dataset: ActivityNetDataset, net: BMN | TEM | PEM, num_scored: int)
 
 def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
     """Timelines of detected segments above the ground truth, for a few sequences."""
-    yield from charts(found, folder)
     path = folder / "segments.png"
     draw_segments(found.rows, found.dataset.records, path, found.title)
     yield Figure("segments", path)
+    yield from charts(found, folder)
 
 
 def pictures(found: Evaluated, folder: Path) -> None:
     """A timeline of every video, with names of classes if the metric knows them."""
-    list(charts(found, folder))
     metric = found.metric
     detections = metric.detections(found.rows)
     if isinstance(metric, SegmentMAP):
         detections = metric.labelled(detections)
     draw_all_segments(detections, metric.records, folder)
+    list(charts(found, folder))
 
 
 def dump(found: Evaluated, path: str) -> None:

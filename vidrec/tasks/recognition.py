@@ -83,7 +83,6 @@ def _pixels(size: int | tuple[int, int]) -> str:
 
 def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
     """The confusion matrix of single labels; samples with predictions, as picture and video."""
-    yield from charts(found, folder)
     rows, records = found.rows, found.dataset.records
     if rows["label"].ndim == 1:
         predicted = rows["scores"].argmax(axis=1)
@@ -102,6 +101,7 @@ def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
     path = folder / "predictions.mp4"
     write_predictions(samples, path)
     yield Figure("prediction_clips", path)
+    yield from charts(found, folder)
 
 
 def pictures(found: Evaluated, folder: Path) -> None:

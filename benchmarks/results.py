@@ -43,7 +43,7 @@ WIDTH = 1600  # pixels of the combined picture
 EMBEDDED = {
     "tsn_tiny": ["schedule.epochs=4"],
     "tsm_tiny": ["model=tsm_tiny", "schedule.epochs=5"],
-    "r2plus1d_tiny": ["model=r2plus1d_tiny", "schedule.epochs=4"],
+    "r2plus1d_tiny": ["model=r2plus1d_tiny"],
     "bmn": ["model=bmn", "schedule.epochs=4"],
     "detector": ["model=slowonly_ava_tiny", "schedule.epochs=2"],
 }

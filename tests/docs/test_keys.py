@@ -20,12 +20,11 @@ FILES = (".pt", ".pth", ".yaml", ".txt", ".csv", ".json", ".safetensors", ".onnx
 OF_OTHERS = ("model.backbone.", "model.data_preprocessor.")  # keys of MMAction2
 CONTEXTS = [
     ["model=tsn"],
-    ["model=tsm"],
     ["model=swin3d", "schedule/mixing=mixup_cutmix"],
     ["experiment=slowonly-lfb-nl_kinetics400-pretrained-r50_8xb12-4x16x1-20e_ava21-rgb"],
     ["model=slowfast_ava_8x8", "data=ava_kinetics"],
-    ["model=slowonly_ava", "data=custom_boxes", "data.root=mine", "data/format=numbered_frames"],
     ["model=slowonly_ava", "data=ava21", "data/format=movies"],
+    ["model=slowonly_ava", "data=custom_boxes", "data.root=mine", "data/format=numbered_frames"],
     ["model=bmn", "data=activitynet"],
     ["model=bmn", "data=thumos14", "data/metric=segment_map"],
     ["model=bsn_pem", "data=activitynet_proposals"],

@@ -28,8 +28,8 @@ def test_composing_checks_and_leaves_no_trace():
         vidrec.compose("schedule.epocs=3")
     with pytest.raises(ConfigError, match="did you mean 'tsm'"):
         vidrec.compose("model=tsm_")
-    with pytest.raises(ConfigError, match="delimiter"):
-        vidrec.compose("data.train.records.delimiter=,")
+    with pytest.raises(ConfigError, match="close every bracket"):
+        vidrec.compose("model.net.mean=[1,2")
     # What fails before leaves nothing behind that a later call would see.
     assert vidrec.compose(*SMALL).data.name == "shapes"
 

@@ -5,9 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import hydra
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from torch import nn
@@ -16,11 +13,14 @@ import vidrec
 from vidrec import build
 from vidrec.config import validation
 from vidrec.config.completion import complete
-from vidrec.config.compose import conf_dir, register
+from vidrec.config.compose import composed, register
+from vidrec.config.conf_folders import conf_folders, search_path, without_folders
+from vidrec.config.hydra_errors import told
 from vidrec.config.overrides import lenient
 from vidrec.config.schema import ModelConf, Node, TrainConf, VideoDataConf
 from vidrec.config.slips import first_slip
 from vidrec.config.trust import NETWORKS, PACKAGES, untrusted_targets
+from vidrec.config.values import readable
 from vidrec.errors import ConfigError
 from vidrec.files.checkpoint_files import open_checkpoint
 from vidrec.weights.load import load_all, load_weights
@@ -46,30 +46,30 @@ class ModelDescription:
 
 
 def compose(
-    *overrides: str, config_name: str = "train", packages: Sequence[str] | None = None
+    *overrides: str,
+    config_name: str = "train",
+    packages: Sequence[str] | None = None,
+    folders: Sequence[str] = (),
 ) -> TrainConf:
     """The checked configuration of a command line, e.g. `compose("model=tsn", "data=ucf101")`.
 
     overrides: as on the command line of `python train.py`. config_name: the command whose
     configuration it is. packages: those that a `_target_` may be of, if the overrides are not your
-    own (`vidrec.config.trust`). Raises ConfigError with every problem.
+    own (`vidrec.config.trust`). folders: further folders of configurations, besides `conf/` of the
+    working directory and `hydra.searchpath=[DIR]`. Raises ConfigError with every problem.
     """
     register()
-    if problem := first_slip(overrides, [Path(conf_dir())]):
+    found = conf_folders(overrides, folders)
+    if problem := first_slip(overrides, found):
         raise ConfigError(problem)
-    state = Singleton.get_state()  # of the Hydra program that may be calling
+    given = lenient(readable([*without_folders(overrides), *search_path(found)]))
     try:
-        GlobalHydra.instance().clear()
-        with hydra.initialize_config_dir(conf_dir(), version_base="1.3"):
-            given = lenient(list(overrides))
-            cfg = hydra.compose(config_name, overrides=given)
-            for note in complete(cfg, given):
-                log.info(note)
+        cfg = composed(config_name, given)
     except HydraException as error:  # its own grammar, or a group that it does not find
-        raise ConfigError(str(error).splitlines()[0]) from error
-    finally:
-        Singleton.set_state(state)
-    return validation.check(cfg, OmegaConf.get_type(cfg) or TrainConf, overrides, packages)
+        raise ConfigError(told(error)) from error
+    for note in complete(cfg, given):
+        log.info(note)
+    return validation.check(cfg, OmegaConf.get_type(cfg) or TrainConf, given, packages)
 
 
 def build_model(conf: TrainConf, *, pretrained: bool = False) -> nn.Module:
@@ -104,22 +104,22 @@ def load_model(source: str | Path, trust: Sequence[str] = ()) -> nn.Module:
         conf = compose(f"experiment={source.removeprefix('zoo://')}", "model.weights=null")
         return _loaded(build_model(conf), source, describe_model(conf))
     path = Path(source)
-    if path.is_dir():
-        overrides = overrides_of_run(path, ["model.weights=null"])
-        conf = compose(*overrides, packages=[*PACKAGES, *trust])
-        file = checkpoint_of_run(path)
-        known = _description_in(file)
-        return _loaded(build_model(conf), str(file), known or describe_model(conf))
+    run = path if path.is_dir() else None
+    path = checkpoint_of_run(run) if run else path
     description = _description_in(path)
+    if description is None and run:
+        overrides, folders = overrides_of_run(run, ["model.weights=null"])
+        conf = compose(*overrides, packages=[*PACKAGES, *trust], folders=folders)
+        return _loaded(build_model(conf), str(path), describe_model(conf))
     if description is None:
         raise ValueError(
             f"{source} does not describe its network: pass its run directory, or build the "
             "network with vidrec.build_model and load the file with vidrec.weights.load"
         )
     for problem in untrusted_targets({"net": description.net}, [*NETWORKS, *trust]):
-        raise ValueError(f"{source}: {problem}")
+        raise ValueError(f"{path}: {problem}")
     net = build.build_net(ModelConf(net=description.net))
-    return _loaded(net, source, description)
+    return _loaded(net, str(path), description)
 
 
 def describe_model(conf: TrainConf, class_names: list[str] | None = None) -> ModelDescription:

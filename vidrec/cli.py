@@ -6,11 +6,14 @@ Imports nothing heavy, so that `--help`, `--cfg job` and the error for a typo co
 from __future__ import annotations
 
 import atexit
+import contextlib
+import io
 import math
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +24,7 @@ from vidrec import __version__
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from vidrec.config.command_line import CommandLine
     from vidrec.config.schema import TrainConf
 
 FAILED = 3  # exit status of a task whose run failed
@@ -99,8 +103,35 @@ def usage() -> str:
     return "\n".join([*head, *rows, "", "`vidrec COMMAND --help` describes a command."])
 
 
+@contextlib.contextmanager
+def ends_quietly() -> Iterator[None]:
+    """End as other programs do, by SIGPIPE, once nobody reads the output: `vidrec zoo | head`.
+
+    Not with the signal's default action from the start: that would also end a training whose
+    dashboard closes a connection.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BaseException as error:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            message = getattr(error, "code", None)
+            if isinstance(message, str) and not isinstance(error.__context__, BrokenPipeError):
+                print(message, file=sys.stderr, flush=True)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGPIPE)
+        raise
+
+
 def main() -> None:
     """Entry point of `vidrec`: runs the command named by the first argument."""
+    with ends_quietly():
+        _main()
+
+
+def _main() -> None:
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(usage())
@@ -122,22 +153,72 @@ def main() -> None:
 def run(name: str, arguments: list[str]) -> None:
     """Run a command with its arguments."""
     command = COMMANDS[name]
-    if command.schema is None:
-        command.load()(arguments)
-        return
+    with ends_quietly():
+        if command.schema is None:
+            command.load()(arguments)
+        else:
+            _run_composed(name, command, arguments)
+
+
+def _run_composed(name: str, command: Command, arguments: Sequence[str]) -> None:
+    """Run a command whose arguments are overrides of a configuration."""
     import hydra
 
+    from vidrec.config import command_line
     from vidrec.config.compose import conf_dir, register
-    from vidrec.config.overrides import set_argv
+    from vidrec.config.conf_folders import conf_folders, use_working_directory
+    from vidrec.config.shown import shown
+    from vidrec.config.slips import first_slip
+    from vidrec.errors import ConfigError, told_in_a_sentence
 
-    if command.takes_run and any(argument.startswith("run=") for argument in arguments):
-        from vidrec.weights.run_directory import with_run
-
-        arguments = with_run(arguments)
-    set_argv(arguments)
     register()
+    with told_in_a_sentence():
+        given = command_line.spelled_out(arguments)
+        repeating, of_run = given, list[str]()
+        if command.takes_run and any(argument.startswith("run=") for argument in given):
+            from vidrec.weights.run_directory import with_run
+
+            repeating, of_run = with_run(given)
+        folders = conf_folders(given, of_run)
+        if problem := first_slip(given, folders):
+            raise ConfigError(problem)
+        line = command_line.read(repeating, folders)
+        flags = line.flags
+        if flags.cfg == "job":
+            print(shown(name, line.overrides, flags.package, flags.resolve), end="")
+            return
+        if not (flags.cfg or flags.info or flags.hydra_help or flags.shell_completion):
+            _check_composes(name, line, given, of_run)
+    use_working_directory()
+    sys.argv[1:] = line.for_hydra()
     task = train if name == "train" else execute
-    hydra.main(version_base="1.3", config_path=conf_dir(), config_name=name)(task)()
+    start = hydra.main(version_base="1.3", config_path=conf_dir(), config_name=name)(task)
+    if flags.cfg is None:
+        start()
+        return
+    with contextlib.redirect_stdout(io.StringIO()) as printed:  # Hydra would show a broken pipe
+        start()
+    print(printed.getvalue(), end="")
+
+
+def _check_composes(
+    name: str, line: CommandLine, given: Sequence[str], folders_of_run: Sequence[str]
+) -> None:
+    """Raise ConfigError where Hydra would refuse the command in words of its own.
+
+    given: the arguments of the user. folders_of_run: those that the run asks for.
+    """
+    from vidrec.config.command_line import read
+    from vidrec.config.conf_folders import conf_folders
+    from vidrec.config.shown import composed_or_told
+
+    cfgs = [composed_or_told(name, overrides) for overrides in line.of_runs()]
+    if folders_of_run:
+        from vidrec.weights.run_directory import is_of_training, refuse_more_than_training
+
+        beside = [override for override in given if not is_of_training(override)]
+        bare = composed_or_told(name, read(beside, conf_folders(given)).overrides)
+        refuse_more_than_training(cfgs[0], bare, folders_of_run)
 
 
 def execute(cfg: DictConfig) -> None:
@@ -178,19 +259,22 @@ def train(cfg: DictConfig) -> float:
     from omegaconf import OmegaConf
 
     from vidrec.config.compose import current_overrides
+    from vidrec.config.conf_folders import use_working_directory, used_folders
     from vidrec.config.recipe_diff import changes
     from vidrec.engine.preempt import Interrupted, give_back, requeue_before_training
     from vidrec.errors import EXPECTED, ConfigError, sentence, wants_tracebacks
     from vidrec.tracking.record import RunRecord
 
     requeue_before_training()
+    use_working_directory()  # in the process of a launcher too
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     command = COMMANDS["train"]
     try:
         conf, notes = checked(cfg, command)
         overrides = current_overrides()
         config = OmegaConf.to_yaml(cfg, resolve=True)
-        record = RunRecord(overrides, config, changes(cfg, overrides), notes)
+        used = used_folders("train", overrides)
+        record = RunRecord(overrides, config, changes(cfg, overrides), notes, used)
         return command.load()(conf, folder, record)
     except Interrupted as stopped:
         give_back(stopped.signal)

@@ -70,12 +70,17 @@ def test_added_step_goes_last(dataset):
 def test_replaced_class(compose):
     image = "_target_: vidrec.models.backbones.image.ImageBackbone, name: alexnet"
     for overrides in (
-        ["~model.net.backbone", f"+model.net.backbone={{{image}, library: torchvision}}"],
+        [
+            "~model.net.backbone",
+            f"+model.net.backbone={{{image}, library: torchvision}}",
+            "model.net.cls_head.in_channels=256",
+        ],
         [
             "model/backbone@model.net.backbone=image",
             "model.net.backbone.name=alexnet",
             "model.net.backbone.library=torchvision",
             "~model.net.backbone.depth",
+            "model.net.cls_head.in_channels=256",
         ],
     ):
         names = build.build_net(compose(*overrides).model).backbone.state_dict()

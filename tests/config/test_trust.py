@@ -1,10 +1,11 @@
 """What a run directory that somebody else made may ask for."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from vidrec.config.compose import groups
+from vidrec.config.compose import conf_dir, groups
 from vidrec.config.trust import NETWORKS, PACKAGES, untrusted_override, untrusted_targets
 from vidrec.errors import ConfigError
 
@@ -25,12 +26,12 @@ HARMFUL = [
 
 @pytest.mark.parametrize("override", HARMLESS)
 def test_choices_of_what_is_trained_are_repeated(override):
-    assert untrusted_override(override, groups()) is None
+    assert untrusted_override(override, groups([Path(conf_dir())])) is None
 
 
 @pytest.mark.parametrize("override", HARMFUL)
 def test_outputs_hydra_and_files_elsewhere_are_not_for_a_run_directory(override):
-    assert untrusted_override(override, groups())
+    assert untrusted_override(override, groups([Path(conf_dir())]))
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,12 @@
 """Bad input gets a sentence with the path, the value and the way out, before data is opened."""
 
-import shutil
 import subprocess
 import sys
 
 import pytest
 
-import vidrec.api
+import vidrec
 from tests.paths import ROOT
-from vidrec.config import contributions, unread_keys
-from vidrec.config import overrides as override_files
-from vidrec.config.compose import conf_dir
 from vidrec.errors import ConfigError
 
 KINETICS = ["model=tsn", "data=kinetics400"]
@@ -226,12 +222,11 @@ def test_a_name_that_a_file_or_a_plus_defines_passes(compose, overrides):
 def test_an_experiment_may_add_a_step_but_not_drop_an_unknown_one(
     tmp_path, monkeypatch, entry, wrong
 ):
-    folder = tmp_path / "conf"
-    shutil.copytree(conf_dir(), folder)
+    folder = tmp_path / "conf" / "experiment"
+    folder.mkdir(parents=True)
     text = f"# @package _global_\ndata:\n  transforms:\n    train:\n      {entry}\n"
-    (folder / "experiment" / "mine.yaml").write_text(text)
-    for module in (vidrec.api, override_files, contributions, unread_keys):
-        monkeypatch.setattr(module, "conf_dir", lambda: str(folder))
+    (folder / "mine.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
     if wrong is None:
         vidrec.compose("experiment=mine")
     else:

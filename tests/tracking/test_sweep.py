@@ -14,6 +14,8 @@ from tests.paths import ROOT
 from tests.waiting import LIMIT
 from vidrec.commands.sweep import main
 from vidrec.config import overrides
+from vidrec.config.command_line import read
+from vidrec.errors import ConfigError
 from vidrec.tracking import status, sweep
 
 SMALL = [
@@ -21,6 +23,10 @@ SMALL = [
     "schedule.max_steps=2", "runtime.num_workers=0", "runtime.wandb.mode=disabled",
     "runtime.device=cpu", "runtime.threads=1",
 ]  # fmt: skip
+
+
+def for_hydra(*arguments):
+    return read(arguments, [ROOT / "conf"]).for_hydra()
 
 
 def make_run(folder, given, state, rows=(), **facts):
@@ -124,8 +130,8 @@ def test_a_folder_without_runs_is_named(tmp_path):
 
 def test_a_sweep_under_torchrun_is_refused_with_the_command_that_works(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(SystemExit) as stopped:
-        overrides.set_argv(["-m", "model=tsn,tsm"])
+    with pytest.raises(ConfigError) as stopped:
+        for_hydra("-m", "model=tsn,tsm")
     assert (
         "python train.py -m model=tsn,tsm hydra/launcher=submitit_local "
         "hydra.launcher.tasks_per_node=4" in str(stopped.value)
@@ -138,23 +144,19 @@ def test_a_sweep_under_torchrun_is_refused_with_the_command_that_works(monkeypat
 def test_whatever_asks_hydra_for_a_sweep_has_its_folder_and_is_refused_under_torchrun(
     monkeypatch, asked
 ):
-    monkeypatch.setattr(sys, "argv", ["train.py"])
-    overrides.set_argv(["model=tsn,tsm", asked])
-    assert sys.argv[1:] == [
+    assert for_hydra("model=tsn,tsm", asked) == [
         "--multirun",
         "model=tsn,tsm",
-        "hydra.sweep.dir='runs/sweep,model=tsn,tsm'",
+        "hydra.sweep.dir='runs/sweep+model-tsn--tsm'",
     ]
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(SystemExit, match="torchrun starts one run in several processes"):
-        overrides.set_argv(["model=tsn,tsm", asked])
+    with pytest.raises(ConfigError, match="torchrun starts one run in several processes"):
+        for_hydra("model=tsn,tsm", asked)
 
 
-def test_a_single_run_is_no_sweep(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py"])
-    for argument in ("hydra.mode=RUN", "model=tsn", "--cfg=job", "-cn=train"):
-        overrides.set_argv([argument])
-        assert sys.argv[1:] == [argument]
+def test_a_single_run_is_no_sweep():
+    for argument in ("hydra.mode=RUN", "model=tsn"):
+        assert for_hydra(argument) == [argument]
 
 
 def test_what_an_agent_of_the_documented_wandb_sweep_runs_composes(compose):
@@ -176,11 +178,11 @@ def test_what_an_agent_of_the_documented_wandb_sweep_runs_composes(compose):
     assert composed.model.net["backbone"]["_target_"].endswith("TSM")
     for name in ("args", "args_no_equals", "args_no_boolean_flags"):
         with pytest.raises(
-            SystemExit, match=r"write values without hyphens.*\$\{args_no_hyphens\}"
+            ConfigError, match=r"write values without hyphens.*\$\{args_no_hyphens\}"
         ):
-            overrides.set_argv(parts[name])
-    with pytest.raises(SystemExit, match=r"--schedule\.optimizer\.lr=0\.0123 is not an option"):
-        overrides.set_argv(parts["args"])
+            for_hydra(*parts[name])
+    with pytest.raises(ConfigError, match=r"--schedule\.optimizer\.lr=0\.0123 is not an option"):
+        for_hydra(*parts["args"])
 
 
 def test_a_file_that_asks_for_a_sweep_is_refused_with_the_way_out():
@@ -191,14 +193,13 @@ def test_a_file_that_asks_for_a_sweep_is_refused_with_the_way_out():
     sweep.Report().on_multirun_start(config)
 
 
-def test_slurm_means_a_sweep_and_its_folder_follows_from_the_choices(monkeypatch):
+def test_slurm_means_a_sweep_and_its_folder_follows_from_the_choices():
     seen = []
     for more in ([], ["hydra.launcher.partition=gpu", "runtime.num_workers=3"]):
-        monkeypatch.setattr(sys, "argv", ["train.py"])
-        overrides.set_argv(["model=tsn", "runtime=slurm", *more])
-        assert sys.argv[1] == "--multirun"
-        seen += [argument for argument in sys.argv if argument.startswith("hydra.sweep.dir")]
-    assert seen == ["hydra.sweep.dir='runs/sweep,model=tsn'"] * 2
+        given = for_hydra("model=tsn", "runtime=slurm", *more)
+        assert given[0] == "--multirun"
+        seen += [argument for argument in given if argument.startswith("hydra.sweep.dir")]
+    assert seen == ["hydra.sweep.dir='runs/sweep+model-tsn'"] * 2
 
 
 def test_a_number_for_the_learning_rate_means_the_optimizers():

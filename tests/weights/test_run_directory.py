@@ -22,20 +22,21 @@ def test_the_overrides_of_the_best_checkpoint_are_repeated_and_the_command_line_
     stored = ["model=tsn", "++data.root='my videos'", "runtime.seed=3", "+data.cache=/x"]
     run = folder(stored)
     torch.save({"overrides": ["model=tsm"], "net": {}}, run / "last.pt")
-    assert overrides_of_run(run, []) == ["model=tsn", "++data.root='my videos'"]
-    assert with_run([f"run={run}", "data.root=other", "split=val"]) == [
+    assert overrides_of_run(run, []) == (["model=tsn", "++data.root='my videos'"], [])
+    expected = [
         "model=tsn", "data.root=other", "split=val", f"checkpoint='{run}/best.pt'", f"run='{run}'",
     ]  # fmt: skip
+    assert with_run([f"run={run}", "data.root=other", "split=val"]) == (expected, [])
     # Written by an earlier program beside the checkpoint, or by a command that was rejected.
     (run / ".hydra").mkdir()
     (run / ".hydra" / "overrides.yaml").write_text("[model=trn]")
-    assert overrides_of_run(run, []) == ["model=tsn", "++data.root='my videos'"]
+    assert overrides_of_run(run, []) == (["model=tsn", "++data.root='my videos'"], [])
 
 
 def test_the_last_checkpoint_stands_in_for_the_best(folder):
     run = folder(["model=tsn"], "last.pt")
-    assert f"checkpoint='{run}/last.pt'" in with_run([f"run={run}"])
-    assert f"checkpoint='{run}/last.pt'" not in with_run([f"run={run}", "checkpoint=mine.pt"])
+    assert f"checkpoint='{run}/last.pt'" in with_run([f"run={run}"])[0]
+    assert f"checkpoint='{run}/last.pt'" not in with_run([f"run={run}", "checkpoint=mine.pt"])[0]
 
 
 @pytest.mark.parametrize(
@@ -43,24 +44,24 @@ def test_the_last_checkpoint_stands_in_for_the_best(folder):
 )
 def test_a_choice_that_is_not_one_of_training_is_refused_by_name(folder, hostile):
     run = folder(["model=tsn", hostile])
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(ValueError, match="which is not repeated") as stopped:
         with_run([f"run={run}"])
-    assert str(stopped.value).startswith(f"error: {run}/best.pt asks for {hostile}, which is not")
+    assert str(stopped.value).startswith(f"{run}/best.pt asks for {hostile}, which is not")
 
 
 @pytest.mark.parametrize("stored", [None, "model=tsn", [1], {"model": "tsn"}])
 def test_a_checkpoint_that_does_not_say_how_it_was_trained_is_refused(folder, stored):
     run = folder(stored)
     with pytest.raises(
-        SystemExit, match=r"best\.pt does not say what it was trained with: pass ch"
+        ValueError, match=r"best\.pt does not say what it was trained with: pass ch"
     ):
         with_run([f"run={run}"])
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path):
-    with pytest.raises(SystemExit, match=r"has neither best\.pt nor last\.pt"):
+    with pytest.raises(FileNotFoundError, match=r"has neither best\.pt nor last\.pt"):
         with_run([f"run={tmp_path}"])
     with pytest.raises(
-        SystemExit, match=r"gone is not a run directory .*: there is no such folder"
+        FileNotFoundError, match=r"gone is not a run directory .*: there is no such folder"
     ):
         with_run([f"run={tmp_path / 'gone'}"])

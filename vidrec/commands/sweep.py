@@ -10,7 +10,7 @@ from vidrec.tracking.sweep import metrics, read_rows, table, text, write_csv
 def main(arguments: list[str]) -> None:
     """Entry point of `vidrec sweep`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="the directory of a sweep, runs/sweep,...")
+    parser.add_argument("folder", type=Path, help="the directory of a sweep, runs/sweep+...")
     parser.add_argument("--csv", type=Path, help="where to write the table (default: in FOLDER)")
     parser.add_argument("--png", type=Path, help="where to draw the curves (default: in FOLDER)")
     options = parser.parse_args(arguments)

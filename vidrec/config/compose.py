@@ -4,12 +4,18 @@ Imports nothing heavy, so that `--help` and `--cfg job` answer at once.
 """
 
 import typing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.default_element import ResultDefault
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from vidrec.config.example_data import example_folder
 from vidrec.config.run_name import run_name
@@ -55,23 +61,54 @@ def conf_dir() -> str:
     return str(inside if inside.is_dir() else inside.parent.parent / "conf")
 
 
-def groups() -> list[str]:
-    """The groups of the tree, such as `data` and `data/sampling`."""
-    root = Path(conf_dir())
-    return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_dir())
+def groups(folders: Sequence[Path]) -> list[str]:
+    """The groups in folders of configurations, such as `data` and `data/sampling`."""
+    found = (p.relative_to(root) for root in folders for p in root.rglob("*") if p.is_dir())
+    return sorted(set(map(str, found)))
 
 
 def current_overrides() -> list[str]:
-    """The arguments that Hydra composed the configuration of this command from, as given.
+    """The arguments that Hydra composed the configuration of this command from.
 
-    Their `${...}` are not resolved: what they refer to may not exist.
+    Without the `++` that Hydra was given (`vidrec.config.overrides.lenient`). Their `${...}` are
+    not resolved: what they refer to may not exist.
     """
     given = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    return typing.cast(list[str], given)
+    return [override.removeprefix("++") for override in typing.cast(list[str], given)]
+
+
+@contextmanager
+def hydra_tree() -> Iterator[None]:
+    """Let Hydra compose from the tree, whatever Hydra program may be calling."""
+    state = Singleton.get_state()
+    try:
+        GlobalHydra.instance().clear()
+        with hydra.initialize_config_dir(conf_dir(), version_base="1.3"):
+            yield
+    finally:
+        Singleton.set_state(state)
+
+
+def composed(config_name: str, overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
+    """The configuration that Hydra composes from overrides.
+
+    with_hydra: with its own node. Raises HydraException.
+    """
+    with hydra_tree():
+        return hydra.compose(config_name, list(overrides), return_hydra_config=with_hydra)
+
+
+def chosen_files(config_name: str, overrides: Sequence[str]) -> Sequence[ResultDefault]:
+    """The files that a configuration is composed of, in order."""
+    with hydra_tree():
+        loader = GlobalHydra.instance().config_loader()
+        return loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
 
 
 def _current_run_name() -> str:
-    return run_name(dict(HydraConfig.get().runtime.choices), current_overrides())
+    runtime = HydraConfig.get().runtime
+    folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
+    return run_name(dict(runtime.choices), current_overrides(), folders)
 
 
 def _sweep_group() -> str | None:

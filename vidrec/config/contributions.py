@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from hydra import initialize_config_dir
-from hydra.core.default_element import ResultDefault
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.types import RunMode
 
 from vidrec.config.arguments import is_key
-from vidrec.config.compose import conf_dir
+from vidrec.config.compose import chosen_files, conf_dir
+from vidrec.config.conf_folders import current_folders, search_path, without_folders
 
 KeyPath = tuple[str, ...]
 
@@ -64,17 +61,15 @@ def origins(given: Sequence[Contribution]) -> dict[KeyPath, tuple[int, str]]:
 
 def of_files(config_name: str, overrides: Sequence[str]) -> Iterator[Contribution]:
     """What the chosen files give."""
-    folders = [conf_dir()]
-    if HydraConfig.initialized():  # with the folders that the user added to its search path
-        sources = HydraConfig.get().runtime.config_sources
-        folders = [source.path for source in sources if source.schema == "file"]
+    folders = current_folders(overrides)
+    if HydraConfig.initialized():
         overrides = [*overrides, *HydraConfig.get().overrides.hydra]
-    for default in _files(config_name, overrides):
+    for default in chosen_files(config_name, [*without_folders(overrides), *search_path(folders)]):
         package = tuple(default.package.split(".")) if default.package else ()
         for folder in folders:
-            file = Path(folder, f"{default.config_path}.yaml")
+            file = folder / f"{default.config_path}.yaml"
             if file.is_file():
-                own = folder == conf_dir()
+                own = folder == Path(conf_dir())
                 origin = f"conf/{default.config_path}.yaml" if own else str(file)
                 yield Contribution(origin, package, yaml.safe_load(file.read_text()))
                 break
@@ -88,14 +83,6 @@ def of_overrides(overrides: Sequence[str]) -> Iterator[Contribution]:
         path = tuple(override.get_key_element().lstrip("+").split("."))
         origin, is_new = text.lstrip("+"), override.is_add()
         yield Contribution(origin, path, override.value(), is_override=True, is_new=is_new)
-
-
-def _files(config_name: str, overrides: Sequence[str]) -> Sequence[ResultDefault]:
-    if not GlobalHydra.instance().is_initialized():  # in a process that a launcher started
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
-            return _files(config_name, overrides)
-    loader = GlobalHydra.instance().config_loader()
-    return loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
 
 
 def _nodes(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, object]]:

@@ -116,8 +116,9 @@ def _wrong(key: str, text: str, kind: Any) -> str | None:
         return None  # any text is one
     if not text:
         return f"{key}= has no value: write {key}=..."
+    is_list = typing.get_origin(plain) is list
     for value in _values(text):
-        if not _fits(value, kind):
+        if not _fits(value, kind) and not (is_list and _fits([value], kind)):  # a list of one
             return _sentence(key, text, plain)
     return None
 

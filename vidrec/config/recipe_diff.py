@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vidrec.config.completion import complete
-from vidrec.config.compose import conf_dir
+from vidrec.config.compose import composed
+from vidrec.config.conf_folders import current_folders, search_path
 
 ABSENT = "(absent)"
 
@@ -27,11 +26,8 @@ def changes(
     chosen = {override.lstrip("+").partition("=")[0] for override in overrides}
     groups = {"experiment"} if "experiment" in chosen else {"model", "data"}
     bare = [override for override in overrides if override.partition("=")[0] in groups]
-    if GlobalHydra.instance().is_initialized():
-        recipe = compose(config_name, bare)
-    else:  # in the process that a launcher started
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
-            recipe = compose(config_name, bare)
+    bare += search_path(current_folders(overrides))
+    recipe = composed(config_name, bare)
     complete(recipe, bare)
     written, changed = (flat(OmegaConf.to_container(c, resolve=False)) for c in (recipe, cfg))
     try:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vidrec.config import fields
 from vidrec.config.arguments import is_key
-from vidrec.config.compose import conf_dir
+from vidrec.config.conf_folders import current_folders
 from vidrec.config.contributions import Contribution, KeyPath, of_overrides
 from vidrec.errors import did_you_mean
 
@@ -133,13 +133,15 @@ def keys_set(overrides: Sequence[str]) -> Iterator[KeyPath]:
     chosen = dict(o.lstrip("+").split("=", 1) for o in overrides if o not in plain and "=" in o)
     groups = {re.split("[/@]", choice)[0] for choice in chosen}
     if "experiment" in groups and not groups & {"model", "data"}:
-        file = Path(conf_dir(), "experiment", f"{chosen['experiment']}.yaml")
-        yield from Contribution(file.name, (), _written(file)).leaves()
+        name = chosen["experiment"].strip("'\"")
+        for folder in current_folders(overrides):
+            file = folder / "experiment" / f"{name}.yaml"
+            yield from Contribution(file.name, (), _written(file)).leaves()
 
 
 def _written(path: Path) -> dict[str, Any]:
     """The keys of a file of conf/experiment itself, not those of its parents."""
-    if not path.is_file():  # of a folder that the user added to Hydra's search path
+    if not path.is_file():  # in another folder
         return {}
     content = yaml.safe_load(path.read_text()) or {}
     return {key: value for key, value in content.items() if key not in ("defaults", "hydra")}

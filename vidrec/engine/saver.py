@@ -41,6 +41,7 @@ class Saver:
                 "steps_per_epoch": job.steps_per_epoch,
                 "config": job.record.config,
                 "overrides": list(job.record.overrides),
+                "folders": list(job.record.folders),
                 "parameter_groups": parameter_groups(job.net, job.optimizer),
                 "about": dict(job.about),
             }

@@ -16,13 +16,15 @@ class RunRecord:
 
     overrides: its arguments. config: the resolved configuration in YAML. changes: where that
     differs from the recipe; see `vidrec.config.recipe_diff`. notes: what was made of the
-    command, for the log; see `vidrec.config.completion`.
+    command, for the log; see `vidrec.config.completion`. folders: of the user, which the chosen
+    files are in.
     """
 
     overrides: Sequence[str] = ()
     config: str = ""
     changes: Changes = field(default_factory=dict)
     notes: Sequence[str] = ()
+    folders: Sequence[str] = ()
 
     def is_of(self, folder: Path) -> bool:
         """Whether the run in `folder` was started by the same command."""

@@ -39,7 +39,7 @@ def read_rows(folder: Path) -> list[Row]:
     if not found:
         raise FileNotFoundError(
             f"{folder} holds no runs; pass the directory that the sweep printed, such as "
-            "runs/sweep,..."
+            "runs/sweep+..."
         )
     rows = [_read_row(path) for path in found]
     return sorted(

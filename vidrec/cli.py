@@ -187,7 +187,9 @@ def _run_composed(name: str, command: Command, arguments: Sequence[str]) -> None
         if flags.cfg == "job":
             print(shown(name, line.overrides, flags.package, flags.resolve), end="")
             return
-        if not (flags.cfg or flags.info or flags.hydra_help or flags.shell_completion):
+        if not (
+            flags.help or flags.cfg or flags.info or flags.hydra_help or flags.shell_completion
+        ):
             _check_composes(name, line, given, of_run)
     use_working_directory()
     sys.argv[1:] = line.for_hydra()

@@ -91,7 +91,6 @@ SLIPS = {
     "runtime.precision=16": "did you mean 'fp16' or 'bf16'",
     "runtime.precision=amp": "write runtime.precision=fp16",
     "runtime.wandb=false": "runtime.dashboard=wandb, tensorboard or none",
-    "runtime.wandb.tags=a": "write 'runtime.wandb.tags=[a]'",
     "model.net.mean=(1,2,3)": "write 'model.net.mean=[1,2,3]'",
     "data=folders data.root=/nope": "data.root=/nope: /nope/train does not exist",
     # the form

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from tests.waiting import LIMIT
 from vidrec.commands.sweep import main
 from vidrec.config import overrides
 from vidrec.config.command_line import read
+from vidrec.config.slips import first_slip
 from vidrec.errors import ConfigError
 from vidrec.tracking import status, sweep
 
@@ -177,12 +179,10 @@ def test_what_an_agent_of_the_documented_wandb_sweep_runs_composes(compose):
     assert composed.schedule.clip_norm is None
     assert composed.model.net["backbone"]["_target_"].endswith("TSM")
     for name in ("args", "args_no_equals", "args_no_boolean_flags"):
-        with pytest.raises(
-            ConfigError, match=r"write values without hyphens.*\$\{args_no_hyphens\}"
-        ):
-            for_hydra(*parts[name])
-    with pytest.raises(ConfigError, match=r"--schedule\.optimizer\.lr=0\.0123 is not an option"):
-        for_hydra(*parts["args"])
+        slip = first_slip(parts[name], [ROOT / "conf"])
+        assert re.search(r"write values without hyphens.*\$\{args_no_hyphens\}", slip)
+    slip = first_slip(parts["args"], [ROOT / "conf"])
+    assert "--schedule.optimizer.lr=0.0123 is not an option" in slip
 
 
 def test_a_file_that_asks_for_a_sweep_is_refused_with_the_way_out():

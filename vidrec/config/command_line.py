@@ -43,7 +43,7 @@ class CommandLine:
     def for_hydra(self) -> list[str]:
         """The arguments that Hydra's own parser understands."""
         flags = self.flags
-        switches = ("multirun", "resolve", "hydra_help", "shell_completion")
+        switches = ("help", "multirun", "resolve", "hydra_help", "shell_completion")
         given = [f"--{name.replace('_', '-')}" for name in switches if getattr(flags, name)]
         for name in ("cfg", "package", "info", "experimental_rerun"):
             if value := getattr(flags, name):

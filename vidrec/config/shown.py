@@ -6,6 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import Container, DictConfig, OmegaConf, open_dict
 
+from vidrec.config.completion import complete
 from vidrec.config.compose import composed, hydra_tree
 from vidrec.config.hydra_errors import told
 from vidrec.errors import ConfigError
@@ -30,6 +31,7 @@ def shown(config_name: str, overrides: Sequence[str], package: str | None, resol
         HydraConfig.instance().set_config(cfg)  # the resolver of the run's name reads it
         with open_dict(cfg):
             del cfg["hydra"]
+        complete(cfg, overrides)
         if resolve:
             OmegaConf.resolve(cfg)
         part = OmegaConf.select(cfg, package) if package not in (None, "_global_") else cfg

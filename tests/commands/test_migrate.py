@@ -6,7 +6,9 @@ import pytest
 import yaml
 
 from tests.migrate.python_files import write_whole
-from vidrec.commands.migrate import main
+from vidrec.commands.migrate import main, read, write
+from vidrec.migrate.checked import checked
+from vidrec.migrate.composed import compose_as_written, places, value_at
 from vidrec.migrate.published import published
 
 TSN = "tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb"
@@ -37,7 +39,7 @@ def test_the_command_and_a_table_are_printed(changed, capsys):
         "\n"
         "Not translated:\n"
         "  train_dataloader.dataset.pipeline.3  {'type': 'Imgaug', 'n': 1}  there is no such step "
-        "here; write one (docs/own_code.md) or leave it out\n"
+        "here; write one of your own or leave it out\n"
         "\n"
         "Needs nothing here:\n"
         "  work_dir  work_dirs/x  the run directory is named after the choices; "
@@ -83,3 +85,13 @@ def test_what_cannot_be_read_is_one_sentence(name, text, problem, tmp_path, caps
     assert printed.startswith("error: ")
     assert problem in printed
     assert printed.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_experiment_file_composes_to_what_the_command_does(changed, tmp_path, capsys):
+    out = tmp_path / "conf" / "experiment" / "mine.yaml"
+    migrated = checked(read(changed))
+    write(migrated, out, changed.name)
+    cfg = compose_as_written([f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "experiment=mine"])
+    assert value_at(cfg, "schedule.optimizer.lr") == 0.005
+    assert places(cfg) == migrated.values

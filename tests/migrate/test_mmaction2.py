@@ -164,6 +164,17 @@ def smaller(config):
                 one[key] = {"224": 192, "[224, 224]": [192, 192]}.get(str(value), value)
 
 
+def in_other_areas(config):
+    pipeline = config["train_dataloader"]["dataset"]["pipeline"]
+    place = next(i for i, s in enumerate(pipeline) if s["type"] == "MultiScaleCrop")
+    pipeline[place] = {"type": "RandomResizedCrop"}
+
+
+def without_a_test(config):
+    del config["test_dataloader"], config["test_evaluator"], config["test_cfg"]
+    config["val_dataloader"]["dataset"]["ann_file"] = "my/val.txt"
+
+
 def by_name(config):
     rules = {"backbone.conv1": {"lr_mult": 0.1}}
     config["optim_wrapper"]["paramwise_cfg"] = {"custom_keys": rules, "norm_decay_mult": 0}
@@ -192,6 +203,8 @@ CASES = [
     (SLOWONLY, densely, ["data/sampling=dense"]),
     (TSN, frames, ["data/format=rawframes", "data.folder=frames"]),
     (TSN, smaller, ["model.clip.size=192"]),
+    (TSN, in_other_areas, ["data/transforms=random_resized"]),
+    (TSN, without_a_test, ["data.val.records.path=my/val.txt"]),
     (TSN, by_name, ["+schedule.param_groups.backbone_conv1={name:'backbone\\.conv1',lr:0.1}",
                     "+schedule.param_groups.norm={kind:norm,weight_decay:0}"]),
     (TSN, adamw, ["schedule/optimizer=adamw", "schedule.optimizer.lr=0.0003"]),

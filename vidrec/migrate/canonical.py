@@ -21,7 +21,7 @@ READ = OF_TRAINING | {
     *LOADERS, "model", "param_scheduler", "val_evaluator", "test_evaluator", "load_from"
 }  # fmt: skip
 _SCOPES = ("mmaction.", "mmdet.", "mmengine.")
-_FILES = ("ann_file", "exclude_file", "label_file", "proposal_file", "data_prefix")
+FILES = ("ann_file", "exclude_file", "label_file", "proposal_file", "data_prefix")
 
 
 def canonical(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _with_root(dataset: dict[str, Any]) -> dict[str, Any]:
     """A dataset whose paths do not depend on its `data_root`, nor those of the datasets in it."""
     made = dict(dataset)
     root = made.pop("data_root", None) or ""
-    for key in _FILES:
+    for key in FILES:
         if key in made:
             made[key] = _joined(root, made[key])
     for key in ("datasets", "dataset"):

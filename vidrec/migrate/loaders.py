@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
+from vidrec.migrate.canonical import FILES
 from vidrec.migrate.composed import ABSENT, value_at
 from vidrec.migrate.differences import Difference, differences
 from vidrec.migrate.overriding import same
@@ -56,15 +57,24 @@ def translate_loaders(
     for split in SPLITS:
         key = f"{split}_dataloader"
         given, theirs = config.get(key) or {}, published.get(key) or {}
+        if not given and theirs:
+            why = "as in the experiment" + (", of the videos of val" if split == "test" else "")
+            result.note(key, ABSENT, why)
+            given = _of_val(config, theirs) if split == "test" else {}
         if not given:
-            if theirs:
-                result.note(key, ABSENT, "as in the experiment")
             continue
         _translate_loader(split, given, theirs, result)
         dataset = given.get("dataset") or {}
         pipelines[split] = _pipeline(dataset), _pipeline(theirs.get("dataset") or {})
     translate_pipeline(pipelines, result)
     _translate_evaluators(config, published, result)
+
+
+def _of_val(config: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, Any]:
+    """The published loader of the test, with the files of the given validation."""
+    dataset = (config.get("val_dataloader") or {}).get("dataset") or {}
+    files = {key: value for key, value in dataset.items() if key in FILES}
+    return {**test, "dataset": {**test["dataset"], **files}} if files else {}
 
 
 def _translate_loader(
@@ -84,7 +94,8 @@ def _translate_loader(
         elif name == "sampler" and _another_sampler(value):
             result.lack(difference.key, value, "there is one sampler, the published default")
         elif name in NOTES:
-            result.note(difference.key, value, NOTES[name])
+            if value != ABSENT:
+                result.note(difference.key, value, NOTES[name])
         else:
             result.lack(difference.key, value, "vidrec's loaders have no such option")
     datasets = (given.get("dataset") or {}, theirs.get("dataset") or {})
@@ -160,7 +171,8 @@ def _translate_key(split: str, difference: Difference, result: Translation) -> N
             value = True
         result.argument(f"data.{split}.{KEYS[name]}", value, key)
     elif name in NOTES:
-        result.note(key, value, NOTES[name])
+        if value != ABSENT:
+            result.note(key, value, NOTES[name])
     else:
         result.lack(key, value, "vidrec's dataset has no such option")
 

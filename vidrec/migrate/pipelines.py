@@ -5,8 +5,12 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from vidrec.config.compose import conf_dir
 from vidrec.config.signatures import wrong_arguments
 from vidrec.migrate.composed import ABSENT, compose_as_written, value_at
 from vidrec.migrate.overriding import same
@@ -135,6 +139,8 @@ def _steps(split: str, key: str, given: Steps, result: Translation) -> None:
     names = list(own)
     kinds = [str(own[name]["_target_"]) for name in names]
     wanted_kinds = [str(node["_target_"]) for _, node in wanted]
+    if split == "train" and kinds != wanted_kinds and (name := _file_with(wanted_kinds)):
+        choose_transforms(f"data/transforms={name}", result)
     opcodes = SequenceMatcher(None, kinds, wanted_kinds, autojunk=False).get_opcodes()
     where, rebuilding, taken = f"data.{split}.steps", False, dict(own)
     for tag, a, b, c, d in opcodes:
@@ -150,6 +156,24 @@ def _steps(split: str, key: str, given: Steps, result: Translation) -> None:
             taken[name] = node
             result.want(f"{where}.{name}", node, source, new=True)
         rebuilding = rebuilding or d > c  # what comes after an addition is added after it
+
+
+def _file_with(kinds: list[str]) -> str | None:
+    """The file of conf/data/transforms that has steps of these classes."""
+    files = sorted(Path(conf_dir(), "data", "transforms").glob("*.yaml"))
+    found = [path.stem for path in files if list(_targets(path).values()) == kinds]
+    return found[-1] if found else None  # `boxes` is the choice of detection alone
+
+
+def _targets(path: Path) -> dict[str, str]:
+    """Name -> class of the training steps of a file, those of the files that it builds on first."""
+    content = yaml.safe_load(path.read_text())
+    found: dict[str, str] = {}
+    for parent in content.get("defaults", []):
+        if parent != "_self_":
+            found |= _targets(path.with_name(f"{parent}.yaml"))
+    own = {name: step.get("_target_") for name, step in content["train"].items()}
+    return found | {name: target for name, target in own.items() if target}
 
 
 def choose_transforms(choice: str, result: Translation) -> None:
@@ -168,7 +192,7 @@ def _node(step: Mapping[str, Any]) -> dict[str, Any] | str:
             del arguments[chooser]
     target = _target(kind)
     if target is None:
-        return "there is no such step here; write one (docs/own_code.md) or leave it out"
+        return "there is no such step here; write one of your own or leave it out"
     for name, value in arguments.items():
         if problem := wrong_argument(target, name, value):
             return f"{name}: {problem}"

@@ -77,7 +77,8 @@ def translate_training(
 ) -> None:
     """Note what a configuration changes in the published optimizer, schedule and runtime."""
     given, theirs = (
-        {key: c[key] for key in OF_TRAINING if c.get(key) is not None} for c in (config, published)
+        {k: v for k, v in c.items() if k in OF_TRAINING and v is not None}
+        for c in (config, published)
     )
     translate_rules(_rules(config), _rules(published), result)
     for side in (given, theirs):

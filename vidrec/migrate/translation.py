@@ -40,7 +40,9 @@ class Translation:
         self.facts.append(Fact(path, value, source, options.pop("given", value), **options))
 
     def choose(self, choice: str) -> None:
-        if choice not in self.choices:
+        """Choose a file of a group, unless one is chosen already."""
+        group = choice.partition("=")[0]
+        if not any(other.startswith(f"{group}=") for other in self.choices):
             self.choices.append(choice)
 
     def lack(self, source: str, value: Any, why: str) -> None:

@@ -81,7 +81,10 @@ def test_a_few_missing_files_are_a_warning_where_the_policy_tolerates_them(look,
     names = [f"{i}.mp4" for i in range(10)]
     look(names, "data.on_bad_video=skip", "data.max_bad_fraction=0.1")
     assert "1 of the 10 videos" in caplog.text
-    for policy in (["data.on_bad_video=skip", "data.max_bad_fraction=0.09"], []):
+    for policy in (
+        ["data.on_bad_video=skip", "data.max_bad_fraction=0.09"],
+        ["data.max_bad_fraction=0.1"],
+    ):
         with pytest.raises(FileNotFoundError, match="1 of the 10 videos"):
             look(names, *policy)
     look(names, "runtime.check_files=false")

@@ -1,6 +1,7 @@
 """Choices of a group's file that name none, and groups that are taken for keys."""
 
 import importlib.util
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
@@ -14,10 +15,10 @@ _FEW = 12  # names that are listed where none is near
 def groups_in(folders: Sequence[Path]) -> list[str]:
     """The groups of all folders of configurations, such as `data` and `data/sampling`."""
     found = {
-        path.relative_to(folder).as_posix()
+        Path(parent, name).relative_to(folder).as_posix()
         for folder in folders
-        for path in folder.rglob("*")
-        if path.is_dir()
+        for parent, names, _ in os.walk(folder)
+        for name in names
     }
     return sorted(group for group in found if group.split("/")[0] != "hydra")
 
@@ -102,7 +103,9 @@ def group_as_key(argument: str, folders: Sequence[Path]) -> str | None:
         return None
     if value in ("null", "true", "false") or re.fullmatch(r"[-+.\deE]+", value):
         return None
-    for group, place in _places(folders):
+    last = key.rpartition(".")[2]
+    groups = [group for group in groups_in(folders) if group.endswith(f"/{last}")]
+    for group, place in _places(groups, folders):
         known = choices_of(group, folders)
         dotted = group.replace("/", ".")
         # Of the last word alone, `optimizer=adamw`, only if there is such a file.
@@ -126,8 +129,10 @@ def _mapping_as_name(key: str, value: str, folders: Sequence[Path]) -> str | Non
     )
 
 
-def _places(folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
-    """(group, dotted place in the configuration that its files fill), of groups within groups."""
+def _places(groups: Sequence[str], folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """(group, dotted place in the configuration that its files fill), of some groups."""
+    if not groups:
+        return
     pattern = re.compile(r"^ *- (?:override )?(?:/?[\w/]*/)?(\w+)@((?!_)[\w.]+): ", re.MULTILINE)
     mounted: dict[str, str] = {}
     for parent in ("model", "experiment"):
@@ -136,9 +141,8 @@ def _places(folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
                 for name, place in pattern.findall(file.read_text(errors="replace")):
                     place = place if place.startswith("model.") else f"model.{place}"
                     mounted.setdefault(f"model/{name}", place)
-    for group in groups_in(folders):
-        if "/" in group:
-            yield group, mounted.get(group, group.replace("/", "."))
+    for group in groups:
+        yield group, mounted.get(group, group.replace("/", "."))
 
 
 def chosen_twice(arguments: Sequence[str], folders: Sequence[Path]) -> str | None:

@@ -1,8 +1,10 @@
 """`vidrec COMMAND`: finds commands, names near ones, answers at once."""
 
+import re
 import subprocess
 import sys
 import types
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,33 @@ def test_help_imports_nothing_heavy():
         "sys.exit(any(name in sys.modules for name in ('torch', 'hydra', 'numpy')))"
     )
     subprocess.run([sys.executable, "-c", check], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", [n for n, c in command_line.COMMANDS.items() if c.schema])
+def test_help_is_one_page_that_names_every_argument_of_the_command(
+    monkeypatch, capsys, tmp_path, name
+):
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, name, "--help")
+    before = capsys.readouterr().out
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text("")
+    run(monkeypatch, name, "model=tsn", "-h")
+    page = capsys.readouterr().out
+    assert len(page.splitlines()) <= 60
+    command = command_line.COMMANDS[name]
+    beside = {field.name for field in fields(schema.TrainConf)}
+    for field in fields(getattr(schema, command.schema)):
+        assert field.name in beside or f"  {field.name}=" in page
+    assert len(command.examples) == 5
+    count = re.search(r"experiment=NAME +(\d+) files", before)[1]
+    assert f"{int(count) + 1} files, such as mine," in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["zoo"], ["train", "--help"], ["evaluate", "--cfg", "job"]])
+def test_a_command_that_nobody_reads_ends_quietly_by_the_signal(arguments):
+    command = " ".join([sys.executable, "-m", "vidrec", *arguments])
+    script = f"{command} | head -c 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.stderr, done.returncode) in [("", 128 + 13), ("", 0)]

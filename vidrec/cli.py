@@ -10,6 +10,7 @@ import contextlib
 import io
 import math
 import os
+import select
 import signal
 import sys
 import traceback
@@ -36,12 +37,13 @@ class Command:
 
     function: `module:name`. With a schema, a dataclass of `vidrec.config.schema`, the arguments are
         overrides of conf/NAME.yaml and the function gets the checked configuration; without one it
-        gets the arguments.
+        gets the arguments. examples: arguments, for the help.
     """
 
     summary: str
     function: str
     schema: str | None = None
+    examples: tuple[str, ...] = ()
 
     @property
     def takes_run(self) -> bool:
@@ -54,31 +56,77 @@ class Command:
 
 
 COMMANDS = {
-    "train": Command("train a model", "vidrec.commands.train:train_run", "TrainConf"),
+    "train": Command(
+        "train a model",
+        "vidrec.commands.train:train_run",
+        "TrainConf",
+        (
+            "model=tsn_tiny",
+            "model=tsn data=folders data.root=DIR",
+            "experiment=STEM data.root=DIR",
+            "model=tsn data=ucf101 schedule.epochs=10 runtime.precision=bf16",
+            "-m model=tsn,tsm schedule.optimizer.lr=0.01,0.02",
+        ),
+    ),
     "evaluate": Command(
         "evaluate a run or a checkpoint, or score predictions in files",
         "vidrec.commands.evaluate:evaluate_run",
         "EvaluateConf",
+        (
+            "run=runs/NAME",
+            "run=runs/NAME split=val dump=scores.npz",
+            "run=runs/NAME pictures=DIR",
+            "experiment=STEM checkpoint=FILE data.root=DIR",
+            "run=runs/NAME 'score=[rgb.npz,flow.npz]'",
+        ),
     ),
     "export": Command(
         "write a network as a torch.export program or ONNX",
         "vidrec.commands.export:export_run",
         "ExportConf",
+        (
+            "run=runs/NAME out=model.pt2",
+            "run=runs/NAME format=onnx out=model.onnx",
+            "run=runs/NAME output=logits",
+            "run=runs/NAME views=3 size=256",
+            "model=swin3d checkpoint=FILE",
+        ),
     ),
     "extract": Command(
         "extract features of videos with a recognition network",
         "vidrec.commands.extract:extract_run",
         "ExtractConf",
+        (
+            "run=runs/NAME videos=DIR out=features",
+            "run=runs/NAME videos=FILE window=16 stride=16",
+            "run=runs/NAME videos=DIR crops=test",
+            "model=tsn checkpoint=FILE videos=DIR",
+            "run=runs/NAME videos=DIR chunk=2",
+        ),
     ),
     "bank": Command(
         "write a bank of long-term features of boxes, for action detection",
         "vidrec.commands.bank:bank_run",
         "BankConf",
+        (
+            "run=runs/NAME out=bank.npy",
+            "run=runs/NAME split=val out=val.npy",
+            "run=runs/NAME runtime.device=cpu",
+            "model=slowonly_ava checkpoint=FILE data=ava21",
+            "run=runs/NAME --cfg job",
+        ),
     ),
     "proposals": Command(
         "write the proposals of BSN's first network for its second one",
         "vidrec.commands.proposals:proposals_run",
         "ProposalsConf",
+        (
+            "run=runs/NAME out=DIR",
+            "run=runs/NAME out=DIR top_k=500",
+            "run=runs/NAME out=DIR peak_threshold=0.6",
+            "model=bsn_tem checkpoint=FILE out=DIR",
+            "run=runs/NAME --cfg job",
+        ),
     ),
     "persons": Command(
         "detect persons in videos, as proposals for action detection",
@@ -114,15 +162,25 @@ def ends_quietly() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BaseException as error:
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
+        is_exit = isinstance(error, (SystemExit, BrokenPipeError))
+        if is_exit and _nobody_reads():
             message = getattr(error, "code", None)
             if isinstance(message, str) and not isinstance(error.__context__, BrokenPipeError):
                 print(message, file=sys.stderr, flush=True)
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGPIPE)
         raise
+
+
+def _nobody_reads() -> bool:
+    """Whether the output is a pipe whose other end is closed."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):  # replaced, as in tests
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def main() -> None:
@@ -139,6 +197,9 @@ def _main() -> None:
     if name == "--version":
         print(f"vidrec {__version__}")
         return
+    if name in ("-sc", "--shell-completion"):
+        _complete_shell(arguments)
+        return
     if name not in COMMANDS:
         from vidrec.config.slips import other_command
         from vidrec.errors import did_you_mean
@@ -150,6 +211,24 @@ def _main() -> None:
     run(name, arguments)
 
 
+def _complete_shell(arguments: list[str]) -> None:
+    """`vidrec -sc install=bash`, and what the shell then asks: the names of commands, or what
+    Hydra completes for the command that the line begins with.
+    """
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split(maxsplit=2)
+    name = words[1] if len(words) > 1 and words[1] in COMMANDS else ""
+    is_query = any(argument.startswith("query=") for argument in arguments)
+    if is_query and (not name or COMMANDS[name].schema is None):
+        print(*([] if name else COMMANDS), sep="\n")
+        return
+    rest = words[2] if len(words) > 2 else ""
+    if is_query:
+        os.environ["COMP_LINE"] = f"{words[0]} {rest}"
+        os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))
+    run(name or "train", ["-sc", *arguments])
+
+
 def run(name: str, arguments: list[str]) -> None:
     """Run a command with its arguments."""
     command = COMMANDS[name]
@@ -157,19 +236,30 @@ def run(name: str, arguments: list[str]) -> None:
         if command.schema is None:
             command.load()(arguments)
         else:
-            _run_composed(name, command, arguments)
+            _run_composed(name, arguments)
 
 
-def _run_composed(name: str, command: Command, arguments: Sequence[str]) -> None:
+def _run_composed(name: str, arguments: Sequence[str]) -> None:
     """Run a command whose arguments are overrides of a configuration."""
+    command = COMMANDS[name]
+    assert command.schema is not None
+    from vidrec.config.conf_folders import conf_folders, use_working_directory
+    from vidrec.errors import ConfigError, told_in_a_sentence
+
+    if {"-h", "--help"} & {*arguments}:
+        from vidrec.config.help_page import help_page
+
+        program = f"python {sys.argv[0]}" if sys.argv[0].endswith(".py") else f"vidrec {name}"
+        with told_in_a_sentence():
+            folders = conf_folders(arguments)
+        print(help_page(program, command.summary, command.schema, command.examples, folders))
+        return
     import hydra
 
     from vidrec.config import command_line
     from vidrec.config.compose import conf_dir, register
-    from vidrec.config.conf_folders import conf_folders, use_working_directory
     from vidrec.config.shown import shown
     from vidrec.config.slips import first_slip
-    from vidrec.errors import ConfigError, told_in_a_sentence
 
     register()
     with told_in_a_sentence():

@@ -67,6 +67,8 @@ def read(arguments: Sequence[str], folders: Sequence[Path]) -> CommandLine:
     flags that do not fit, and for values that cannot be read.
     """
     flags, overrides = _split(arguments)
+    if flags.shell_completion:
+        return CommandLine(flags, overrides)  # install=bash is no key
     given = lenient(readable(without_folders(overrides), is_sweep=flags.multirun))
     if flags.multirun:
         given = _of_sweep(given)

@@ -115,11 +115,13 @@ def check_files(
     """Look for the files of the lists, by split, on rank 0; the others wait for its word.
 
     A few missing files, as `data.on_bad_video` and `data.max_bad_fraction` allow, are a warning.
-    Raises FileNotFoundError if there are more. What is no list of videos checks itself.
+    Raises FileNotFoundError if there are more. What is no list of videos is left to itself.
     """
     problem = ""
     if runtime.check_files and dist.rank == 0 and isinstance(data, VideoDataConf):
         for split, dataset in datasets.items():
+            if "records" not in getattr(data, split):
+                continue  # of the user's own: nothing says that its records are files
             if not (rows := missing_rows(dataset)):
                 continue
             sentence = complaint(dataset, rows, _source(data, split))

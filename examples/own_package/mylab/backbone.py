@@ -1,5 +1,7 @@
 """A backbone: clips to a feature map."""
 
+import itertools
+
 from torch import Tensor, nn
 
 
@@ -13,7 +15,7 @@ class SmallConv3d(nn.Module):
         super().__init__()
         channels = [3, width, 2 * width, 4 * width]
         self.layers = nn.Sequential()
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in itertools.pairwise(channels):
             self.layers.append(nn.Conv3d(before, after, 3, stride=(1, 2, 2), padding=1))
             self.layers.append(nn.BatchNorm3d(after))
             self.layers.append(nn.ReLU())

@@ -79,7 +79,7 @@ class Mixing:
 
 class Sampling:
     clip_len = 4
-    frame_interval = 1
+    frame_interval = None
     num_views = 1
 
     def __call__(self, num_frames, fps, rng):

@@ -156,9 +156,8 @@ def _declared(interface: type) -> dict[str, object]:
 
 def _has(made: type, member: str, declared: object) -> bool:
     """Whether instances have a member; what a method sets counts, if it need not be a method."""
-    method = _method(made, member)
-    if method is not None:
-        return getattr(method, "__name__", "") != "_forward_unimplemented"
+    if any(member in vars(base) for base in made.__mro__):
+        return getattr(_method(made, member), "__name__", "") != "_forward_unimplemented"
     if inspect.isfunction(declared):
         return False
     # Set by a method: an instance has it.

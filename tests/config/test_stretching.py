@@ -5,6 +5,7 @@ fraction of the run the rate is the same.
 """
 
 import copy
+import functools
 import json
 import math
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import hydra
 import pytest
 import torch
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
@@ -61,13 +63,14 @@ def assert_same_curve(published: ScheduleConf, stretched: ScheduleConf) -> None:
 @pytest.mark.parametrize("epochs", [1, 7, 300])
 @pytest.mark.parametrize("model", SAMPLE)
 def test_the_curve_of_a_run_of_another_length_is_the_published_one(model, epochs):
-    cfg = composed(f"model={model}")
-    assert_same_curve(checked(cfg).schedule, checked(stretched(cfg, epochs)).schedule)
+    choice = f"model={model}"
+    cfg = composed(choice)
+    longer = checked(stretched(cfg, epochs), choice)
+    assert_same_curve(checked(cfg, choice).schedule, longer.schedule)
 
 
 def test_a_note_says_what_was_stretched():
     cfg = composed("schedule=sgd_100e", "schedule.val_interval=5", "model=tsn")
-    cfg.schedule.epochs = 10
     given = [*lengths(100, 10), *of_overrides(["schedule.val_interval=5"])]
     assert stretch(cfg, given) == [
         "schedule.epochs=10 instead of 100: schedule.lr.drop.milestones 40, 80 -> 4, 8"
@@ -100,21 +103,35 @@ FALL = {"_target_": "vidrec.engine.lr.Exponential"}
 
 
 @pytest.mark.slow
-def test_every_recipe_and_model_can_be_trained_for_any_number_of_epochs():
-    seen = set()
+@pytest.mark.parametrize("epochs", EPOCHS)
+def test_every_schedule_of_a_recipe_or_model_can_have_any_length(epochs):
+    choices = own_schedules()
+    assert len(choices) > 40
+    for choice in choices:
+        cfg = composed(choice)
+        longer = checked(stretched(cfg, epochs), choice)
+        assert_same_curve(checked(cfg, choice).schedule, longer.schedule)
+
+
+@functools.cache
+def own_schedules():
+    """The experiments and models with a schedule of their own: one for each that is written."""
+    found = {}
     for group in ("experiment", "model"):
         for file in sorted(Path(conf_dir(), group).glob("*.yaml")):
-            cfg = composed(f"{group}={file.stem}")
-            text = json.dumps(OmegaConf.to_container(cfg.schedule, resolve=False), sort_keys=True)
-            if text in seen:
-                continue
-            seen.add(text)
-            published = checked(cfg).schedule
-            for epochs in EPOCHS:
-                assert_same_curve(published, checked(stretched(cfg, epochs)).schedule)
-    assert len(seen) > 30
+            content = yaml.safe_load(file.read_text())
+            defaults = [item for item in content["defaults"] if isinstance(item, dict)]
+            chosen = {k: v for item in defaults for k, v in item.items() if "/schedule" in k}
+            if group == "experiment" and not chosen:
+                chosen = {k: v for item in defaults for k, v in item.items() if "/model" in k}
+            written = content.get("schedule")
+            if chosen or written:
+                text = json.dumps([[*chosen.values()], written], sort_keys=True)
+                found.setdefault(text, f"{group}={file.stem}")
+    return list(found.values())
 
 
+@functools.cache
 def composed(*overrides):
     """What Hydra composes, before it is completed."""
     register()
@@ -123,8 +140,8 @@ def composed(*overrides):
         return hydra.compose("train", list(overrides))
 
 
-def checked(cfg):
-    return validation.check(copy.deepcopy(cfg), overrides=[])
+def checked(cfg, choice):
+    return validation.check(copy.deepcopy(cfg), overrides=[choice])
 
 
 def lengths(published, wanted):

@@ -60,7 +60,8 @@ SOURCES = {
     "Computer-Vision-Lip-Reading; 34 for training, the last 6 of each word in the order of their "
     "numbers for validation",
     "exercise": "16 videos of typing and of exercises from github.com/DaniilMako/ActRecogMMAction; "
-    "12 for training, 4 for validation, as in the lists there",
+    "12 for training, 4 for validation, as in its folders: too few to learn from without "
+    "pretrained weights, so what is reached is chance",
 }
 
 
@@ -251,7 +252,7 @@ def page(outcomes: dict[str, Outcome], load: float) -> str:
         "with nothing downloaded"
         + (", and on two sets of real clips." if len(outcomes) > len(EMBEDDED) else "."),
         "`python benchmarks/results.py` trains all of it again and writes this page and its "
-        "pictures.",
+        "pictures. CPU time is that of the whole command, with the example data if it wrote them.",
         "",
         f"{datetime.date.today():%B %Y}: {processor()}, {cores} cores, no GPU; "
         f"vidrec {vidrec.__version__}, PyTorch {torch.__version__}, Python "

@@ -137,7 +137,8 @@ def trained(name: str, overrides: list[str], place: list[str], work: Path) -> Ou
 def composed(run: Path) -> vidrec.config.schema.TrainConf:
     """The configuration of a run, with its data where they are: in the folder of all runs."""
     os.chdir(run.parent.parent)
-    return vidrec.compose(*overrides_of_run(run, []))
+    overrides, _ = overrides_of_run(run, [])
+    return vidrec.compose(*overrides)
 
 
 def lay_out(clips: Path, work: Path) -> dict[str, Path]:
@@ -179,7 +180,7 @@ def pictures(work: Path) -> dict[str, Image.Image]:
     folder = work / "pictures"
     runs = work.resolve() / "runs"
     metric, rows, dataset, names, score = validated(runs / "tsm_tiny")
-    title = f"Recognition, TSM on data=motions: {metric.key} {score:.3f}; wrong clips first"
+    title = f"Recognition, TSM on data=motions: {metric.key} {score:.3f}"
     records = dataset.records
     samples = load_samples(rows, dataset, names, lambda index: records[index].path, count=4)
     draw_predictions(samples, folder / "recognition.png", title)

@@ -35,3 +35,9 @@ def test_they_are_what_the_experiments_are_compared_with(stem):
 def test_each_is_nearest_to_itself():
     for stem in list(published())[::20]:
         assert nearest(published()[stem], stem, 1) == [stem]
+
+
+def test_loaders_and_evaluators_are_written_out():
+    for stem, config in published().items():
+        for key in ("train_dataloader", "val_dataloader", "test_dataloader", "test_evaluator"):
+            assert isinstance(config.get(key), dict | list | None), (stem, key)

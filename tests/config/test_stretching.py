@@ -110,7 +110,12 @@ def test_every_schedule_of_a_recipe_or_model_can_have_any_length(epochs):
     for choice in choices:
         cfg = composed(choice)
         longer = checked(stretched(cfg, epochs), choice)
-        assert_same_curve(checked(cfg, choice).schedule, longer.schedule)
+        assert_same_curve(published(choice), longer.schedule)
+
+
+@functools.cache
+def published(choice):
+    return checked(composed(choice), choice).schedule
 
 
 @functools.cache

@@ -61,6 +61,8 @@ def first_of_sweep(argument):
 
 def as_if_there(overrides, page):
     """The overrides without run directories, after making the folders that they read."""
+    for folder in re.findall(r"[\w/]+/conf\b", " ".join(overrides)):  # of a search path
+        Path(folder, "data").mkdir(parents=True, exist_ok=True)
     if "data=folders" in overrides:
         (root,) = [value[10:] for value in overrides if value.startswith("data.root=")]
         Path(root, "train", "jump").mkdir(parents=True, exist_ok=True)

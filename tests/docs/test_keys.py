@@ -56,7 +56,7 @@ def known(compose):
     for overrides in CONTEXTS:
         conf = compose(*overrides)
         for group in ("model", "data", "schedule", "runtime"):
-            found |= set(keys_in(asdict(getattr(conf, group)), group))
+            found |= {group} | set(keys_in(asdict(getattr(conf, group)), group))
     return found
 
 

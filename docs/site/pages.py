@@ -17,7 +17,7 @@ PAGES = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
-LINKED = ("conf/**/*.yaml", "examples/**/*.py", "benchmarks/*.py", "LICENSE")
+LINKED = ("conf/**/*.yaml", "examples/**/*.*", "benchmarks/*.py", "LICENSE")
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:)[^\s)#]+(?=[)#])")
 
 
@@ -36,7 +36,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **rest: object) -> str:
     """Lead links to where their targets are in the site."""
     uri = page.file.src_uri
-    folder = posixpath.dirname(PAGES.get(uri, f"docs/{uri}"))
+    source = uri if uri.startswith("examples/") else f"docs/{uri}"
+    folder = posixpath.dirname(PAGES.get(uri, source))
 
     def moved(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, link[0]))

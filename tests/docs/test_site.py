@@ -62,6 +62,8 @@ def test_comments_document_fields(tmp_path):
         ("faq.md", "../CONTRIBUTING.md#adding-a-dataset", "contributing.md#adding-a-dataset"),
         ("zoo.md", "../conf/model/tsn.yaml", "conf/model/tsn.yaml"),
         ("faq.md", "config.md", "config.md"),
+        ("examples/own/README.md", "../../docs/own_code.md", "../../own_code.md"),
+        ("examples/own/README.md", "own/loss.py", "own/loss.py"),
         ("reference/models.md", "../architecture.md", "../architecture.md"),
         ("reference/models.md", "heads.md", "heads.md"),
         ("reference/models.md", "../../README.md", "../index.md"),

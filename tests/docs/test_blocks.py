@@ -175,6 +175,8 @@ def test_every_configuration_file_composes(page, compose, folder_of_reader):
     """A file `conf/GROUP/NAME.yaml` that a page shows can be chosen as `GROUP=NAME`."""
     folder_of_reader(page)
     for block in blocks(page):
+        if block.language == "yaml" and not block.mark.startswith("other program"):
+            assert block.file, f"{block.place}: begin with the path of the file, '# conf/...'"
         match = re.fullmatch(r"conf/(\w+)/([\w-]+)\.yaml", block.file or "")
         if match:
             compose(f"{match[1]}={match[2]}")

@@ -18,6 +18,7 @@ PAGES = {
     "changelog.md": "CHANGELOG.md",
 }
 LINKED = ("conf/**/*.yaml", "examples/**/*.*", "benchmarks/*.py", "LICENSE")
+_FILE = re.compile(r"^<!-- file: (\S+) -->\n```(\w+)$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:)[^\s)#]+(?=[)#])")
 
 
@@ -34,7 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **rest: object) -> str:
-    """Lead links to where their targets are in the site."""
+    """Lead links to where their targets are in the site, and show the paths of files."""
     uri = page.file.src_uri
     source = uri if uri.startswith("examples/") else f"docs/{uri}"
     folder = posixpath.dirname(PAGES.get(uri, source))
@@ -45,4 +46,4 @@ def on_page_markdown(markdown: str, page: Page, **rest: object) -> str:
         name = names[0] if names else target.removeprefix("docs/")
         return posixpath.relpath(name, posixpath.dirname(uri))
 
-    return _LINK.sub(moved, markdown)
+    return _LINK.sub(moved, _FILE.sub(r'```\2 title="\1"', markdown))

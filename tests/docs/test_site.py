@@ -76,3 +76,11 @@ def test_links_lead_to_the_same_page_in_the_site(page, link, expected):
     uri = SimpleNamespace(file=SimpleNamespace(src_uri=page))
     shown = load("pages").on_page_markdown(f"See [it]({link}).", page=uri)
     assert shown == f"See [it]({expected})."
+
+
+def test_a_block_that_is_a_file_shows_its_path():
+    pytest.importorskip("mkdocs")
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="own_code.md"))
+    text = "A loss:\n\n<!-- file: mylab/loss.py -->\n```python\nimport torch\n```\n"
+    shown = load("pages").on_page_markdown(text, page=page)
+    assert shown == 'A loss:\n\n```python title="mylab/loss.py"\nimport torch\n```\n'

@@ -48,7 +48,8 @@ def test_training_warns_before_it_begins(compose):
         num_train=2, num_val=2,
     )  # fmt: skip
     warnings = []
-    run = SimpleNamespace(folder="x", info=lambda text: None, warn=warnings.append)
+    record = SimpleNamespace(notes=[])
+    run = SimpleNamespace(folder="x", info=lambda text: None, warn=warnings.append, record=record)
     for rank in (0, 1):
         dist = SimpleNamespace(world=1, rank=rank, device=torch.device("cpu"))
         describe(compose("schedule.base_batch_size=null"), nn.Linear(1, 1), loaders, run, dist)

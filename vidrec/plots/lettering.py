@@ -17,7 +17,7 @@ def drawable(text: str) -> str:
     """The text in one line, with the codes of letters that no font has.
 
     >>> drawable("caf\\u0065\\u0301 \\n \\ufffe")
-    'cafeé U+FFFE'
+    'café U+FFFE'
     """
     letters = unicodedata.normalize("NFC", " ".join(text.split()))
     return "".join(

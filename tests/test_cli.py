@@ -77,7 +77,7 @@ def test_help_is_one_page_that_names_every_argument_of_the_command(
     command = command_line.COMMANDS[name]
     beside = {field.name for field in fields(schema.TrainConf)}
     for field in fields(getattr(schema, command.schema)):
-        assert field.name in beside or f"  {field.name}=" in page
+        assert field.name in beside or re.search(rf"^  {field.name}= +\w", page, re.MULTILINE)
     assert len(command.examples) == 5
     count = re.search(r"experiment=NAME +(\d+) files", before)[1]
     assert f"{int(count) + 1} files, such as mine," in page

@@ -4,10 +4,12 @@ import ast
 import dataclasses
 import inspect
 import textwrap
+import typing
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
-from vidrec.config import schema
+from vidrec.config import fields, schema
 from vidrec.config.group_choices import choices_of
 
 _FLAGS = [
@@ -18,8 +20,9 @@ _FLAGS = [
     ("-sc install=bash", "completion of this command in the shell: docs/config.md"),
 ]
 _OF_TRAINING = {
-    "RuntimeConf": ("device", "num_workers", "resume", "seed", "check_files"),
     "ModelConf": ("weights",),
+    "ScheduleConf": ("epochs", "batch_size"),
+    "RuntimeConf": ("device", "precision", "num_workers", "resume", "seed", "check_files"),
 }
 
 
@@ -31,13 +34,13 @@ def help_page(
     program: as it was called. name: of its schema. folders: of configurations.
     """
     owner = getattr(schema, name)
-    fields = [field.name for field in dataclasses.fields(owner) if field.name not in _groups()]
-    rows = [(f"{field}=", meanings(owner)[field]) for field in fields]
+    own = [field.name for field in dataclasses.fields(owner) if field.name not in _groups()]
+    rows = [(f"{name}=", meanings(owner)[name]) for name in own]
     if not rows:
         rows = [
-            (f"{cls.removesuffix('Conf').lower()}.{field}=", meanings(getattr(schema, cls))[field])
-            for cls, names in _OF_TRAINING.items()
-            for field in names
+            (f"{cls.removesuffix('Conf').lower()}.{key}=", meanings(getattr(schema, cls))[key])
+            for cls, keys in _OF_TRAINING.items()
+            for key in keys
         ]
         rows.append(
             ("hydra.run.dir=", "the run directory; by default runs/NAME, after the choices")
@@ -60,7 +63,10 @@ def help_page(
 
 
 def meanings(owner: type) -> dict[str, str]:
-    """Name of a field -> the comment beside it or above it, of a dataclass and its bases."""
+    """Name of a field -> the comment beside it or above it, and the words that it may be.
+
+    Of a dataclass and its bases.
+    """
     found: dict[str, str] = {}
     for cls in reversed(owner.__mro__[:-1]):
         text = textwrap.dedent(inspect.getsource(cls))
@@ -75,8 +81,18 @@ def meanings(owner: type) -> dict[str, str]:
                     break
                 above.insert(0, line.strip(" #"))
             beside = last[node.end_col_offset or 0 :].strip(" #") if "#" in last else ""
-            found[node.target.id] = beside or " ".join(above)
+            text = (beside or " ".join(above)).removesuffix(".")
+            found[node.target.id] = text[:1].lower() + text[1:] + _choices(cls, node.target.id)
     return found
+
+
+def _choices(owner: type, name: str) -> str:
+    """The words that a field takes, in brackets, or nothing."""
+    kind = typing.get_type_hints(owner)[name]
+    words = fields.choices(owner.__dataclass_fields__[name]) or ()  # type: ignore[attr-defined]
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        words = tuple(kind)
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _groups() -> tuple[str, ...]:

@@ -217,6 +217,7 @@ class ParamRule:
 
 @dataclass
 class ScheduleConf:
+    # The times of the learning rate keep their proportion to it.
     epochs: int = limited(MISSING, 1, 1_000_000)
     batch_size: int = limited(32, 1, 1_000_000)  # samples of one rank and micro-batch
     val_batch_size: int = limited(32, 1, 1_000_000)
@@ -257,13 +258,13 @@ class WandbConf:
 
 @dataclass
 class RuntimeConf:
-    seed: int = limited(0, 0, 2**31 - 1)
+    seed: int = limited(0, 0, 2**31 - 1)  # of weights, samples and their order
     device: str = "auto"  # auto, cpu, cuda
-    precision: Precision = Precision.fp32
+    precision: Precision = Precision.fp32  # of matrix products and convolutions
     compile: bool = False
     deterministic: bool = False
     cudnn_benchmark: bool = False
-    # Of one rank; null: its share of the cores, at most 8.
+    # Loader workers of one rank; null: its share of the cores, at most 8.
     num_workers: int | None = limited(None, 0, 1024)
     persistent_workers: bool | None = None  # keep workers between epochs; null: when there are any
     prefetch: int = limited(2, 1, 1024)  # batches a worker prepares ahead
@@ -295,21 +296,24 @@ class TrainConf:
 class TrainedConf(TrainConf):
     """Of the commands that use a trained network."""
 
-    run: str | None = None  # run directory whose choices are repeated; see vidrec.config.trust
-    trust: list[str] = field(default_factory=list)  # further packages that it may name classes of
-    checkpoint: str | None = None  # weights; null: the best of `run`
+    # Run directory: the choices of its training and its best checkpoint.
+    run: str | None = None
+    # Packages of your own whose classes `run` may name, see vidrec.config.trust.
+    trust: list[str] = field(default_factory=list)
+    checkpoint: str | None = None  # file with weights; null: the best one of `run`
 
 
 @dataclass
 class EvaluateConf(TrainedConf):
+    # Which protocol: few clips and crops of each sample, as during training, or those of the test.
     split: str = one_of("test", ["val", "test"])
     same_classes: bool = True  # refuse a checkpoint whose classes are not named as the data's
-    # Write predictions to this file: .npz, .csv or .json, segments to .json, boxes to .csv.
+    # File for the predictions: .npz, .csv or .json; for segments .json, for boxes .csv.
     dump: str | None = None
-    pictures: str | None = None  # folder for pictures of what was found
-    # Score these dumps instead of running a net; several are fused.
+    pictures: str | None = None  # folder for pictures of the predictions
+    # Score these dumps instead of running a network; several are fused.
     score: list[str] = field(default_factory=list)
-    score_weights: list[float] = field(default_factory=list)
+    score_weights: list[float] = field(default_factory=list)  # of the dumps; none: all 1
 
 
 class ExportFormat(StrEnum):
@@ -324,9 +328,9 @@ class ExportOutput(StrEnum):
 
 @dataclass
 class ExportConf(TrainedConf):
-    format: ExportFormat = ExportFormat.torch_export
+    format: ExportFormat = ExportFormat.torch_export  # of the file
     out: str | None = None  # the file; null: model.pt2 or model.onnx here
-    output: ExportOutput = ExportOutput.scores
+    output: ExportOutput = ExportOutput.scores  # averaged over views, or logits of each view
     views: int = 1  # clips of a sample
     size: int | None = None  # edge of the frames, pixels; null: model.clip.size
 
@@ -337,14 +341,14 @@ class ExtractConf(TrainedConf):
     out: str = "features"  # one .npz a video, and features.json
     window: int | None = None  # frames that one feature sees; null: as in training
     stride: int | None = None  # frames from one feature to the next; null: half a window
-    # Of each window: those of validation (the centre crop) or of tests, averaged.
+    # Crops of each window: the centre one of validation, or those of the test, averaged.
     crops: str = one_of("val", ["val", "test"])
     chunk: int = 8  # windows of one forward pass
 
 
 @dataclass
 class BankConf(TrainedConf):
-    split: str = one_of("train", ["train", "val", "test"])  # whose boxes
+    split: str = one_of("train", ["train", "val", "test"])  # whose boxes it holds
     out: str = "bank.npy"  # the file; FILE.json beside it lists what it holds
 
 
@@ -354,9 +358,11 @@ class ProposalsConf(TrainedConf):
 
     out: str | None = None  # the folder; one .npz a video
     top_k: int = 1000  # best proposals of a video that are kept
-    peak_threshold: float = 0.5  # of the largest score, above which a boundary may be
-    bsp_boundary_ratio: float = 0.2  # around a boundary, of the proposal's length
-    num_sample_start: int = 8
-    num_sample_end: int = 8
-    num_sample_action: int = 16
-    num_sample_interp: int = 3
+    # Besides local maxima, scores above this fraction of a video's largest one are boundaries.
+    peak_threshold: float = 0.5
+    # Length sampled around each boundary, as a fraction of the proposal's length.
+    bsp_boundary_ratio: float = 0.2
+    num_sample_start: int = 8  # features around the start of a proposal
+    num_sample_end: int = 8  # features around its end
+    num_sample_action: int = 16  # features within it
+    num_sample_interp: int = 3  # points of linear interpolation that one feature averages

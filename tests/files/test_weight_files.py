@@ -188,5 +188,5 @@ def test_a_missing_file_names_the_checkpoints_beside_it_alone(tmp_path):
     with pytest.raises(ValueError, match=r"nor the folder .*gone$"):
         open_weights(tmp_path / "gone" / "best.pt")
     (tmp_path / "best.pt").unlink()
-    with pytest.raises(ValueError, match=r"or any other checkpoint there$"):
+    with pytest.raises(ValueError, match=r"nor any other checkpoint beside it$"):
         open_weights(tmp_path / "best.pt")

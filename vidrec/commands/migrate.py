@@ -1,6 +1,7 @@
 """Translate a configuration of MMAction2 1.x (.py) or PySlowFast (.yaml) to vidrec's."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ def report(migrated: Migrated, out: Path | None) -> str:
     lines = [command(migrated) if out is None else f"{out}: written"]
     if out is not None and out.parent.name == "experiment":
         folder = out.parent.parent
-        lines.append(f"python train.py --config-dir {folder} experiment={out.stem}")
+        arguments = ["--config-dir", str(folder), f"experiment={out.stem}"]
+        lines.append(shlex.join(["python", "train.py", *arguments]))
     if migrated.problem:
         lines += ["", f"It is rejected as it stands: {migrated.problem}"]
     if migrated.missing:

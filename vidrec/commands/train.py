@@ -1,6 +1,7 @@
 """One training run, from a checked configuration to the figures at its end."""
 
 import math
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -200,4 +201,4 @@ def report(key: str, outcome: Outcome, run: Run, seconds: float) -> None:
     ]
     found += sorted(path.name for path in folder.iterdir() if path.suffix in (".png", ".mp4"))
     run.info(f"{folder}: {', '.join(found)}")
-    run.info(f"evaluate it: python evaluate.py run={folder}")
+    run.info(f"evaluate it: {shlex.join(['python', 'evaluate.py', f'run={folder}'])}")

@@ -69,7 +69,9 @@ def _not_there(path: Path) -> str:
     if not path.parent.is_dir():
         return f"there is no file {path}, nor the folder {path.parent}"
     beside = checkpoints_in(path.parent)
-    near = f"; {did_you_mean(path.name, beside)}" if beside else " or any other checkpoint there"
+    near = (
+        f"; {did_you_mean(path.name, beside)}" if beside else ", nor any other checkpoint beside it"
+    )
     return f"there is no file {path}{near}"
 
 

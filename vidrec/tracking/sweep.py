@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -134,7 +135,8 @@ class Report(Callback):
             return
         lines = table(rows)
         write_csv(lines, folder / "sweep.csv")
-        print(f"{text(lines)}\nthe table again: vidrec sweep '{folder}'", flush=True)
+        again = shlex.join(["vidrec", "sweep", str(folder)])
+        print(f"{text(lines)}\nthe table again: {again}", flush=True)
         if failed := [row for row in rows if row.state == "failed"]:
             raise SystemExit(
                 f"error: {len(failed)} of {len(rows)} runs failed; the others are done"

@@ -153,7 +153,7 @@ def _translate_type(difference: Difference, result: Translation) -> None:
         f"{difference.key}.type",
         kind,
         f"no published recipe here has it in this place (the nearest has {instead}); a class of "
-        "your own is named by _target_ (docs/config.md)",
+        "your own is named by _target_ (docs/own_code.md)",
     )
 
 

@@ -60,7 +60,7 @@ NOTES = {
     "default_hooks.checkpoint.max_keep_ckpts": "last.pt and best.pt are kept",
     "efficient_conv_bn_eval": "it changes no result",
 }
-LACKS = {"custom_imports": "classes of your own are named by _target_ (docs/config.md)"}
+LACKS = {"custom_imports": "classes of your own are named by _target_ (docs/own_code.md)"}
 PHASES = {
     "LinearLR": "Linear", "MultiStepLR": "MultiStep", "CosineAnnealingLR": "Cosine",
     "StepLR": "Step", "ConstantLR": "Constant", "ExponentialLR": "Exponential", "PolyLR": "Poly",
@@ -124,7 +124,7 @@ def _translate_optimizer(difference: Difference, result: Translation) -> None:
         result.argument(key.replace("optim_wrapper", "schedule"), value, key)
         return
     if not isinstance(value, dict) or value.get("type") not in ("SGD", "Adam", "AdamW"):
-        result.lack(key, value, "name its class: schedule.optimizer._target_=... (docs/config.md)")
+        result.lack(key, value, "name it: schedule.optimizer._target_=... (docs/own_code.md)")
         return
     target = f"torch.optim.{value['type']}"
     if value_at(result.cfg, "schedule.optimizer._target_") != target:

@@ -101,8 +101,8 @@ def build_dataset(data: DataConf, split: str) -> Any:
         if os.path.isdir(root):
             raise
         raise FileNotFoundError(
-            f"data.root={root} does not exist, {what_is_there(root)}; it is the folder of "
-            f"data={data.name}, and docs/data.md shows what belongs into it"
+            f"data.root={root} does not exist, {what_is_there(root)}; docs/data.md shows "
+            f"the folder that data={data.name} expects"
         ) from None
     if len(dataset) == 0:
         raise ValueError(f"data={data.name} has no samples in its {split} list")

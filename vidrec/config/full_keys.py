@@ -73,6 +73,9 @@ _OTHER_NAMES = {
         "weights to start from are model.weights=FILE, a run is resumed with runtime.resume=FILE, "
         "a checkpoint is evaluated with python evaluate.py checkpoint=FILE"
     ),
+    "run": "the commands that use a trained network take run=DIR, such as python evaluate.py",
+    "score": "files are scored by python evaluate.py score=FILE",
+    "dump": "predictions are written by python evaluate.py dump=FILE",
     "resume": (
         "the same command goes on with its last checkpoint by itself; another checkpoint is "
         "runtime.resume=FILE"

@@ -117,6 +117,21 @@ def group_as_key(argument: str, folders: Sequence[Path]) -> str | None:
     return _mapping_as_name(key, value, folders)
 
 
+def without_place(argument: str, folders: Sequence[Path]) -> str | None:
+    """What to write for a choice whose file fills a place that its group does not name.
+
+    `model/backbone=image` instead of `model/backbone@model.net.backbone=image`.
+    """
+    key, _, value = argument.partition("=")
+    group = key.lstrip("+")
+    if "/" not in group or "@" in group or group not in groups_in(folders):
+        return None
+    ((_, place),) = _places([group], folders)
+    if place == group.replace("/", "."):
+        return None
+    return f"{argument} does not say where the choice belongs: write {key}@{place}={value}"
+
+
 def _mapping_as_name(key: str, value: str, folders: Sequence[Path]) -> str | None:
     """The files of the group around a mapping that are named alike: `schedule.lr=cosine`."""
     group, _, _ = key.replace("/", ".").partition(".")

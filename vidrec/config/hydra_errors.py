@@ -10,6 +10,8 @@ _SEVERAL = re.compile(r"Ambiguous value for argument '(.*)'")
 _NEEDS_SWEEP = re.compile(r"Sweep parameters '(.*)' requires --multirun")
 _THERE = re.compile(r"An item is already at '(.*)'")
 _NO_GROUP = re.compile(r"Could not override '(.*[/@].*)'")
+_NOT_DELETED = re.compile(r"Could not delete from config\. '(.*)' does not exist")
+_HELD = re.compile(r"override ~(\S+): .* does not support deletion")
 _MERGING = re.compile(r"Error merging override (.*)", re.DOTALL)
 
 
@@ -23,9 +25,14 @@ def told(error: HydraException | ValueError) -> str:
     if found := _THERE.search(text):
         return f"+{found[1]}: there is such a key already; leave out the plus"
     if found := _NO_GROUP.search(text):
-        return f"{found[1]}: there is no such group to choose from"
+        return f"{found[1]}: the chosen files have no such choice; +{found[1]}=NAME adds one"
+    if found := _NOT_DELETED.search(text):
+        return f"~{found[1]} drops nothing: there is no such key (--cfg job prints those there are)"
     cause = error.__cause__ or error.__context__
     reason = str(cause).splitlines()[0] if cause else ""
+    if found := _HELD.search(f"{text}: {reason}"):
+        key = found[1]
+        return f"~{key}: it cannot be left out; write it anew: '~{key}' '+{key}={{_target_: ...}}'"
     if found := _MERGING.match(text):
         return f"{found[1]}: {reason[:1].lower()}{reason[1:]}"
     return " ".join([text.strip().splitlines()[0] if text.strip() else "", reason]).strip()

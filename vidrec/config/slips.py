@@ -14,6 +14,7 @@ from vidrec.config.group_choices import (
     group_as_key,
     groups_in,
     missing_plugin,
+    without_place,
     wrong_choice,
 )
 
@@ -40,6 +41,7 @@ def first_slip(arguments: Sequence[str], folders: Sequence[Path]) -> str | None:
     sweeps = "runtime=slurm" in arguments or any(map(asks_for_sweep, arguments))
     checks: list[Callable[[str], str | None]] = [
         lambda argument: wrong_choice(argument, folders),
+        lambda argument: without_place(argument, folders),
         lambda argument: group_as_key(argument, folders),
         lambda argument: None if sweeps else _several(argument, folders),
         _wrong_form,
@@ -121,7 +123,9 @@ def _no_value(arguments: Sequence[str], position: int, folders: Sequence[Path]) 
     if argument.endswith("="):
         return wrong_choice(argument, folders) or wrong_type(argument)
     if pair := re.fullmatch(r"([A-Za-z][\w.]*):(\S*)", argument):
-        return f"{argument}: write {pair[1]}={pair[2]}"
+        value = pair[2] or ("" if "=" in following else following)
+        shown = argument if pair[2] else f"{argument} {value}".rstrip()
+        return f"{shown}: {instead(pair[1], value, near=False) or f'write {pair[1]}={value}'}"
     if answer := _of_a_file(argument, folders):
         return answer
     for group in groups_in(folders):

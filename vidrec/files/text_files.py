@@ -103,5 +103,5 @@ def what_is_there(path: str) -> str:
     if not folder.is_dir():
         folder = next(parent for parent in folder.parents if parent.is_dir())
         return f"only its parent {folder} does"
-    names = sorted(os.listdir(folder))
+    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     return did_you_mean(Path(path).name, names) if names else f"{folder} is empty"

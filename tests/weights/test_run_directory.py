@@ -33,6 +33,12 @@ def test_the_overrides_of_the_best_checkpoint_are_repeated_and_the_command_line_
     assert overrides_of_run(run, []) == (["model=tsn", "++data.root='my videos'"], [])
 
 
+def test_the_value_of_a_flag_replaces_nothing(folder):
+    run = folder(["model=tsn", "schedule.epochs=2"])
+    repeating, _ = with_run([f"run={run}", "--cfg", "job", "--package", "schedule.epochs"])
+    assert "schedule.epochs=2" in repeating
+
+
 def test_the_last_checkpoint_stands_in_for_the_best(folder):
     run = folder(["model=tsn"], "last.pt")
     assert f"checkpoint='{run}/last.pt'" in with_run([f"run={run}"])[0]

@@ -29,7 +29,8 @@ def repeated(stored: list[str], arguments: list[str]) -> list[str]:
 
     What says where and how to run stays behind: it was for that command.
     """
-    replaced = {_key(argument) for argument in arguments}
+    # Without a value it is one of a flag: `--package model.loss` changes nothing.
+    replaced = {_key(a) for a in arguments if "=" in a or a.startswith("~")}
 
     def stays(override: str) -> bool:
         key = _key(override)

@@ -57,7 +57,7 @@ def _first(choices: dict[str, str | None], overrides: list[str]) -> tuple[str, l
 def _name(first: str, overrides: list[str], hashed: list[str]) -> str:
     """hashed: what the hash must tell besides."""
     kept = _kept(overrides)
-    # Paths and long lists would make unreadable names: they are in the hash alone.
+    # Paths, mappings and long lists would make unreadable names: they are in the hash alone.
     shown = [override for override in kept if _is_short(override)]
     parts = [o.replace("=", "-", 1).replace(",", "--").replace("/", ".") for o in shown]
     text = re.sub(r"[^A-Za-z0-9._+-]+", "_", re.sub("['\"]", "", "+".join([first, *parts])))
@@ -74,7 +74,7 @@ def _kept(overrides: list[str]) -> list[str]:
 
 
 def _is_short(override: str) -> bool:
-    return "/" not in override.partition("=")[2] and len(override) < 40
+    return not {"/", "{"} & {*override.partition("=")[2]} and len(override) < 40
 
 
 def _num_meanings(name: str, folders: Sequence[Path]) -> int:

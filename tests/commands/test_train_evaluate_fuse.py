@@ -105,7 +105,7 @@ def test_an_error_with_workers_ends_the_process(tmp_path):
     for split in ("train", "val"):
         (tmp_path / f"{split}.txt").write_text("".join(f"no{i}.mp4 0\n" for i in range(16)))
     data = ["data=videos", "data.name=mine", f"data.root={tmp_path}", "data.num_classes=2"]
-    done = run("train.py", *data, *mine, "runtime.num_workers=2", cwd=tmp_path)
+    done = run("train.py", *data, *mine, "runtime.num_workers=2", "--no-check", cwd=tmp_path)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ")
@@ -130,6 +130,10 @@ def test_configuration_is_printed_whole(tmp_path):
 @pytest.mark.slow
 def test_a_missing_list_is_named_in_one_sentence(tmp_path):
     arguments = ["model=tsn", "model.weights=null", "data=ucf101", "runtime.wandb.mode=disabled"]
+    done = run("train.py", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: data.root=data/ucf101 does not exist" in done.stderr
+    (tmp_path / "data" / "ucf101").mkdir(parents=True)
     done = run("train.py", *arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert "error: data/ucf101/ucfTrainTestlist/classInd.txt" in done.stderr

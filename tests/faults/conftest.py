@@ -94,6 +94,8 @@ def train(tmp_path: Path, videos: Path) -> Iterator[Callable[..., Training]]:
         environment: dict[str, str] | None = None,
     ) -> Training:
         def prepare() -> None:
+            # A shell's background job ignores Ctrl-C, and so would all that it starts.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             if file_limit is not None:
                 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, hard))

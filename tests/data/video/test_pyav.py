@@ -534,9 +534,16 @@ def test_joined_transport_streams_are_intact(tmp_path):
     for seed, part in enumerate(parts):
         write_video(part, pictures(seed)[:42], "mpegts", options={"g": "12", "bf": "2"})
     joined = tmp_path / "joined.ts"
-    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
-    with av.open(str(joined)) as container:
-        assert any(packet.is_corrupt for packet in container.demux(video=0))  # as FFmpeg sees it
+
+    def seems_corrupt(counted_on: int) -> bool:
+        """Whether FFmpeg sees a gap in the 4-bit counters of packets, joined like this."""
+        second = bytearray(parts[1].read_bytes())
+        second[3::188] = bytes(b & 0xF0 | (b + counted_on) & 0x0F for b in second[3::188])
+        joined.write_bytes(parts[0].read_bytes() + second)
+        with av.open(str(joined)) as container:
+            return any(packet.is_corrupt for packet in container.demux(video=0))
+
+    assert seems_corrupt(0) or seems_corrupt(5)  # one in sixteen fits by chance
     expected = np.concatenate([decode_all(part) for part in parts])
     reader = VideoReader()
     assert reader.open(str(joined)).num_frames == 84

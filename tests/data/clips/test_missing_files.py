@@ -53,6 +53,12 @@ def test_missing_videos_are_counted_and_named_with_list_folder_and_keys(look, tm
     )
 
 
+def test_a_list_beside_its_videos_in_the_working_directory(look, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"all 2 videos in \./train.txt are .* b\.mp4$"):
+        look(["a.mp4", "b.mp4"], "data.root=.", "data.train.prefix=.", "data.val.prefix=.")
+
+
 def test_what_is_there_passes_whatever_its_name(look, tmp_path):
     names = ["a b.mp4", "deep/er/c.mp4", "ü.mp4", "./d.mp4", "x 1/e.mp4"]
     create(tmp_path / "videos", *names)

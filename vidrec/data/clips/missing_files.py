@@ -116,7 +116,7 @@ def _elsewhere(name: str, source: Source) -> str:
         if other.stem == path.stem:
             return f"{other} exists: the list has another extension"
     for place in (Path(source.prefix), *places):
-        for shorter in (path.relative_to(path.parents[1]), Path(path.name)):
+        for shorter in (Path(path.parent.name, path.name), Path(path.name)):
             if (place / shorter).exists():
                 return (
                     f"{place / shorter} exists: list it as {shorter}, with "

@@ -64,19 +64,23 @@ def test_pictures_of_recognition_name_files_and_classes_and_say_of_what_they_are
     assert any(text.startswith("mine val, epoch 2 of 3") for text in chart)
 
 
-def test_pictures_of_localization_have_the_classes_that_the_metric_gives(tmp_path, monkeypatch):
-    figures = kept_figures(monkeypatch, timelines)
-    record = SegmentRecord("v_a", 50.0, 50.0, 50.0, np.array([[5.0, 20.0]]), np.array([0]))
-    metric = SegmentMAP(SegmentRecords.pack([record], ["run"]))
-    metric.video_labels = {"a": [("run", 0.5)]}
-    rows = {
+def one_segment():
+    """Rows of a metric: one video with one detected segment."""
+    return {
         "index": np.arange(1),
         "row": np.arange(1),
         "segments": np.array([[[4.0, 21.0]]]),
         "scores": np.array([[0.8]]),
         "count": np.array([1]),
     }
-    localization.pictures(Evaluated(metric, rows, None, ["run"]), tmp_path)
+
+
+def test_pictures_of_localization_have_the_classes_that_the_metric_gives(tmp_path, monkeypatch):
+    figures = kept_figures(monkeypatch, timelines)
+    record = SegmentRecord("v_a", 50.0, 50.0, 50.0, np.array([[5.0, 20.0]]), np.array([0]))
+    metric = SegmentMAP(SegmentRecords.pack([record], ["run"]))
+    metric.video_labels = {"a": [("run", 0.5)]}
+    localization.pictures(Evaluated(metric, one_segment(), None, ["run"]), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["class_ap.png", "v_a.png"]
     assert " 0.40 run" in texts(figures[0])
 
@@ -85,15 +89,8 @@ def test_pictures_of_localization_have_the_classes_that_the_metric_gives(tmp_pat
 def test_segments_without_ground_truth_are_drawn_without_charts(tmp_path, monkeypatch, kind):
     figures = kept_figures(monkeypatch, timelines)
     nothing = SegmentRecord("v_a", 50.0, 50.0, 50.0, np.zeros((0, 2)), np.zeros(0, np.int64))
-    rows = {
-        "index": np.arange(1),
-        "row": np.arange(1),
-        "segments": np.array([[[4.0, 21.0]]]),
-        "scores": np.array([[0.8]]),
-        "count": np.array([1]),
-    }
     metric = kind(SegmentRecords.pack([nothing], []))
-    localization.pictures(Evaluated(metric, rows, None, []), tmp_path)
+    localization.pictures(Evaluated(metric, one_segment(), None, []), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["v_a.png"]
     assert " 0.80" in texts(figures[0])
     assert "truth" not in texts(figures[0])

@@ -4,12 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import hydra
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.singleton import Singleton
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from vidrec.config.compose import conf_dir, register
+from vidrec.config.compose import composed, register
 
 ABSENT = "(absent)"
 # Values that something reads; the others are there for these to refer to.
@@ -27,15 +24,9 @@ _FOLLOWING = re.compile(r"data\.(\w+\.frames_per_view|metric\.records)(\.|$)")
 def compose_as_written(overrides: Sequence[str]) -> DictConfig:
     """What `python train.py` composes, before it is checked and with its references."""
     register()
-    state = Singleton.get_state()
-    try:
-        GlobalHydra.instance().clear()
-        with hydra.initialize_config_dir(conf_dir(), version_base="1.3"):
-            cfg = hydra.compose("train", overrides=list(overrides))
-            OmegaConf.set_struct(cfg, False)
-            return cfg
-    finally:
-        Singleton.set_state(state)
+    cfg = composed("train", overrides)
+    OmegaConf.set_struct(cfg, False)
+    return cfg
 
 
 def places(cfg: DictConfig) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def _steps(split: str, key: str, given: Steps, result: Translation) -> None:
     for tag, a, b, c, d in opcodes:
         if tag == "equal" and not rebuilding:
             for name, (source, node) in zip(names[a:b], wanted[c:d], strict=True):
-                _arguments(f"{where}.{name}", own[name], node, source, result)
+                result.arguments(f"{where}.{name}", own[name], node, source)
             continue
         for name in names[a:b]:
             dropped = [step["type"] for step in given]
@@ -213,11 +213,3 @@ def _name(target: str, taken: Mapping[str, Any]) -> str:
     plain = re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
     names = [plain, *(f"{plain}_{i}" for i in range(2, 100))]
     return next(name for name in names if name not in taken)
-
-
-def _arguments(
-    path: str, own: Mapping[str, Any], node: Mapping[str, Any], source: str, result: Translation
-) -> None:
-    for name in [*node, *(name for name in own if name not in node)]:
-        if not same(own.get(name, ABSENT), node.get(name, ABSENT)):
-            result.argument(f"{path}.{name}", node.get(name, ABSENT), f"{source}.{name}")

@@ -158,7 +158,7 @@ def translate_phases(phases: Any, result: Translation, source: str = "param_sche
     nodes = _phases(given, source, result)
     if [phase["_target_"] for phase in own.values()] == [n["_target_"] for _, n in nodes]:
         for (name, phase), (key, node) in zip(own.items(), nodes, strict=True):
-            _want_phase(name, phase, node, key, result)
+            result.arguments(f"schedule.lr.{name}", phase, node, key)
         return
     for name in own:
         result.want(f"schedule.lr.{name}", None, source, given=given)
@@ -192,15 +192,6 @@ def _phase(phase: Mapping[str, Any]) -> dict[str, Any]:
     names = {"convert_to_iter_based": "convert_to_steps"}
     kind = {"_target_": f"vidrec.engine.lr.{PHASES[phase['type']]}"}
     return kind | {names.get(k, k): v for k, v in phase.items() if k not in ("type", "verbose")}
-
-
-def _want_phase(
-    name: str, own: Mapping[str, Any], node: Mapping[str, Any], source: str, result: Translation
-) -> None:
-    """The values in which a phase differs; a time that is not given stays out on both sides."""
-    for key in [*node, *(key for key in own if key not in node)]:
-        if not same(own.get(key, ABSENT), node.get(key, ABSENT)):
-            result.argument(f"schedule.lr.{name}.{key}", node.get(key, ABSENT), f"{source}.{key}")
 
 
 def _free(name: str, taken: Mapping[str, Any] | None) -> str:

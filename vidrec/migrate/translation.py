@@ -1,6 +1,7 @@
 """What has been made of another codebase's configuration so far."""
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vidrec.config.signatures import locate, wrong_arguments
 from vidrec.migrate.composed import ABSENT
-from vidrec.migrate.overriding import Fact
+from vidrec.migrate.overriding import Fact, same
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,17 @@ class Translation:
 
     def note(self, source: str, value: Any, why: str) -> None:
         self.notes.append(Row(source, value, why))
+
+    def arguments(
+        self, path: str, own: Mapping[str, Any], node: Mapping[str, Any], source: str
+    ) -> None:
+        """Ask for the arguments in which `node` differs from `own`, the node at `path`; one that
+        neither gives stays out.
+        """
+        for name in [*node, *(name for name in own if name not in node)]:
+            value = node.get(name, ABSENT)
+            if not same(own.get(name, ABSENT), value):
+                self.argument(f"{path}.{name}", value, f"{source}.{name}")
 
     def argument(self, path: str, value: Any, source: str, given: Any = ABSENT) -> None:
         """Ask for an argument of a `_target_` node, if its class has it.

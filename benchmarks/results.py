@@ -169,10 +169,10 @@ def validated(run: Path) -> tuple:
     """The metric, its rows and the dataset of a run's best epoch, and the names of the classes."""
     conf = composed(run)
     dataset = build.build_dataset(conf.data, "val")
-    net, metric = vidrec.load_model(run), build.build_metric(conf.data)
+    model, metric = vidrec.load_model(run), build.build_metric(conf.data)
     loader = build.evaluation_loader(dataset, 8, conf.runtime, Distributed())
-    scores, rows = evaluate(net, metric, loader, conf.runtime, Distributed())
-    return metric, rows, dataset, net.description.class_names, scores[metric.key]
+    scores, rows = evaluate(model.net, metric, loader, conf.runtime, Distributed())
+    return metric, rows, dataset, model.description.class_names, scores[metric.key]
 
 
 def pictures(work: Path) -> dict[str, Image.Image]:

@@ -51,7 +51,7 @@ def test_a_trained_model_knows_how_it_is_used(tiny_run):
     clips = np.random.default_rng(0).integers(0, 256, (2, 1, 3, 32, 32, 3), dtype=np.uint8)
     batch = {"video": torch.from_numpy(clips)}
     loaded = [vidrec.load_model(tiny_run), vidrec.load_model(tiny_run / "best.pt")]
-    scores = [net.predict(batch)["scores"] for net in loaded]
+    scores = [net.net.predict(batch)["scores"] for net in loaded]
     assert torch.equal(*scores)
     for net in loaded:
         assert not net.training

@@ -20,4 +20,4 @@ def test_a_run_is_loaded_for_evaluation(tiny_run):
     net = load(str(tiny_run))
     assert not net.training
     best = torch.load(tiny_run / "best.pt", weights_only=True)["net"]
-    assert all(torch.equal(tensor, best[name]) for name, tensor in net.state_dict().items())
+    assert all(torch.equal(tensor, best[name]) for name, tensor in net.net.state_dict().items())

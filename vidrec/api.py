@@ -1,8 +1,8 @@
 """The Python API: configurations, networks and trained models in one call each."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -17,12 +17,13 @@ from vidrec.config.compose import composed, register
 from vidrec.config.conf_folders import conf_folders, search_path, without_folders
 from vidrec.config.hydra_errors import told
 from vidrec.config.overrides import lenient
-from vidrec.config.schema import ModelConf, Node, TrainConf, VideoDataConf
+from vidrec.config.schema import ModelConf, TrainConf, VideoDataConf
 from vidrec.config.slips import first_slip
 from vidrec.config.trust import NETWORKS, PACKAGES, untrusted_targets
 from vidrec.config.values import readable
 from vidrec.errors import ConfigError
-from vidrec.files.checkpoint_files import open_checkpoint
+from vidrec.inference.trained import TrainedModel
+from vidrec.weights.description import ModelDescription, description_in
 from vidrec.weights.load import load_all, load_weights
 from vidrec.weights.run_directory import checkpoint_of_run, overrides_of_run
 
@@ -30,19 +31,6 @@ log = logging.getLogger(__name__)
 
 # Keys of a dataset that say which samples there are, not how one is made.
 _SAMPLES = ("_target_", "records", "prefix", "features", "bank", "on_bad_video", "seed")
-
-
-@dataclass(frozen=True)
-class ModelDescription:
-    """How a trained network is to be used; checkpoints hold it as plain values."""
-
-    version: str  # of vidrec
-    task: str
-    net: Node  # the node it was built from
-    clip: Node  # `model.clip`; empty if the network takes no clips
-    preprocessing: Node  # how the samples of a test are made: `sampling`, `steps`, ...
-    class_names: list[str]
-    data: str  # name of the dataset it was trained on
 
 
 def compose(
@@ -88,7 +76,7 @@ def build_model(conf: TrainConf, *, pretrained: bool = False) -> nn.Module:
     return net
 
 
-def load_model(source: str | Path, trust: Sequence[str] = ()) -> nn.Module:
+def load_model(source: str | Path, trust: Sequence[str] = ()) -> TrainedModel:
     """A trained network in evaluation mode on the CPU, with a `description`.
 
     source: a run directory (its best checkpoint), a checkpoint file that vidrec wrote, or
@@ -106,7 +94,7 @@ def load_model(source: str | Path, trust: Sequence[str] = ()) -> nn.Module:
     path = Path(source)
     run = path if path.is_dir() else None
     path = checkpoint_of_run(run) if run else path
-    description = _description_in(path)
+    description = description_in(path)
     if description is None and run:
         overrides, folders = overrides_of_run(run, ["model.weights=null"])
         conf = compose(*overrides, packages=[*PACKAGES, *trust], folders=folders)
@@ -117,6 +105,9 @@ def load_model(source: str | Path, trust: Sequence[str] = ()) -> nn.Module:
             "network with vidrec.build_model and load the file with vidrec.weights.load"
         )
     for problem in untrusted_targets({"net": description.net}, [*NETWORKS, *trust]):
+        raise ValueError(f"{path}: {problem}")
+    reading = {"preprocessing": description.preprocessing}
+    for problem in untrusted_targets(reading, [*PACKAGES, *trust]):
         raise ValueError(f"{path}: {problem}")
     net = build.build_net(ModelConf(net=description.net))
     return _loaded(net, str(path), description)
@@ -140,27 +131,6 @@ def describe_model(conf: TrainConf, class_names: list[str] | None = None) -> Mod
     )
 
 
-def trained_classes(checkpoint: str) -> list[str] | None:
-    """Class names of the data that a checkpoint was trained on; None if it does not tell."""
-    path = Path(checkpoint)
-    description = _description_in(path) if path.is_file() else None
-    return description.class_names if description else None
-
-
-def _loaded(net: nn.Module, source: str, description: ModelDescription) -> nn.Module:
+def _loaded(net: nn.Module, source: str, description: ModelDescription) -> TrainedModel:
     load_all(net, source)
-    net.description = description  # type: ignore[assignment]
-    return net.eval()
-
-
-def _description_in(file: Path) -> ModelDescription | None:
-    """The description in a checkpoint; None if it has none."""
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {file}")
-    content = open_checkpoint(file)
-    about = content.get("about") if isinstance(content, Mapping) else None
-    if not isinstance(about, Mapping):
-        return None
-    if missing := [field.name for field in fields(ModelDescription) if field.name not in about]:
-        raise ValueError(f"the description of the network in {file} lacks {', '.join(missing)}")
-    return ModelDescription(**{field.name: about[field.name] for field in fields(ModelDescription)})
+    return TrainedModel(net, description, source)

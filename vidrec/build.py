@@ -36,6 +36,7 @@ from vidrec.engine.metric import Metric
 from vidrec.engine.optim import linear_scale, parameter_groups
 from vidrec.errors import EXPECTED
 from vidrec.files.text_files import what_is_there
+from vidrec.weights.description import ModelDescription
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +148,17 @@ def _source(data: VideoDataConf, split: str) -> Source:
         split=split,
         keys=keys if prefix.startswith(root) else f"data.{split}.prefix",
     )
+
+
+def build_reading(description: ModelDescription) -> dict[str, Any]:
+    """How a trained network's videos are read: arguments of a dataset besides its records."""
+    reading = dict(description.preprocessing)
+    if isinstance(steps := reading.get("steps"), Mapping):
+        reading["steps"] = {name: step for name, step in steps.items() if step is not None}
+    return {
+        name: _make(dict(value)) if isinstance(value, Mapping) else value
+        for name, value in reading.items()
+    }
 
 
 def build_steps(data: VideoDataConf, split: str) -> dict[str, Step]:

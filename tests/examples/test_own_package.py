@@ -62,7 +62,8 @@ def test_the_package_is_installed_trained_and_evaluated(vidrec):
     status, output = vidrec("evaluate", "run=run", "trust=[mylab]", *SMALL)
     assert status == 0, output
     assert "worst_class" in output
-    load = "import vidrec; print(type(vidrec.load_model('run', trust=['mylab']).backbone).__name__)"
+    net = "vidrec.load_model('run', trust=['mylab']).net"
+    load = f"import vidrec; print(type({net}.backbone).__name__)"
     status, output = vidrec(load, program=["-c"])
     assert (status, output.split()[-1:]) == (0, ["SmallConv3d"]), output
 

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 from vidrec import build
-from vidrec.api import trained_classes
 from vidrec.config.schema import EvaluateConf
 from vidrec.data.classes import class_difference
 from vidrec.data.unreadable import BadVideos
@@ -17,6 +16,7 @@ from vidrec.files.text_files import check_file
 from vidrec.progress import ProgressBar
 from vidrec.tasks import task_of
 from vidrec.tasks.task import Evaluated
+from vidrec.weights.description import trained_classes
 from vidrec.weights.load import load_all
 
 

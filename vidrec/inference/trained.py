@@ -1,11 +1,15 @@
 """A trained network as people use it: on files, on frames, and for features."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from vidrec import build
+from vidrec.data.transforms.pipeline import Pipeline
+from vidrec.inference import frames as inputs
 from vidrec.inference import predictors
 from vidrec.inference.network import Network
 from vidrec.inference.options import Options
@@ -16,29 +20,89 @@ from vidrec.weights.description import ModelDescription
 class TrainedModel(nn.Module):
     """A network in evaluation mode with the description of its checkpoint.
 
-    net: the plain network. description: how it is to be used. source: the file it was loaded from.
+    net: the plain network, which takes batches. description: how it is to be used. source: the file
+    it was loaded from. The names of `state_dict()` begin with `net.`; those of
+    `net.state_dict()` are the ones of checkpoints.
     """
+
+    net: Any  # of the task
 
     def __init__(self, net: nn.Module, description: ModelDescription, source: str) -> None:
         super().__init__()
-        self.net = net.eval()
+        self.net = net
         self.description = description
         self.source = source
+        self._last: tuple[Options, torch.device, predictors.Predictor] | None = None
+        self.eval()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_last": None}  # made again where it is needed
 
     @property
     def device(self) -> torch.device:
         """The device of the weights."""
         return next(self.net.parameters()).device
 
+    @property
+    def class_names(self) -> list[str]:
+        """The name of each class, in the order of the logits."""
+        return self.description.class_names
+
     def predict(self, video: str | Path, **options: Any) -> Prediction:
         """What the network says about a video file.
 
         options: fields of `vidrec.inference.options.Options`. Raises VideoError if the file cannot
-        be read.
+        be read, ValueError in training mode.
         """
-        network = Network(self.net, self.description, self.source)
-        return predictors.predictor_of(network, Options(**options))(str(video))
+        self._check_mode("predict")
+        return self._predictor(Options(**options))(str(video))
 
-    def forward(self, batch: Any) -> dict[str, Tensor]:
-        """The outputs of the network for a batch."""
-        return self.net(batch)
+    def forward(self, frames: inputs.Frames, layout: str = "THWC", prepare: bool = True) -> Tensor:
+        """The logits (N, K) of one clip, N = 1, or of a batch of N.
+
+        frames: RGB, uint8 from 0 to 255 or float from 0 to 1, of any size; an array, a tensor or a
+            list of frames.
+        layout: THWC, TCHW or CTHW, with or without N in front.
+        prepare: scale and cut the frames to the central crop of the network's test, and take as
+            many as it sees at once, evenly. If false, they go in as they are.
+
+        Gradients flow as in any module. A batch of a dataset goes to `self.net`.
+        """
+        task = self.description.task
+        if task != "recognition":
+            raise ValueError(
+                f"frames give logits of recognition networks, this one is for {task}: use "
+                "predict(VIDEO), or pass a batch to its .net"
+            )
+        if isinstance(frames, dict):
+            raise ValueError("this takes frames: pass a batch to its .net")
+        shape = inputs.clip_shape(self.description)
+        clips = inputs.as_clips(frames, layout, shape.channels)
+        if prepare:
+            clips = inputs.prepare_clips(clips, self._transforms, shape)
+        inputs.check_number(clips.shape[1], shape)
+        clips = self.net.normalise(clips.to(self.device)[:, None])
+        return self.net.outputs(clips)["logits"][:, 0]
+
+    @cached_property
+    def _transforms(self) -> Pipeline:
+        steps = self.description.preprocessing.get("steps")
+        if not steps or inputs.clip_shape(self.description).channels != 3:
+            raise ValueError(
+                "this network's test does not scale and crop RGB frames: pass frames that are "
+                "prepared with prepare=False"
+            )
+        return Pipeline(build.build_reading(self.description)["steps"])
+
+    def _predictor(self, options: Options) -> predictors.Predictor:
+        """The predictor of these options; the last one is kept, as it may hold networks."""
+        last = self._last
+        if last is None or last[:2] != (options, self.device):
+            network = Network(self.net, self.description, self.source)
+            last = options, self.device, predictors.predictor_of(network, options)
+            self._last = last
+        return last[2]
+
+    def _check_mode(self, what: str) -> None:
+        if self.net.training:
+            raise ValueError(f"the network is in training mode: call net.eval() before net.{what}")

@@ -158,20 +158,45 @@ def upright_size(frame: av.VideoFrame, name: str) -> tuple[int, int]:
 def cut(image: np.ndarray, box: Box, size: tuple[int, int], accurate: bool = True) -> np.ndarray:
     """The part `box` of `image` (H, W, C) uint8, scaled by an antialiased bilinear filter.
 
-    A box that has whole pixels after scaling but not before comes from resize-then-crop: if
-    `accurate`, the whole image is scaled and then cut. Other boxes are rounded to whole pixels.
+    See `Steps` for how the box is rounded.
     """
-    height, width = size
+    steps = cutting_steps(box, size, (image.shape[0], image.shape[1]), accurate)
+    if steps.scaled:
+        image = _resized(image, steps.scaled)
+    return _resized(image[steps.rows, steps.columns], size)
+
+
+class Steps(NamedTuple):
+    """How a box is cut: the image is scaled, these rows and columns are cut, and scaled in turn.
+
+    A box that has whole pixels after scaling but not before comes from resize-then-crop: the whole
+    image is scaled to (height, width) `scaled` and then cut. Other boxes are rounded to whole
+    pixels, and `scaled` is None.
+    """
+
+    scaled: tuple[int, int] | None
+    rows: slice
+    columns: slice
+
+
+def cutting_steps(
+    box: Box, size: tuple[int, int], image_size: tuple[int, int], accurate: bool = True
+) -> Steps:
+    """The steps from an image of (height, width) to its part `box`, scaled to `size`.
+
+    accurate: look for resize-then-crop.
+    """
+    height, width = image_size
     if accurate and not _whole(box):
-        x, y = width / box[2], height / box[3]
-        scaled = box[0] * x, box[1] * y, image.shape[1] * x, image.shape[0] * y
+        x, y = size[1] / box[2], size[0] / box[3]
+        scaled = box[0] * x, box[1] * y, width * x, height * y
         if _whole(scaled):
             left, top, full_width, full_height = (round(value) for value in scaled)
-            image = _resized(image, (full_height, full_width))
-            return image[top : top + height, left : left + width]
-    left, right = _on_grid(box[0], box[2], image.shape[1])
-    top, bottom = _on_grid(box[1], box[3], image.shape[0])
-    return _resized(image[top:bottom, left:right], size)
+            rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
+            return Steps((full_height, full_width), rows, columns)
+    left, right = _on_grid(box[0], box[2], width)
+    top, bottom = _on_grid(box[1], box[3], height)
+    return Steps(None, slice(top, bottom), slice(left, right))
 
 
 def place(pixels: np.ndarray, plan: CropPlan, out: np.ndarray) -> None:

@@ -120,6 +120,15 @@ def open_video(file: str | bytes, name: str, probe: bool = False) -> OpenVideo:
     except (FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
         raise VideoError(f"{name}: not a readable video: {reason}") from error
+    video = video_of(container, name, file)
+    if not probe:
+        # When frames are skipped, a broken one would look like one that nothing refers to.
+        video.stream.codec_context.options = {"err_detect": "explode"}
+    return video
+
+
+def video_of(container: InputContainer, name: str, file: str | bytes = "") -> OpenVideo:
+    """The video stream of an opened container; closes it if there is none that can be decoded."""
     # FFmpeg presents a cover picture as a video stream.
     pictures = av.stream.Disposition.attached_pic
     streams = [s for s in container.streams.video if not s.disposition & pictures]
@@ -133,9 +142,6 @@ def open_video(file: str | bytes, name: str, probe: bool = False) -> OpenVideo:
     # Decoder threads cost 6 to 58 % more CPU; the workers of the loader are the parallelism.
     stream.codec_context.thread_count = 1
     stream.codec_context.thread_type = "NONE"
-    if not probe:
-        # When frames are skipped, a broken one would look like one that nothing refers to.
-        stream.codec_context.options = {"err_detect": "explode"}
     return OpenVideo(file, container, stream)
 
 
@@ -156,9 +162,12 @@ def _is_seam(packet: av.Packet, following: av.Packet) -> bool:
 
 
 def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real file
-    video: OpenVideo, name: str
+    video: OpenVideo, name: str, kept_bytes: int = _KEPT_BYTES
 ) -> FrameIndex:
-    """Pass over all packets, then decode one frame: only that gives the upright size."""
+    """Pass over all packets, then decode one frame: only that gives the upright size.
+
+    kept_bytes: the packets of files up to this size stay in memory, as `video.packets`.
+    """
     container, stream = video.container, video.stream
     counted = container.format.name in _GUESSED_TIMES
     is_avi = container.format.name == "avi"
@@ -171,7 +180,7 @@ def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real fil
     first_key = None
     try:
         for packet in video.demux():
-            if num_bytes <= _KEPT_BYTES:
+            if num_bytes <= kept_bytes:
                 kept.append(packet)
             size = packet.size
             if not size:
@@ -203,7 +212,7 @@ def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real fil
         raise VideoError(f"{name}: the video stream has no frames")
     pts = np.array([time for time in times if time is not None], dtype=np.int64)
     pts = np.unique(pts)
-    if not counted and len(pts) == len(times) and num_bytes <= _KEPT_BYTES:
+    if not counted and len(pts) == len(times) and num_bytes <= kept_bytes:
         video.packets = kept
     width, height = _upright_size(video, first_key, name)
     rate = stream.average_rate or stream.guessed_rate

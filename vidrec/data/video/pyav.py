@@ -7,7 +7,6 @@ frames are decoded from the start and counted.
 
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
 
 import av
 import numpy as np
@@ -23,6 +22,7 @@ from vidrec.data.video.frame_index import (
     open_video,
 )
 from vidrec.data.video.geometry import CropPlan
+from vidrec.data.video.in_order import decode_in_order, number_of
 from vidrec.data.video.resample import Cutter
 
 # Decoders that can skip unreferenced frames (NONREF) without changing a bit of the others.
@@ -272,12 +272,12 @@ def _decode_in_order(
     spans: dict[int, tuple[int, int]] = {}  # wanted frame -> places of its keyframe and its own
     numbers: dict[int, int] = {}  # place -> frame
     key = num_returned = 0
-    for place, frame in _outputs(video, left, damage):
+    for place, frame in decode_in_order(video, damage, left):
         if frame.key_frame:
             key = place
         if frame.is_corrupt:
             damage[place] = frame.pts
-        index = num_returned if table.pts is None else _number(table.pts, frame.pts)
+        index = num_returned if table.pts is None else number_of(table.pts, frame.pts)
         if index is None:
             continue  # discarded by an edit list
         num_returned += 1
@@ -294,44 +294,6 @@ def _decode_in_order(
         if place in damage:
             raise VideoError(f"{frame_name} is corrupt")
         for harmed in sorted(place for place in damage if key <= place < spans[index][1]):
-            number = numbers.get(harmed, _number(table.pts, damage[harmed]))
+            number = numbers.get(harmed, number_of(table.pts, damage[harmed]))
             which = "an earlier one" if number is None else f"frame {number}"
             raise VideoError(f"{frame_name} may depend on {which}, which is corrupt")
-
-
-def _number(pts: np.ndarray | None, time: int | None) -> int | None:
-    """The frame with a time stamp."""
-    if pts is None or time is None:
-        return None
-    index = int(np.searchsorted(pts, time))
-    return index if index < len(pts) and pts[index] == time else None
-
-
-def _outputs(
-    video: OpenVideo, left: set[int], damage: dict[int, int | None]
-) -> Iterator[tuple[int, av.VideoFrame]]:
-    """(place of its packet in the stream, frame) until none is `left` and the decoder is empty.
-
-    Damaged packets are added to `damage`.
-    """
-    context = video.stream.codec_context
-    context.copy_opaque = True
-    for place, (packet, is_lost) in enumerate(video.demux_checked()):
-        packet.opaque = (place,)  # comes back with its frame
-        if is_lost:
-            damage[place] = packet.pts
-        try:
-            frames = context.decode(packet)
-        except InvalidDataError:
-            damage[place] = packet.pts
-            continue
-        yield from ((_place(frame, place), frame) for frame in frames)
-        if not left and packet.size:
-            with suppress(InvalidDataError):
-                frames = context.decode(None)
-                yield from ((_place(frame, place), frame) for frame in frames)
-            break
-
-
-def _place(frame: av.VideoFrame, place: int) -> int:
-    return int(frame.opaque[0]) if isinstance(frame.opaque, tuple) else place

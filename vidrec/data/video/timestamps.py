@@ -56,7 +56,7 @@ class TimestampDecoder(Decoder[av.VideoFrame]):
                 # Each by itself: what is readable must not depend on what else is asked for.
                 self._decoded = [_frame_at(video, second, path) for second in seconds.tolist()]
             self.frame_seconds = _frame_seconds(video)
-            self._start = _start_of(video)
+            self._start = start_of(video)
         self.num_frames = len(self._decoded)
         self.width, self.height = upright_size(self._decoded[0], path)
 
@@ -75,7 +75,7 @@ class TimestampDecoder(Decoder[av.VideoFrame]):
         return Cutter(plan, self.width, self.height, self._accurate)
 
 
-def _start_of(video: OpenVideo) -> float:
+def start_of(video: OpenVideo) -> float:
     """The second of the stream's clock at which the file begins."""
     return (video.container.start_time or 0) / av.time_base
 
@@ -97,7 +97,7 @@ def _frames_at(video: OpenVideo, seconds: list[float], name: str) -> list[av.Vid
     base = video.stream.time_base
     if base is None:
         raise VideoError(f"{name}: the video stream has no clock; extract its frames into a folder")
-    start = _start_of(video)
+    start = start_of(video)
     targets = [seconds_to_pts(second, base, start) for second in seconds]
     first = seconds_to_pts(0, base, start)
     for earlier in _RETRY:
@@ -176,7 +176,7 @@ def last_frame_end(path: str, enough: float = math.inf) -> float:
     """
     end = -math.inf
     with open_video(path, path) as video:
-        start, seconds = _start_of(video), _frame_seconds(video)
+        start, seconds = start_of(video), _frame_seconds(video)
         try:
             for packet in video.demux():
                 time = packet.dts if packet.pts is None else packet.pts

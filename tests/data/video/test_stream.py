@@ -125,7 +125,7 @@ def test_what_depends_on_damage_is_left_out_and_counted(tmp_path):
         data[packet.pos + 8 : packet.pos + packet.size] = b"\x5a" * (packet.size - 8)
     (tmp_path / "damaged.mp4").write_bytes(data)
     with FrameStream(path) as stream:
-        given = [frame.index for frame in stream]
+        given = [frame.number for frame in stream]
         lost = sorted(set(range(NUM_FRAMES)) - set(given))
         assert stream.num_damaged == len(lost) > 0
     with VideoReader(accurate=True).open(path) as source:
@@ -141,7 +141,7 @@ def test_what_depends_on_damage_is_left_out_and_counted(tmp_path):
 def test_an_opened_container_is_read_as_it_comes(videos):
     with FrameStream(av.open(videos["long_gop.mp4"]), "camera") as stream:
         assert (stream.name, stream.num_frames, stream.width) == ("camera", None, WIDTH)
-        assert [frame.index for frame in stream] == list(range(NUM_FRAMES))
+        assert [frame.number for frame in stream] == list(range(NUM_FRAMES))
 
 
 def test_unreadable_files_are_named(tmp_path):

@@ -137,7 +137,7 @@ def clips_of_frames(
     """
     buffer = ClipBuffer(requests, cut_with(stream, plan))
     for shown in stream:
-        yield from buffer.push(shown.index, shown.frame)
+        yield from buffer.push(shown.number, shown.frame)
     yield from buffer.finish()
 
 

@@ -161,6 +161,14 @@ def _is_seam(packet: av.Packet, following: av.Packet) -> bool:
     return following.is_keyframe and following.dts < packet.dts
 
 
+def _counted(video: OpenVideo) -> tuple[bool, bool]:
+    """Whether time stamps of packets do not identify frames, whether it is MPEG-4 in AVI."""
+    container, codec = video.container.format.name, video.stream.codec_context.name
+    is_avi = container == "avi"
+    counted = container in _GUESSED_TIMES or (is_avi and codec not in _PLAIN_IN_AVI)
+    return counted, is_avi and codec == "mpeg4"
+
+
 def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real file
     video: OpenVideo, name: str, kept_bytes: int = _KEPT_BYTES
 ) -> FrameIndex:
@@ -169,10 +177,7 @@ def list_frames(  # noqa: C901 - one pass, and each branch is a kind of real fil
     kept_bytes: the packets of files up to this size stay in memory, as `video.packets`.
     """
     container, stream = video.container, video.stream
-    counted = container.format.name in _GUESSED_TIMES
-    is_avi = container.format.name == "avi"
-    mpeg4_in_avi = is_avi and stream.codec_context.name == "mpeg4"
-    counted |= is_avi and stream.codec_context.name not in _PLAIN_IN_AVI
+    counted, mpeg4_in_avi = _counted(video)
     times: list[int | None] = []
     keyframes: list[int] = []
     kept: list[av.Packet] = []

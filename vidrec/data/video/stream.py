@@ -30,8 +30,8 @@ _CLOCK_RESET = 1.0  # seconds: a clock that jumps back by more was set anew, e.g
 class StreamFrame(NamedTuple):
     """A decoded frame.
 
-    number: counted from 0. time: seconds from the start of the file. tick: the same on the clock of the
-    stream, as `FrameStream.tick` counts; None if the file holds no time stamps.
+    number: counted from 0. time: seconds from the start of the file. tick: the same on the clock of
+    the stream, as `FrameStream.tick` counts; None if the file holds no time stamps.
     """
 
     number: int

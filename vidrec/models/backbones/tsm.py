@@ -30,6 +30,8 @@ class ResNetTSM(ResNet):
     num_segments: frames of a clip.
     shift_div: one in shift_div of a layer's channels comes from the next frame, as many from the
         previous one.
+    bidirectional: false: no channels come from the next frame, one in shift_div from the previous
+        one; such a network can run on a stream, see `vidrec.models.online_tsm`.
     shift_place: "blockres": the shift is in the residual branch (figure 3b); "block": before the
         whole block (figure 3a).
     non_local: per stage, a 0 or 1 for each block: whether a non-local block follows it (Wang et
@@ -43,6 +45,7 @@ class ResNetTSM(ResNet):
         depth: int,
         num_segments: int = 8,
         shift_div: int = 8,
+        bidirectional: bool = True,
         shift_place: ShiftPlace = "blockres",
         non_local: Sequence[Sequence[int]] | None = None,
         non_local_mode: Mode = "embedded_gaussian",
@@ -51,13 +54,19 @@ class ResNetTSM(ResNet):
         **options: Unpack[ResNetOptions],
     ) -> None:
         super().__init__(depth, **options)
+        shift = partial(
+            TemporalShift,
+            num_segments=num_segments,
+            shift_div=shift_div,
+            bidirectional=bidirectional,
+        )
         if shift_place == "blockres":
             for _, _, block in temporal_places(self):
-                block.conv1.conv = TemporalShift(block.conv1.conv, num_segments, shift_div)
+                block.conv1.conv = shift(block.conv1.conv)
         elif shift_place == "block":
             for stage in self.stages():
                 for index, whole_block in enumerate(stage):
-                    stage[index] = TemporalShift(whole_block, num_segments, shift_div)
+                    stage[index] = shift(whole_block)
         else:
             raise ValueError(
                 f"ResNetTSM has no shift_place='{shift_place}', choose one of "
@@ -127,22 +136,26 @@ def temporal_places(net: ResNet) -> Iterator[tuple[nn.Sequential, int, BasicBloc
 class MobileNetV2TSM(MobileNetV2):
     """MobileNetV2 with a temporal shift at the beginning of every residual branch.
 
-    num_segments, shift_div: see `ResNetTSM`. options: see `MobileNetV2`.
+    num_segments, shift_div, bidirectional: see `ResNetTSM`. options: see `MobileNetV2`.
     """
 
     def __init__(
-        self, num_segments: int = 8, shift_div: int = 8, **options: Unpack[MobileNetV2Options]
+        self,
+        num_segments: int = 8,
+        shift_div: int = 8,
+        bidirectional: bool = True,
+        **options: Unpack[MobileNetV2Options],
     ) -> None:
         super().__init__(**options)
         for block in self.modules():
             if isinstance(block, InvertedResidual) and block.residual:
-                block.conv[0] = TemporalShift(block.conv[0], num_segments, shift_div)
+                block.conv[0] = TemporalShift(block.conv[0], num_segments, shift_div, bidirectional)
 
 
 class MobileOneTSM(MobileOne):
     """MobileOne with a temporal shift before every block; `switch_to_deploy` keeps the shifts.
 
-    num_segments, shift_div: see `ResNetTSM`. arch, options: see `MobileOne`.
+    num_segments, shift_div, bidirectional: see `ResNetTSM`. arch, options: see `MobileOne`.
     """
 
     def __init__(
@@ -150,11 +163,18 @@ class MobileOneTSM(MobileOne):
         arch: Arch,
         num_segments: int = 8,
         shift_div: int = 8,
+        bidirectional: bool = True,
         **options: Unpack[MobileOneOptions],
     ) -> None:
         super().__init__(arch, **options)
-        self.add_module("stage0", TemporalShift(self.stage0, num_segments, shift_div))
+        shift = partial(
+            TemporalShift,
+            num_segments=num_segments,
+            shift_div=shift_div,
+            bidirectional=bidirectional,
+        )
+        self.add_module("stage0", shift(self.stage0))
         for stage in self.children():
             if isinstance(stage, nn.Sequential):
                 for index, block in enumerate(stage):
-                    stage[index] = TemporalShift(block, num_segments, shift_div)
+                    stage[index] = shift(block)

@@ -31,6 +31,7 @@ def test_the_wheel_holds_the_package_and_the_configuration_and_nothing_else(whee
             *(ROOT / "vidrec").rglob("*.py"),
             ROOT / "vidrec" / "py.typed",
             ROOT / "vidrec" / "weights" / "zoo.json",
+            ROOT / "vidrec" / "report" / "style.css",
             ROOT / "vidrec" / "migrate" / "published.json.gz",
         ]
     } | {

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from torch import nn
 
 from vidrec import build
@@ -21,6 +22,10 @@ from vidrec.engine.rehearsal import has_own_parts, rehearse
 from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.engine.train import train
 from vidrec.errors import sentence
+from vidrec.report import card
+from vidrec.report.rewriting import rewrite_report
+from vidrec.report.training import Trained, report_training
+from vidrec.report.unreadable import unreadable_of_all
 from vidrec.tasks import task_of
 from vidrec.tasks.task import Evaluated, Figure, Task
 from vidrec.tracking import status
@@ -107,10 +112,22 @@ def fit(conf: TrainConf, run: Run, dist: Distributed) -> Outcome:
     if has_own_parts(asdict(conf)):
         rehearse(job)
     outcome = train(job)
+    unreadable = unreadable_of_all(loaders.bad_train.reasons | loaders.bad_val.reasons, dist)
     if dist.rank == 0:
         title = f"{conf.data.name} val, {which_epoch(metric.key, outcome, schedule.epochs)}"
         found = Evaluated(metric, outcome.rows, loaders.val.dataset, class_names, title=title)
-        draw(task, found, run)
+        trained = Trained(
+            conf=conf,
+            record=run.record,
+            net=net,
+            datasets={"train": loaders.train.dataset, "val": loaders.val.dataset},
+            found=found,
+            figures=draw(task, found, run),
+            seconds=time.monotonic() - started,
+            unreadable=unreadable,
+            options=options_of_hydra(),
+        )
+        report_page(trained, run, dist)
         report(metric.key, outcome, run, time.monotonic() - started)
     return outcome
 
@@ -163,10 +180,10 @@ def which_epoch(key: str, outcome: Outcome, num_epochs: int) -> str:
     return text
 
 
-def draw(task: Task, found: Evaluated, run: Run) -> None:
+def draw(task: Task, found: Evaluated, run: Run) -> list[Figure]:
     """Curves and the figures of the task, of the best epoch since this process started.
 
-    A figure that fails is only warned about.
+    Returns those that were drawn; one that fails is only warned about.
     """
     # Imported here because matplotlib takes a second and only rank 0 draws.
     from vidrec.plots.curves import draw_curves
@@ -179,12 +196,39 @@ def draw(task: Task, found: Evaluated, run: Run) -> None:
         yield Figure("curves", path)
         yield from task.figures(found, run.folder)
 
+    figures = []
     try:
         for figure in drawn():
+            figures.append(figure)
             show = run.video if figure.path.suffix == ".mp4" else run.picture
             show(figure.name, figure.path)
     except Exception as error:  # of code of any kind, one's own metric and fonts included
         run.warn(f"a figure could not be drawn: {sentence(error)}")
+    return figures
+
+
+def report_page(trained: Trained, run: Run, dist: Distributed) -> None:
+    """Write report.html and report.json; a failure is only warned about.
+
+    A run that had finished before keeps those that it has.
+    """
+    if not trained.found.rows and (run.folder / card.FILE).exists():
+        return
+    try:
+        if trained.found.rows:
+            report_training(trained, run.folder, dist)
+        else:
+            rewrite_report(run.folder, state="finished")
+    except Exception as error:  # of code of any kind, one's own records and metric included
+        run.warn(f"the report could not be written: {sentence(error)}")
+
+
+def options_of_hydra() -> list[str]:
+    """What the command says about where the run is: `hydra.run.dir=...`."""
+    if not HydraConfig.initialized():
+        return []
+    given = HydraConfig.get().overrides.hydra
+    return [option for option in given if option.startswith("hydra.run.dir=")]
 
 
 def report(key: str, outcome: Outcome, run: Run, seconds: float) -> None:
@@ -196,7 +240,7 @@ def report(key: str, outcome: Outcome, run: Run, seconds: float) -> None:
         run.info(f"this run had already finished: best val/{key} {outcome.best:.4f}")
     found = [
         name
-        for name in ("best.pt", "last.pt", "metrics.jsonl", "train.log")
+        for name in ("report.html", "best.pt", "last.pt", "metrics.jsonl", "train.log")
         if (folder / name).exists()
     ]
     found += sorted(path.name for path in folder.iterdir() if path.suffix in (".png", ".mp4"))

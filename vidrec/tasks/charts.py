@@ -17,4 +17,4 @@ def charts(found: Evaluated, folder: Path) -> Iterator[Figure]:
                 continue
             path = folder / f"{name}.png"
             draw_chart(chart, path, found.title)
-            yield Figure(name, path)
+            yield Figure(name, path, chart.title, chart)

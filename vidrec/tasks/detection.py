@@ -13,10 +13,16 @@ from vidrec.metrics.ava_map import AVAMeanAP
 from vidrec.models.detector import FastRCNN
 from vidrec.plots.boxes import draw_boxes
 from vidrec.tasks.charts import charts
-from vidrec.tasks.task import Evaluated, Figure
+from vidrec.tasks.task import Evaluated, Figure, Table
 from vidrec.tasks.wording import frames_of, in_both_splits, of_all
 
 scores_classes = True
+_CAPTIONS = {  # of what `draw_boxes` writes
+    "best": "Key frames with the highest average precision",
+    "worst": "Key frames with the lowest average precision",
+    "detections": "Key frames with the highest scores",
+    "boxes": "Clips around key frames: detected boxes solid, missed ones dashed",
+}
 
 
 def class_names(conf: TrainConf, dataset: BoxDataset) -> list[str]:
@@ -64,8 +70,13 @@ def protocol(dataset: BoxDataset, net: FastRCNN, num_scored: int) -> str:
 def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
     """The key frames with the highest and the lowest average precision, or scores without it."""
     for path in draw_boxes(found.metric, found.rows, found.dataset, folder, 6, found.title):
-        yield Figure(path.stem, path)
+        yield Figure(path.stem, path, _CAPTIONS[path.stem])
     yield from charts(found, folder)
+
+
+def tables(found: Evaluated) -> Iterator[Table]:
+    """None: the metric has a chart of every action."""
+    yield from ()
 
 
 def pictures(found: Evaluated, folder: Path) -> None:

@@ -12,7 +12,7 @@ from vidrec.metrics.segment_results import SegmentMetric
 from vidrec.models.localizer import BMN, PEM, TEM
 from vidrec.plots.timelines import draw_all_segments, draw_segments
 from vidrec.tasks.charts import charts
-from vidrec.tasks.task import Evaluated, Figure
+from vidrec.tasks.task import Evaluated, Figure, Table
 from vidrec.tasks.wording import in_both_splits, of_all
 
 scores_classes = False  # segments of any class
@@ -48,8 +48,13 @@ def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
     """Timelines of detected segments above the ground truth, for a few sequences."""
     path = folder / "segments.png"
     draw_segments(found.rows, found.dataset.records, path, found.title)
-    yield Figure("segments", path)
+    yield Figure("segments", path, "Detected segments above the true ones")
     yield from charts(found, folder)
+
+
+def tables(found: Evaluated) -> Iterator[Table]:
+    """None: the metrics have charts."""
+    yield from ()
 
 
 def pictures(found: Evaluated, folder: Path) -> None:

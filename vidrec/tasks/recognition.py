@@ -3,22 +3,25 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from vidrec import build
 from vidrec.config.schema import ClipDataConf, EvaluateConf, TrainConf
 from vidrec.data.clips.annotations import read_label_map
 from vidrec.data.clips.dataset import VideoDataset
 from vidrec.data.clips.doubts import doubts_in, shared_videos
 from vidrec.metrics import predictions
-from vidrec.metrics.accuracy import confusion_matrix
+from vidrec.metrics.accuracy import class_accuracy, confusion_matrix
 from vidrec.metrics.predictions import Predictions, fuse
 from vidrec.models.recognizer import Recognizer
 from vidrec.plots.clips import are_right, draw_predictions, load_samples, write_predictions
 from vidrec.plots.confusion import draw_confusion
 from vidrec.tasks.charts import charts
-from vidrec.tasks.task import Evaluated, Figure
+from vidrec.tasks.task import Evaluated, Figure, Table
 from vidrec.tasks.wording import frames_of, in_both_splits, of_all
 
 scores_classes = True
+MOST_PAIRS = 15  # of confused classes in a table
 
 
 def class_names(conf: TrainConf, dataset: VideoDataset) -> list[str]:
@@ -85,11 +88,10 @@ def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
     """The confusion matrix of single labels; samples with predictions, as picture and video."""
     rows, records = found.rows, found.dataset.records
     if rows["label"].ndim == 1:
-        predicted = rows["scores"].argmax(axis=1)
-        matrix = confusion_matrix(predicted, rows["label"], len(found.class_names))
+        matrix = _confusion(found)
         path = folder / "confusion.png"
         draw_confusion(matrix, found.class_names, path, found.title)
-        yield Figure("confusion", path)
+        yield Figure("confusion", path, "Confusion matrix")
     samples = load_samples(
         rows, found.dataset, found.class_names, lambda index: records[index].path
     )
@@ -97,11 +99,46 @@ def figures(found: Evaluated, folder: Path) -> Iterator[Figure]:
     title = f"{found.title}; {num_right:,} of {num_rows:,} are right, wrong ones come first"
     path = folder / "predictions.png"
     draw_predictions(samples, path, title)
-    yield Figure("predictions", path)
+    yield Figure("predictions", path, "Predictions as still frames, wrong ones first")
     path = folder / "predictions.mp4"
     write_predictions(samples, path)
-    yield Figure("prediction_clips", path)
+    yield Figure("prediction_clips", path, "Predictions, wrong ones first")
     yield from charts(found, folder)
+
+
+def _confusion(found: Evaluated) -> np.ndarray:
+    """(K, K) counts by true (rows) and predicted class, of single labels."""
+    predicted = found.rows["scores"].argmax(axis=1)
+    return confusion_matrix(predicted, found.rows["label"], len(found.class_names))
+
+
+def tables(found: Evaluated) -> Iterator[Table]:
+    """The most confused pairs and the accuracy of each class, of single labels."""
+    if found.rows["label"].ndim != 1:
+        return
+    matrix, names = _confusion(found), found.class_names
+    wrong = matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]
+    pairs = [
+        (names[true], names[predicted], int(wrong[true, predicted]), int(matrix[true].sum()))
+        for true, predicted in zip(*np.unravel_index(order, wrong.shape), strict=True)
+        if wrong[true, predicted]
+    ]
+    yield Table(
+        "Most confused",
+        ("true class", "predicted as", "videos", "share of the class"),
+        [(true, other, count, count / total) for true, other, count, total in pairs],
+        "" if pairs else "No video was taken for another class.",
+    )
+    accuracy, totals = class_accuracy(matrix), matrix.sum(axis=1)
+    weakest = np.argsort(accuracy, kind="stable")  # NaN, of classes without videos, comes last
+    yield Table(
+        "Accuracy of each class",
+        ("class", "videos", "accuracy"),
+        [(names[k], int(totals[k]), float(accuracy[k])) for k in weakest.tolist() if totals[k]],
+        "The weakest first.",
+    )
 
 
 def pictures(found: Evaluated, folder: Path) -> None:

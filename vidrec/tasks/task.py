@@ -1,6 +1,6 @@
 """The interface of a task; `recognition`, `detection` and `localization` implement it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from vidrec.config.schema import EvaluateConf, TrainConf
+from vidrec.metrics.charts import Chart
 
 Own = Any  # of a class of the task's own
 
@@ -29,6 +30,21 @@ class Figure(NamedTuple):
 
     name: str
     path: Path
+    caption: str = ""  # what it shows, in a report; empty: it is not shown there
+    chart: Chart | None = None  # the numbers that it shows
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a report, each with as many cells as there are columns; numbers are aligned.
+
+    note: a sentence below the title.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | int | float]]
+    note: str = ""
 
 
 class Task(Protocol):
@@ -53,6 +69,9 @@ class Task(Protocol):
 
     def figures(self, found: Evaluated, folder: Path) -> Iterator[Figure]:
         """Write the figures of a run into its directory, with the charts of its metric."""
+
+    def tables(self, found: Evaluated) -> Iterator[Table]:
+        """What a report lists besides the charts of the metric."""
 
     def pictures(self, found: Evaluated, folder: Path) -> None:
         """Write the pictures that `evaluate pictures=FOLDER` asks for, with those charts."""

@@ -17,13 +17,23 @@ from vidrec.config.compose import composed, register
 from vidrec.config.conf_folders import conf_folders, search_path, without_folders
 from vidrec.config.hydra_errors import told
 from vidrec.config.overrides import lenient
-from vidrec.config.schema import ModelConf, TrainConf, VideoDataConf
+from vidrec.config.schema import (
+    DataConf,
+    FeatureDataConf,
+    ModelConf,
+    Node,
+    TrainConf,
+    VideoDataConf,
+)
 from vidrec.config.slips import first_slip
-from vidrec.config.trust import NETWORKS, PACKAGES, untrusted_targets
+from vidrec.config.trust import PACKAGES
 from vidrec.config.values import readable
+from vidrec.data.segments.annotations import FEATURE_INTERVAL
 from vidrec.errors import ConfigError
+from vidrec.inference.loading import check_trust
 from vidrec.inference.trained import TrainedModel
 from vidrec.weights.description import ModelDescription, description_in
+from vidrec.weights.extractor import extractor_of
 from vidrec.weights.load import load_all, load_weights
 from vidrec.weights.run_directory import checkpoint_of_run, overrides_of_run
 
@@ -104,11 +114,7 @@ def load_model(source: str | Path, trust: Sequence[str] = ()) -> TrainedModel:
             f"{source} does not describe its network: pass its run directory, or build the "
             "network with vidrec.build_model and load the file with vidrec.weights.load"
         )
-    for problem in untrusted_targets({"net": description.net}, [*NETWORKS, *trust]):
-        raise ValueError(f"{path}: {problem}")
-    reading = {"preprocessing": description.preprocessing}
-    for problem in untrusted_targets(reading, [*PACKAGES, *trust]):
-        raise ValueError(f"{path}: {problem}")
+    check_trust(description, path, trust)
     net = build.build_net(ModelConf(net=description.net))
     return _loaded(net, str(path), description)
 
@@ -125,10 +131,27 @@ def describe_model(conf: TrainConf, class_names: list[str] | None = None) -> Mod
         task=conf.model.task.value,
         net=dict(conf.model.net),
         clip=asdict(clip) if clip is not None else {},
-        preprocessing={k: v for k, v in conf.data.test.items() if k not in _SAMPLES},
+        preprocessing=_preprocessing(conf.data),
         class_names=class_names or [str(number) for number in range(num_classes)],
         data=conf.data.name,
+        extractor=_extractor(conf.data),
     )
+
+
+def _preprocessing(data: DataConf) -> Node:
+    """How the samples of a test are made; of a localizer, also how their segments get times."""
+    reading = {k: v for k, v in data.test.items() if k not in _SAMPLES}
+    if isinstance(data, FeatureDataConf):
+        reading["merge"] = data.metric.get("merge")
+        records = data.test.get("records") or {}
+        reading["feature_interval"] = records.get("feature_interval", FEATURE_INTERVAL)
+    return reading
+
+
+def _extractor(data: DataConf) -> Node | None:
+    """What the features of a localizer were extracted with, if their folder says so."""
+    found = extractor_of(data.features) if isinstance(data, FeatureDataConf) else None
+    return None if found is None else found.values
 
 
 def _loaded(net: nn.Module, source: str, description: ModelDescription) -> TrainedModel:

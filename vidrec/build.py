@@ -163,7 +163,12 @@ def build_reading(description: ModelDescription) -> dict[str, Any]:
 
 def build_steps(data: VideoDataConf, split: str) -> dict[str, Step]:
     """The named steps of a split alone, for frames that no dataset holds."""
-    return {name: _make(step) for name, step in data.transforms[split].items() if step is not None}
+    return made_steps(data.transforms[split])
+
+
+def made_steps(steps: Mapping[str, Any]) -> dict[str, Step]:
+    """The steps of nodes by name, without those that were dropped."""
+    return {name: _make(step) for name, step in steps.items() if step is not None}
 
 
 def prepare_data(conf: TrainConf, dist: Distributed | None = None) -> None:

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from vidrec import build
-from vidrec.commands.extract import Windows, extract_run
+from vidrec.commands.extract import extract_run
 from vidrec.data.synthetic.shapes import write_motions
 from vidrec.data.video.listing import list_videos
 from vidrec.data.video.pyav import VideoReader
+from vidrec.inference.feature_windows import Windows
 
 SMALL = [
     "model=tsn_tiny", "data=motions", "model.clip.size=32", "runtime.num_workers=0",

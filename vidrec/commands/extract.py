@@ -2,119 +2,36 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypedDict, cast
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 
 from vidrec import build
 from vidrec.config.schema import ClipDataConf, ExtractConf, RecognizerConf
-from vidrec.data.clips.batch import ViewBatch
-from vidrec.data.clips.collate import ViewSample, collate_clips
-from vidrec.data.collate import to_device
-from vidrec.data.transforms.pipeline import Pipeline, Step
 from vidrec.data.video.listing import by_name, list_videos
-from vidrec.data.video.pyav import VideoError, VideoReader
 from vidrec.engine import distributed
-from vidrec.engine.evaluate import autocast
 from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.files.arrays import npz_shapes, read_npz
 from vidrec.files.atomic_write import atomic_write
 from vidrec.files.output_folder import check_output_folder, locked, mark_output_folder
 from vidrec.files.signature import version_of
 from vidrec.files.text_files import read_json_file
-from vidrec.models.features import ClassifierInput, classifier_of, in_half_precision
+from vidrec.inference.feature_windows import (
+    Chunks,
+    WindowFeatures,
+    Windows,
+    choose_windows,
+    measures,
+)
 from vidrec.models.recognizer import Recognizer
 from vidrec.progress import ProgressBar, print_above
-from vidrec.weights.digest import digest_of
-from vidrec.weights.load import load_all
+from vidrec.weights.extractor import Extractor, lasting
 
 INDEX = "features.json"
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Windows of `window` frames around the centres of stretches of `stride` frames.
-
-    num_frames: sampled evenly from each window. chunk: windows per forward pass.
-    """
-
-    window: int
-    stride: int
-    num_frames: int
-    chunk: int
-
-    def __call__(self, length: int) -> np.ndarray:
-        """Frame indices (T, num_frames) for a video of `length` frames; T = length / stride.
-
-        Windows that reach past an end repeat the first or the last frame.
-        """
-        centres = (np.arange(max(1, length // self.stride)) + 0.5) * self.stride
-        within = (np.arange(self.num_frames) + 0.5) * self.window / self.num_frames
-        indices = np.floor(centres[:, None] - self.window / 2 + within).astype(np.int64)
-        return indices.clip(0, length - 1)
-
-
-class Chunk(TypedDict, total=False):
-    """A few windows of one video, or `number` and `error` of an unreadable file."""
-
-    number: int  # of the video
-    error: str
-    batch: ViewBatch  # one sample
-    crops: int  # of each window
-    num_frames: int  # of the video
-    fps: float  # 0 if unknown
-    total: int  # windows of the video
-
-
-class Chunks(IterableDataset):
-    """The windows of videos, a few at a time; each video is read by one worker."""
-
-    def __init__(self, paths: Sequence[Path], windows: Windows, steps: dict[str, Step]) -> None:
-        self.paths = paths
-        self.windows = windows
-        self.transforms = Pipeline(steps)
-        self.reader = VideoReader(accurate=True)
-
-    def __iter__(self) -> Iterator[Chunk]:
-        worker = get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        for number in range(first, len(self.paths), step):
-            try:
-                yield from self._chunks(number)
-            except VideoError as error:
-                path = self.paths[number]
-                yield {"number": number, "error": str(error).removeprefix(f"{path}: ")}
-
-    def _chunks(self, number: int) -> Iterator[Chunk]:
-        rng = np.random.default_rng(0)  # unused: nothing is random in evaluation
-        with self.reader.open(str(self.paths[number])) as source:
-            views = self.windows(source.num_frames)
-            plan = self.transforms.plan(source.width, source.height, rng)
-            crops = np.array(plan.crops or [(0, 0, plan.size[1], plan.size[0], 0)], dtype=np.int64)
-            for start in range(0, len(views), self.windows.chunk):
-                part = views[start : start + self.windows.chunk]
-                distinct, row = np.unique(part, return_inverse=True)
-                video = self.transforms.finish(source.read(distinct.tolist(), plan), rng)
-                sample: ViewSample = {
-                    "video": video,
-                    "frames": np.repeat(row.reshape(part.shape), len(crops), axis=0),
-                    "crop": np.tile(crops, (len(part), 1)),
-                    "label": np.zeros(1, np.int64),
-                    "index": np.array([number]),
-                }
-                yield {
-                    "number": number,
-                    "batch": cast(ViewBatch, collate_clips([sample])),
-                    "crops": len(crops),
-                    "num_frames": source.num_frames,
-                    "fps": source.fps or 0.0,
-                    "total": len(views),
-                }
 
 
 class Video(NamedTuple):
@@ -142,24 +59,20 @@ def extract_run(conf: ExtractConf) -> None:
         ]
         net = build.build_net(conf.model)
         assert isinstance(net, Recognizer)
-        loaded = load_all(
-            net,
-            conf.checkpoint,
-            but=("cls_head.", f"{classifier_of(net)}."),
-            allow_non_finite=conf.model.allow_non_finite,
+        features = WindowFeatures(
+            net, conf.checkpoint, conf.runtime.precision, conf.model.allow_non_finite
         )
-        features = ClassifierInput(net, untrained=loaded.missing)
-        output = Output(Path(conf.out), settings_of(conf, digest_of(net, loaded.loaded)))
+        output = Output(Path(conf.out), extractor_of(conf, features.weights))
         output.check(video.name for video in videos)
         missing = [video for video in videos if not output.has(video)]
         dist.barrier()  # every rank has seen what is missing before the first writes something
         if dist.rank == 0:
             again = sum(output.file(video.name).is_file() for video in missing)
             why = f", {again} of them again because the video has changed" if again else ""
-            print(f"{loaded}\n{len(videos)} videos in {root}, {len(missing)} to do{why}")
-            mark_output_folder(output.folder, output.settings)
+            print(f"{features.loaded}\n{len(videos)} videos in {root}, {len(missing)} to do{why}")
+            mark_output_folder(output.folder, output.settings, output.extractor.notes)
         net_to_device(net, dist.device).eval()
-        write_features(net, features, missing[dist.rank :: dist.world], output, conf, dist)
+        write_features(features, missing[dist.rank :: dist.world], output, conf, dist)
         dist.barrier()
         if dist.rank == 0:
             finish(videos, output)
@@ -180,31 +93,28 @@ def finish(videos: Sequence[Video], output: "Output") -> None:
         )
 
 
-def choose_windows(conf: ExtractConf) -> Windows:
-    """The default window is as long as a training clip, or 64 frames for models over segments."""
+def windows_of(conf: ExtractConf) -> Windows:
+    """The windows of the configuration."""
     assert isinstance(conf.model, RecognizerConf)
-    clip = conf.model.clip
-    num_frames = clip.frames_per_view or clip.frames * clip.clips
-    window = conf.window or (num_frames * clip.interval if clip.frames_per_view else 64)
-    stride = conf.stride or max(1, window // 2)
-    return Windows(window, stride, num_frames, conf.chunk)
+    return choose_windows(conf.model.clip, conf.window, conf.stride, conf.chunk)
 
 
-def settings_of(conf: ExtractConf, weights: str) -> dict[str, str]:
-    """What features depend on besides the video, by name; weights: their hash."""
+def extractor_of(conf: ExtractConf, weights: str) -> Extractor:
+    """What the features are made with; weights: their hash."""
     assert isinstance(conf.data, ClipDataConf)
-    windows = choose_windows(conf)
-    steps = conf.data.transforms[conf.crops]
-    return {
-        "command": "vidrec extract",
-        "weights": weights,
-        "model.net": json.dumps(conf.model.net, sort_keys=True),
-        f"data.transforms.{conf.crops}": json.dumps(steps),  # in their order
-        "window": str(windows.window),
-        "stride": str(windows.stride),
-        "frames": str(windows.num_frames),
-        "precision": conf.runtime.precision.value,
-    }
+    assert conf.checkpoint is not None
+    windows = windows_of(conf)
+    return Extractor(
+        weights=weights,
+        net=conf.model.net,
+        crops=conf.crops,
+        steps=conf.data.transforms[conf.crops],
+        window=windows.window,
+        stride=windows.stride,
+        frames=windows.num_frames,
+        precision=conf.runtime.precision.value,
+        checkpoint=lasting(conf.checkpoint),
+    )
 
 
 @dataclass(frozen=True)
@@ -212,7 +122,12 @@ class Output:
     """The folder of features, NAME.npz and features.json, and what they are made with."""
 
     folder: Path
-    settings: dict[str, str]
+    extractor: Extractor
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the features depend on besides the video."""
+        return self.extractor.settings
 
     @property
     def made_with(self) -> str:
@@ -256,10 +171,8 @@ class Output:
         return content
 
 
-@torch.no_grad()
 def write_features(
-    net: Recognizer,
-    features: ClassifierInput,
+    features: WindowFeatures,
     videos: Sequence[Video],
     output: Output,
     conf: ExtractConf,
@@ -267,7 +180,7 @@ def write_features(
 ) -> None:
     """Extract and write the features of one video after the other; unreadable ones are named."""
     assert isinstance(conf.data, ClipDataConf)
-    windows = choose_windows(conf)
+    windows = windows_of(conf)
     steps = build.build_steps(conf.data, conf.crops)
     loader = DataLoader(
         Chunks([video.path for video in videos], windows, steps),
@@ -284,12 +197,7 @@ def write_features(
             print_above(f"warning: skipped {video.path}: {chunk['error']}")
             parts.pop(number, None)
             continue
-        batch = to_device(chunk["batch"], dist.device)
-        with autocast(dist.device, conf.runtime.precision):
-            net.predict(batch)
-        views = features.take(batch["frames"].shape[1])
-        rows = views.unflatten(0, (-1, int(chunk["crops"]))).mean(dim=1)
-        parts.setdefault(number, []).append(in_half_precision(rows, str(video.path)))
+        parts.setdefault(number, []).append(features(chunk, str(video.path)))
         if sum(map(len, parts[number])) == int(chunk["total"]):
             with atomic_write(output.file(video.name)) as stream:
                 np.savez(
@@ -318,12 +226,8 @@ def write_index(names: Sequence[str], output: Output) -> None:
             content = read_npz(file, ["num_frames", "fps", "stride"])
             num_frames, fps = int(content["num_frames"]), float(content["fps"])
             num_features = npz_shapes(file)["feature"][0]
-            measured = {
-                "duration_frame": num_frames,
-                "duration_second": num_frames / fps if fps else float(num_frames),
-                "feature_frame": num_features * int(content["stride"]),
-                "num_features": num_features,
-            }
+            measured = measures(num_features, num_frames, fps, int(content["stride"]))
+            measured["num_features"] = num_features
             kept = {k: v for k, v in listed.get(name, {}).items() if k not in measured}
             listed[name] = measured | {"annotations": []} | kept
         with atomic_write(output.folder / INDEX, "w") as stream:

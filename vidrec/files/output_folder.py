@@ -2,7 +2,7 @@
 
 `.vidrec.json` in the folder says that its results are vidrec's, and what they were made with, by
 content: hashes of the weights, not their path. Results of other settings are neither taken for
-those that are asked for nor replaced.
+those that are asked for nor replaced. `notes` in it, such as that path, are not compared.
 """
 
 import fcntl
@@ -16,6 +16,7 @@ from vidrec.files.atomic_write import atomic_write
 from vidrec.files.text_files import read_json_file
 
 _MARKER = ".vidrec.json"
+_NOTES = "notes"
 _SHOWN = 40  # characters of a value in messages
 
 
@@ -40,6 +41,7 @@ def check_output_folder(folder: Path, settings: Mapping[str, str], names: Iterab
     before = read_json_file(str(marker))
     if not isinstance(before, dict):
         raise ValueError(f"{marker} was changed: use another out=FOLDER")
+    before.pop(_NOTES, None)
     if differing := [
         _difference(name, before.get(name), settings.get(name))
         for name in sorted({*before, *settings})
@@ -51,10 +53,28 @@ def check_output_folder(folder: Path, settings: Mapping[str, str], names: Iterab
         )
 
 
-def mark_output_folder(folder: Path, settings: Mapping[str, str]) -> None:
-    """Note what the results in `folder`, which was checked, are made with."""
+def mark_output_folder(
+    folder: Path, settings: Mapping[str, str], notes: Mapping[str, str] | None = None
+) -> None:
+    """Note what the results in `folder`, which was checked, are made with.
+
+    notes: what helps to repeat them, but may differ.
+    """
+    content = {**settings, **({_NOTES: dict(notes)} if notes else {})}
     with atomic_write(folder / _MARKER, "w") as stream:
-        json.dump(dict(settings), stream, indent=1)
+        json.dump(content, stream, indent=1)
+
+
+def marked(folder: Path) -> tuple[dict[str, str], dict[str, str]] | None:
+    """Settings and notes of a marked folder; None if no command has marked it."""
+    marker = folder / _MARKER
+    if not marker.is_file():
+        return None
+    content = read_json_file(str(marker))
+    if not isinstance(content, dict):
+        return None
+    notes = content.pop(_NOTES, {})
+    return content, notes if isinstance(notes, dict) else {}
 
 
 @contextmanager

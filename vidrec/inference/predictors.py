@@ -1,7 +1,9 @@
 """What predicts for each task."""
 
+from collections.abc import Callable
 from typing import Protocol
 
+from vidrec.inference.localization import LocalizationPredictor
 from vidrec.inference.network import Network
 from vidrec.inference.options import Options
 from vidrec.inference.prediction import Prediction
@@ -15,7 +17,10 @@ class Predictor(Protocol):
         """The result for a file. Raises VideoError if it cannot be read."""
 
 
-PREDICTORS = {"recognition": RecognitionPredictor}
+PREDICTORS: dict[str, Callable[[Network, Options], Predictor]] = {
+    "recognition": RecognitionPredictor,
+    "localization": LocalizationPredictor,
+}
 
 
 def predictor_of(network: Network, options: Options) -> Predictor:

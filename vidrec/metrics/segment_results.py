@@ -91,6 +91,36 @@ class Merge:
         return kept.segments[0, :count].numpy() * scale, kept.scores[0, :count].numpy()
 
 
+def joined(rows: Mapping[str, np.ndarray], merge: Merge | None) -> SegmentDetections:
+    """The segments of every video, best first, from those of its sequences.
+
+    rows: see `SegmentMetric`. Raises ValueError if scores are not finite.
+    """
+    if not np.isfinite(rows["scores"]).all():
+        bad = int((~np.isfinite(rows["scores"])).any(axis=1).sum())
+        raise ValueError(
+            f"{bad} samples have scores that are not finite; the weights have diverged, or "
+            "runtime.precision=fp16 overflows"
+        )
+    there = np.arange(rows["scores"].shape[1]) < rows["count"][:, None]
+    videos = np.repeat(rows["row"], rows["count"])
+    segments, scores = rows["segments"][there], rows["scores"][there]
+    order = np.lexsort((-scores, videos))
+    videos, segments, scores = videos[order], segments[order], scores[order]
+    if merge is None:
+        return SegmentDetections(videos, segments, scores)
+    numbers, first = np.unique(videos, return_index=True)
+    merged = [
+        merge(*pair)
+        for pair in zip(np.split(segments, first[1:]), np.split(scores, first[1:]), strict=True)
+    ]
+    return SegmentDetections(
+        np.repeat(numbers, [len(scores) for _, scores in merged]),
+        np.concatenate([segments for segments, _ in merged]),
+        np.concatenate([scores for _, scores in merged]),
+    )
+
+
 class SegmentMetric(PredictionRows, ABC):
     """A metric of the segments of all videos, whose rows are those of feature sequences.
 
@@ -121,29 +151,7 @@ class SegmentMetric(PredictionRows, ABC):
 
     def detections(self, rows: dict[str, np.ndarray]) -> SegmentDetections:
         """The segments of every video, best first. Raises ValueError if scores are not finite."""
-        if not np.isfinite(rows["scores"]).all():
-            bad = int((~np.isfinite(rows["scores"])).any(axis=1).sum())
-            raise ValueError(
-                f"{bad} samples have scores that are not finite; the weights have diverged, or "
-                "runtime.precision=fp16 overflows"
-            )
-        there = np.arange(rows["scores"].shape[1]) < rows["count"][:, None]
-        videos = np.repeat(rows["row"], rows["count"])
-        segments, scores = rows["segments"][there], rows["scores"][there]
-        order = np.lexsort((-scores, videos))
-        videos, segments, scores = videos[order], segments[order], scores[order]
-        if self.merge is None:
-            return SegmentDetections(videos, segments, scores)
-        numbers, first = np.unique(videos, return_index=True)
-        merged = [
-            self.merge(*pair)
-            for pair in zip(np.split(segments, first[1:]), np.split(scores, first[1:]), strict=True)
-        ]
-        return SegmentDetections(
-            np.repeat(numbers, [len(scores) for _, scores in merged]),
-            np.concatenate([segments for segments, _ in merged]),
-            np.concatenate([scores for _, scores in merged]),
-        )
+        return joined(rows, self.merge)
 
     def compute(self, rows: dict[str, np.ndarray]) -> dict[str, float]:
         """rows: of all ranks, each sequence once."""

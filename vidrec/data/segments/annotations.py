@@ -19,12 +19,14 @@ from vidrec.files.text_files import csv_rows, read_json_file
 
 log = logging.getLogger(__name__)
 
+FEATURE_INTERVAL = 16  # frames per feature of the published sequences
+
 
 def read_segments(
     path: str | Sequence[str],
     subset: str | Sequence[str] | None = None,
     video_info: str | None = None,
-    feature_interval: int = 16,
+    feature_interval: int = FEATURE_INTERVAL,
     tolerance: float = 1.0,
 ) -> SegmentRecords:
     """The videos of one or several annotation files.
@@ -51,7 +53,7 @@ def read_segments(
     records, num_empty = [], 0
     for name, (where, video) in videos.items():
         segments, labels = checked[name]
-        duration, span, result_span = _times(where, video, feature_interval)
+        duration, span, result_span = times_of(where, video, feature_interval)
         _check_inside(where, segments, duration, tolerance)
         table = np.array(segments, np.float64).reshape(-1, 2)
         num_empty += int((table[:, 0] == table[:, 1]).sum())
@@ -174,7 +176,7 @@ def _annotations(
     return segments, labels
 
 
-def _times(
+def times_of(
     where: str, video: Mapping[str, Any], feature_interval: int
 ) -> tuple[float, float, float]:
     """Duration, span and result span of a video; see `SegmentRecord`."""

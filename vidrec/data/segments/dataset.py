@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from vidrec.data.segments.boundary_labels import clear_padding
 from vidrec.data.segments.collate import FeatureSample, collate_features
-from vidrec.data.segments.features import FeatureFolder
+from vidrec.data.segments.features import Features
 from vidrec.data.segments.records import SegmentRecords
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class ActivityNetDataset(Dataset):
     def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         records: SegmentRecords,
-        features: FeatureFolder,
+        features: Features,
         labels: Labels,
         temporal_dim: int,
         feat_dim: int,
@@ -211,18 +211,18 @@ class ActivityNetDataset(Dataset):
         return cut[(cut[:, 1] - cut[:, 0] >= self.windows.min_overlap * length) & (length > 0)]
 
 
-def _rows_with(records: SegmentRecords, features: FeatureFolder, skip_missing: bool) -> list[int]:
+def _rows_with(records: SegmentRecords, features: Features, skip_missing: bool) -> list[int]:
     rows = [row for row in range(len(records)) if records.name(row) in features]
     missing = len(records) - len(rows)
     if missing and not skip_missing:
         present = set(rows)
         first = next(row for row in range(len(records)) if row not in present)
         raise FileNotFoundError(
-            f"{missing} of {len(records)} annotated videos have no features in {features.path}, "
+            f"{missing} of {len(records)} annotated videos have no features in {features.place}, "
             f"the first is {records.name(first)}; data.skip_missing=true skips them"
         )
     if not rows:
-        raise FileNotFoundError(f"none of the annotated videos has features in {features.path}")
+        raise FileNotFoundError(f"none of the annotated videos has features in {features.place}")
     return rows
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,6 +24,53 @@ from vidrec.files.atomic_write import atomic_write
 
 FORMATS = ("npz", "npy", "pt", "csv")
 VERSION = 2
+
+
+class Features(Protocol):
+    """Sequences by the names of their videos."""
+
+    @property
+    def place(self) -> str:
+        """Where they are, for messages."""
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def file(self, name: str) -> Path:
+        """The file of a video, for messages."""
+
+    def read(self, name: str) -> np.ndarray:
+        """(T, C) float32."""
+
+    def shape(self, name: str) -> tuple[int, int]:
+        """(T, C)."""
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """What is to be done once before these videos are read."""
+
+
+class GivenFeatures:
+    """The sequences (T, C) float32 themselves, each under the path of its video."""
+
+    place = "memory"
+
+    def __init__(self, sequences: Mapping[str, np.ndarray]) -> None:
+        self._sequences = sequences
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._sequences
+
+    def file(self, name: str) -> Path:
+        return Path(name)
+
+    def read(self, name: str) -> np.ndarray:
+        return self._sequences[name]
+
+    def shape(self, name: str) -> tuple[int, int]:
+        length, channels = self._sequences[name].shape
+        return length, channels
+
+    def prepare(self, names: Sequence[str]) -> None:
+        pass
 
 
 class FeatureFolder:
@@ -71,6 +118,10 @@ class FeatureFolder:
         }
         if not found:
             raise FileNotFoundError(f"{path} has no features ({', '.join(formats)})")
+
+    @property
+    def place(self) -> str:
+        return str(self.path)
 
     def __len__(self) -> int:
         return len(self._format_of)

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from vidrec.plots.lettering import font_for
 
 Colour = tuple[int, int, int]
 
-LINE = 15  # pixels of a line of text
+LETTERS = 11  # pixels of text
+STEP = 15  # pixels from one place for a label to the next
 CORRECT, WRONG, MISSED, PLAIN = (90, 225, 120), (255, 120, 105), (255, 214, 90), (200, 206, 212)
 UNKNOWN = (130, 195, 255)  # an action where there is no ground truth
 DARK = (16, 18, 20)
@@ -24,33 +25,36 @@ class LabelledBox:
 
 
 def draw_labelled_boxes(
-    draw: ImageDraw.ImageDraw, boxes: list[LabelledBox], scale: float, size: tuple[int, int]
+    draw: ImageDraw.ImageDraw,
+    boxes: list[LabelledBox],
+    scale: float,
+    size: tuple[int, int],
+    letters: int = LETTERS,
 ) -> None:
     """Draw boxes and labels on a layer; no label hides another if there is room.
 
     scale: pixels of the layer per pixel of the boxes. size: width and height of the layer.
+    letters: size of the text in pixels.
     """
+    line, thick = round(1.36 * letters), max(round(letters / 5), 2)
     scaled = [[round(scale * value) for value in one.box] for one in boxes]
     for one, corners in zip(boxes, scaled, strict=True):
         if one.dashed:
             _draw_dashed(draw, corners, MISSED if one.labels else PLAIN)
         else:
-            draw.rectangle(corners, outline=_outline(one), width=2)
+            draw.rectangle(corners, outline=_outline(one), width=thick)
     taken: list[list[int]] = []
     for one, corners in zip(boxes, scaled, strict=True):
         if not one.labels:
             continue
-        width = max(int(draw.textlength(text, _font(text))) for text, _ in one.labels) + 6
-        height = LINE * len(one.labels) + 2
+        lengths = (draw.textlength(text, font_for(text, letters)) for text, _ in one.labels)
+        width, height = int(max(lengths)) + 6, line * len(one.labels) + 2
         left, top = _place((width, height), corners, size, taken, below=one.dashed)
         taken.append([left, top, left + width, top + height])
         draw.rectangle(taken[-1], fill=(*DARK, 190))
         for number, (text, colour) in enumerate(one.labels):
-            draw.text((left + 3, top + 1 + LINE * number), text, colour, _font(text))
-
-
-def _font(text: str) -> ImageFont.FreeTypeFont:
-    return font_for(text, 11)
+            place = left + 3, top + 1 + line * number
+            draw.text(place, text, colour, font_for(text, letters))
 
 
 def _outline(one: LabelledBox) -> Colour:
@@ -75,7 +79,7 @@ def _place(
     x1, y1, x2, y2 = box
     lefts = (x1, x2 - width, (x1 + x2 - width) // 2)
     tops = [y2 + 1, y2 - height, y1 - height, y1] if below else [y1 - height, y1, y2 + 1]
-    tops += range(0, size[1] - height, LINE)  # as a last resort anywhere above or below
+    tops += range(0, size[1] - height, STEP)  # as a last resort anywhere above or below
     places = [
         (min(max(left, 0), max(size[0] - width, 0)), min(max(top, 0), max(size[1] - height, 0)))
         for top in tops

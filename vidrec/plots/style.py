@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidrec.files.atomic_write import atomic_write
 from vidrec.plots.lettering import drawable, further_families, width_of
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def save_figure(figure: "Figure", path: Path) -> None:
         assert isinstance(text, Text)
         if further := further_families(text.get_text()):
             text.set_fontfamily([*text.get_fontfamily(), *further])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", bbox_inches="tight", pad_inches=0.15)
+    with atomic_write(path, sync=False) as stream:
+        figure.savefig(stream, format="png", bbox_inches="tight", pad_inches=0.15)
 
 
 def shorten(text: str, length: int, *, from_left: bool = False) -> str:

@@ -10,6 +10,7 @@ from vidrec.config.schema import ClipDataConf, EvaluateConf, TrainConf
 from vidrec.data.clips.annotations import read_label_map
 from vidrec.data.clips.dataset import VideoDataset
 from vidrec.data.clips.doubts import doubts_in, shared_videos
+from vidrec.data.transforms.pipeline import Pipeline
 from vidrec.metrics import predictions
 from vidrec.metrics.accuracy import class_accuracy, confusion_matrix
 from vidrec.metrics.predictions import Predictions, fuse
@@ -65,19 +66,32 @@ def protocol(dataset: VideoDataset, net: Recognizer, num_scored: int) -> str:
     """E.g. `3 clips x 1 crop, 8x8 frames, 256 px, short side 256, prob averaged, 19,790 of 19,796
     videos`.
     """
+    return f"{views_of(dataset, net)}, {of_all(num_scored, len(dataset))} videos"
+
+
+def views_of(dataset: VideoDataset, net: Recognizer) -> str:
+    """The views of a video, e.g. `3 clips x 1 crop, 8x8 frames, 256 px, prob averaged`."""
     sampling, transforms = dataset.sampling, dataset.transforms
     clips, crops = sampling.num_views, transforms.num_crops
-    parts = [
-        f"{clips or 'all'} clip{'s' * (clips != 1)} x {crops} crop{'s' * (crops != 1)}",
-        frames_of(sampling.clip_len, sampling.frame_interval),
-    ]
+    return ", ".join(
+        [
+            f"{clips or 'all'} clip{'s' * (clips != 1)} x {crops} crop{'s' * (crops != 1)}",
+            frames_of(sampling.clip_len, sampling.frame_interval),
+            *what_is_seen(transforms, net),
+        ]
+    )
+
+
+def what_is_seen(transforms: Pipeline, net: Recognizer) -> list[str]:
+    """The size of the views, and how they are averaged."""
+    parts = []
     if transforms.crop_size is not None:
         parts.append(f"{_pixels(transforms.crop_size)} px")
     if transforms.short_side is not None:
         parts.append(f"short side {transforms.short_side}")
     if net.average_clips not in (None, "none"):
         parts.append(f"{net.average_clips} averaged")
-    return ", ".join([*parts, f"{of_all(num_scored, len(dataset))} videos"])
+    return parts
 
 
 def _pixels(size: int | tuple[int, int]) -> str:

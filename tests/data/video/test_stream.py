@@ -180,4 +180,4 @@ def test_clips_that_go_back_are_refused():
     with pytest.raises(
         ValueError, match="a clip that begins at 2 comes after one that begins at 3"
     ):
-        [buffer.push(place, frame) for place, frame in numbered(9)]
+        [list(buffer.push(place, frame)) for place, frame in numbered(9)]

@@ -23,7 +23,7 @@ class _Shown(NamedTuple):
 class _Request:
     """Places of one clip, and the frames that are found so far."""
 
-    def __init__(self, places: Sequence[float]) -> None:
+    def __init__(self, places: Sequence[float] | np.ndarray) -> None:
         if not len(places):
             raise ValueError("a clip needs at least one frame")
         self.places, self.rows = np.unique(np.asarray(places), return_inverse=True)
@@ -58,7 +58,9 @@ class ClipBuffer:
     """
 
     def __init__(
-        self, requests: Iterable[Sequence[float]], cut: Callable[[av.VideoFrame], np.ndarray]
+        self,
+        requests: Iterable[Sequence[float] | np.ndarray],
+        cut: Callable[[av.VideoFrame], np.ndarray],
     ) -> None:
         self.most_held = 0
         self._requests = iter(requests)
@@ -69,31 +71,37 @@ class ClipBuffer:
         self._shown: _Shown | None = None
         self._pixels: np.ndarray | None = None  # of the frame on show, once it was cut
 
-    def push(self, place: float, frame: av.VideoFrame) -> list[np.ndarray]:
-        """The next frame; returns the clips (F, h, w, C) that are complete now, in their order."""
+    def push(self, place: float, frame: av.VideoFrame) -> Iterator[np.ndarray]:
+        """The next frame; yields the clips (F, h, w, C) that are complete now, in their order.
+
+        To be read to the end before the next frame is pushed.
+        """
         if self._shown is None:
             self._shown = _Shown(place, frame)
-        clips = self._fill(place)
+        yield from self._fill(place)
         self._shown, self._pixels = _Shown(place, frame), None
-        return clips
 
-    def finish(self) -> list[np.ndarray]:
-        """The clips that are left when no frame follows; empty if there was no frame at all."""
-        return self._fill(np.inf) if self._shown is not None else []
+    def finish(self) -> Iterator[np.ndarray]:
+        """The clips that are left when no frame follows; nothing if there was no frame at all."""
+        if self._shown is not None:
+            yield from self._fill(np.inf)
 
-    def _fill(self, until: float) -> list[np.ndarray]:
+    def _fill(self, until: float) -> Iterator[np.ndarray]:
         """Give the frame on show to all places before `until`."""
-        while (request := self._peek()) is not None and request.places[0] < until:
-            self._open.append(request)
-            self._next = None
         for request in self._open:
             self._show(request, until)
+        yield from self._complete()
+        while (begun := self._peek()) is not None and begun.places[0] < until:
+            self._open.append(begun)
+            self._next = None
+            self._show(begun, until)
+            yield from self._complete()
+
+    def _complete(self) -> Iterator[np.ndarray]:
         distinct = {id(frame) for request in self._open for frame in request.frames}
         self.most_held = max(self.most_held, len(distinct))
-        clips = []
         while self._open and self._open[0].is_complete:
-            clips.append(self._open.popleft().clip())
-        return clips
+            yield self._open.popleft().clip()
 
     def _peek(self) -> _Request | None:
         if self._next is None and (places := next(self._requests, None)) is not None:

@@ -80,6 +80,10 @@ COMMANDS = {
             "run=runs/NAME 'score=[rgb.npz,flow.npz]'",
         ),
     ),
+    "predict": Command(
+        "say what happens in videos: actions, persons with actions, or segments",
+        "vidrec.commands.predict:main",
+    ),
     "export": Command(
         "write a network as a torch.export program or ONNX",
         "vidrec.commands.export:export_run",

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from tqdm import tqdm
 
@@ -44,7 +44,7 @@ def track(items: Iterable[T], label: str, enabled: bool = True) -> Iterable[T]:
     return tqdm(items, desc=label, leave=False, dynamic_ncols=True, disable=disable)
 
 
-def print_above(text: str) -> None:
-    """Print a line to standard output, above any bar that is being drawn."""
+def print_above(text: str, stream: TextIO | None = None) -> None:
+    """Print a line above any bar that is being drawn; by default to standard output."""
     with tqdm.external_write_mode():
-        print(text, flush=True)
+        print(text, flush=True, file=stream)

@@ -68,13 +68,9 @@ def first_slip(arguments: Sequence[str], folders: Sequence[Path]) -> str | None:
 def other_command(name: str) -> str | None:
     """The command that other projects call `name`; None if there is none."""
     other = {"test": "evaluate", "val": "evaluate", "eval": "evaluate", "validate": "evaluate"}
+    other |= {"infer": "predict", "inference": "predict", "demo": "predict", "classify": "predict"}
     if name in other:
         return f"did you mean '{other[name]}'?"
-    if name in ("predict", "infer", "inference", "demo"):
-        return (
-            "'evaluate' writes predictions of a whole split (dump=FILE), and in Python "
-            "vidrec.load_model(RUN) gives the network for single videos"
-        )
     return None
 
 

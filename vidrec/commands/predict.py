@@ -1,0 +1,425 @@
+"""Say what happens in videos: actions, persons with their actions, or segments in time."""
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from vidrec.errors import sentence, told_in_a_sentence
+from vidrec.progress import print_above, track
+
+if TYPE_CHECKING:  # `--help` answers without torch
+    from vidrec.engine.distributed import Distributed
+    from vidrec.inference.network import Network
+    from vidrec.inference.options import Options
+    from vidrec.inference.prediction import Prediction
+    from vidrec.inference.predictors import Predictor
+    from vidrec.inference.saved import SavedPredictions
+    from vidrec.inference.sources import Found
+
+WRONG_USAGE = 2  # exit status
+LONG = 120  # seconds: a longer video hardly shows one action alone
+
+_EXAMPLES = """examples:
+  vidrec predict video.mp4 --model runs/NAME
+  vidrec predict videos/ --model runs/NAME --out predictions
+  vidrec predict match.mp4 --model runs/NAME --every 1
+  vidrec predict *.mp4 --model zoo://STEM --names classes.txt --top 3
+  vidrec predict list.txt --model best.pt --json > predictions.jsonl
+  find . -name '*.avi' | vidrec predict - --model runs/NAME
+"""
+
+# Fields of `vidrec.inference.options.Options` that only some tasks have.
+TASKS_OF = {
+    "every": ("recognition", "detection"),
+    "detector": ("detection",),
+    "detector_weights": ("detection",),
+    "threshold": ("detection",),
+    "proposals": ("detection",),
+    "min_score": ("detection", "localization"),
+    "extractor": ("localization",),
+    "features": ("localization",),
+    "classifier": ("localization",),
+}
+_TIMES_ONLY = {"batch_size"}  # what predictions do not depend on
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command's options; those of `Options` only if they were given."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a video file, a folder at any depth, a text file with a path in each line, - for "
+        "such lines from standard input",
+    )
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="RUN|FILE|zoo://STEM",
+        help="a run directory, a checkpoint, or a published recipe",
+    )
+    _add_output(parser.add_argument_group("output"))
+    given: dict[str, Any] = {"default": argparse.SUPPRESS}
+    _add_shared(parser.add_argument_group("how"), given)
+    _add_of_tasks(parser, given)
+    return parser.parse_args(arguments)
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="folder for a JSON file of each video and predictions.csv; what is there is not "
+        "repeated",
+    )
+    group.add_argument(
+        "--json", action="store_true", help="print one line of JSON per video, and nothing else"
+    )
+
+
+def _add_shared(group: argparse._ArgumentGroup, given: dict[str, Any]) -> None:
+    group.add_argument(
+        "--top", dest="topk", type=_count, metavar="K", help="classes that are named (5)", **given
+    )
+    group.add_argument(
+        "--names", metavar="FILE", help="class names, one per line, in order of label", **given
+    )
+    group.add_argument(
+        "--batch-size", type=_count, metavar="N", help="clips of one forward pass (8)", **given
+    )
+    group.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    group.add_argument(
+        "--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the network"
+    )
+    group.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="a package whose classes the checkpoint may name; repeat it for several",
+    )
+
+
+def _add_of_tasks(parser: argparse.ArgumentParser, given: dict[str, Any]) -> None:
+    group = parser.add_argument_group("recognition and detection")
+    group.add_argument(
+        "--every",
+        type=_seconds,
+        metavar="SECONDS",
+        help="recognition: length of the parts with a label of their own; detection: from one key "
+        "frame to the next (1)",
+        **given,
+    )
+    group = parser.add_argument_group("detection")
+    group.add_argument("--detector", metavar="NAME", help="person detector of torchvision", **given)
+    group.add_argument("--detector-weights", metavar="FILE", help="its checkpoint", **given)
+    group.add_argument(
+        "--threshold", type=_score, metavar="SCORE", help="least score of a person (0.9)", **given
+    )
+    group.add_argument(
+        "--proposals", metavar="FILE", help="boxes of persons, in place of a detector", **given
+    )
+    group = parser.add_argument_group("detection and localization")
+    group.add_argument(
+        "--min-score",
+        type=_score,
+        metavar="SCORE",
+        help="least score of an action or a segment",
+        **given,
+    )
+    group = parser.add_argument_group("localization")
+    group.add_argument(
+        "--extractor", metavar="MODEL", help="network that extracts the features", **given
+    )
+    group.add_argument("--features", metavar="DIR", help="extracted features instead", **given)
+    group.add_argument(
+        "--classifier", metavar="MODEL", help="recognition network that names segments", **given
+    )
+
+
+def _count(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if int(text) > 0:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 on")
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a positive number of seconds")
+
+
+def _score(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a score from 0 to 1")
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of `vidrec predict`."""
+    given = parse(arguments)
+    with told_in_a_sentence():
+        predict(given)
+
+
+def predict(given: argparse.Namespace) -> None:
+    """Predict on every video of the sources. Raises ValueError at the end if one failed."""
+    # Imported here so that `--help` answers at once.
+    from vidrec.api import load_model
+    from vidrec.engine import distributed
+    from vidrec.engine.setup import net_to_device
+    from vidrec.inference.network import Network
+    from vidrec.inference.predictors import predictor_of
+
+    found = videos_of(given)
+    dist = distributed.start(device_of(given.device))
+    try:
+        if dist.world > 1 and given.out is None:
+            raise ValueError("several ranks put their results into one folder: pass --out DIR")
+        model = load_model(given.model, given.trust)
+        options = options_of(given, model.description.task)
+        net = net_to_device(model.net, dist.device).eval()
+        network = Network(net, model.description, model.source)
+        output = output_of(given, network, options)
+        names = found.names() if output else found.paths
+        videos = dict(zip(names, found.paths, strict=True))
+        predictor = predictor_of(network, options)
+        if dist.rank == 0:
+            for text in (*(f"warning: {p}" for p in found.problems), *hints(network, options)):
+                note(text)
+        work = Work(videos, predictor, output, given.precision, dist)
+        top = options.topk if hasattr(given, "topk") else None
+        failed = work.run(work.done(), Printer(found.paths, given.json, top))
+        if dist.rank == 0:
+            finish(work, failed, network.description.task, given.json)
+        if failed or found.problems:
+            raise SystemExit(1)
+    finally:
+        dist.stop()
+
+
+def finish(work: "Work", failed: Sequence[str], task: str, as_json: bool) -> None:
+    """Write the table of the output folder, and say what is there and what is missing."""
+    total = len(work.videos)
+    if work.output:
+        work.output.write_table(task, but=failed)
+        text = f"{work.output.folder}: {total - len(failed)} of {total} videos, predictions.csv"
+        print(text, file=sys.stderr if as_json else None)
+    if failed and total > 1:
+        note(
+            f"error: {len(failed)} of {total} videos could not be predicted, for the reasons above"
+        )
+
+
+def videos_of(given: argparse.Namespace) -> "Found":
+    """The videos of the sources. Raises ValueError if there are none."""
+    from vidrec.inference.sources import STANDARD_INPUT, find_videos
+
+    lines = sys.stdin if STANDARD_INPUT in given.sources else ()
+    found = find_videos(given.sources, lines)
+    if not found.paths:
+        raise ValueError("; ".join(found.problems))
+    return found
+
+
+def device_of(asked: str) -> str:
+    """The device as `distributed.start` takes it. Raises ValueError if it is not there."""
+    import torch
+
+    kind = asked.partition(":")[0]
+    if kind not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"--device {asked}: expected auto, cpu or cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"--device {asked}: torch finds no CUDA device here; pass --device cpu")
+    return asked
+
+
+def options_of(given: argparse.Namespace, task: str) -> "Options":
+    """The options that were given; ends the program if one of them is of another task."""
+    from vidrec.inference.options import Options
+
+    asked = {f.name: getattr(given, f.name) for f in fields(Options) if hasattr(given, f.name)}
+    for name in asked:
+        if name in TASKS_OF and task not in TASKS_OF[name]:
+            tasks = " and ".join(TASKS_OF[name])
+            message = f"{_option(name)} is for {tasks}, but {given.model} is a network for {task}"
+            _wrong_usage(message)
+    return Options(**asked)
+
+
+def _option(name: str) -> str:
+    """What a field of `Options` is called on the command line."""
+    return "--top" if name == "topk" else f"--{name.replace('_', '-')}"
+
+
+def _wrong_usage(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(WRONG_USAGE)
+
+
+def output_of(
+    given: argparse.Namespace, network: "Network", options: "Options"
+) -> "SavedPredictions | None":
+    """The folder of `--out` with what its files are made with."""
+    from vidrec.inference.saved import SavedPredictions
+    from vidrec.weights.digest import digest_of
+
+    if given.out is None:
+        return None
+    description = network.description
+    settings = {
+        "command": "vidrec predict",
+        "weights": digest_of(network.net, network.net.state_dict()),
+        "net": json.dumps(description.net, sort_keys=True, default=str),
+        "preprocessing": json.dumps(description.preprocessing, default=str),  # steps in order
+        "class_names": json.dumps(description.class_names),
+        "precision": given.precision,
+    }
+    for name, value in vars(options).items():
+        if name not in _TIMES_ONLY and description.task in TASKS_OF.get(name, [description.task]):
+            settings[_option(name)] = _content_of(value)
+    return SavedPredictions(given.out, settings)
+
+
+def _content_of(value: object) -> str:
+    """An option's value; of files and run directories what is in them, not where they are."""
+    import hashlib
+
+    path = Path(value) if isinstance(value, str) else None
+    if path is None or not path.exists():
+        return str(value)
+    if path.is_dir():
+        from vidrec.weights.run_directory import checkpoint_of_run
+
+        try:
+            path = checkpoint_of_run(path)
+        except FileNotFoundError:  # a folder of features
+            return str(path.resolve())
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Work:
+    """The videos of one call of the command, of which each rank predicts its share.
+
+    videos: paths by the names of their results.
+    """
+
+    videos: dict[str, str]
+    predictor: "Predictor"
+    output: "SavedPredictions | None"
+    precision: str
+    dist: "Distributed"
+
+    def done(self) -> set[str]:
+        """Names of the videos that need not be repeated. The output folder is checked and marked.
+
+        Every rank has seen what is missing before the first writes something.
+        """
+        if self.output is None:
+            return set()
+        self.output.check(self.videos)
+        done = {name for name, path in self.videos.items() if self.output.read(name, path)}
+        self.dist.barrier()
+        if self.dist.rank == 0:
+            self.output.mark()
+        return done
+
+    def run(self, done: set[str], show: "Callable[[Prediction], None]") -> list[str]:
+        """Predict, write and show all but the videos that are done, which are only shown.
+
+        Returns the names of those that failed, on any rank.
+        """
+        missing = [name for name in self.videos if name not in done]
+        mine = missing[self.dist.rank :: self.dist.world]
+        alone = self.dist.world == 1
+        failed = []
+        for name in track(list(self.videos) if alone else mine, "videos", self.dist.rank == 0):
+            found = self._saved(name) if name in done else self._predict(name)
+            if found is None:
+                failed.append(name)
+            elif alone:
+                show(found)
+        self.dist.barrier()
+        if alone:
+            return failed
+        saved = {name: self._saved(name) for name in self.videos}
+        if self.dist.rank == 0:
+            for found in filter(None, saved.values()):
+                show(found)
+        return [name for name, found in saved.items() if found is None]
+
+    def _saved(self, name: str) -> "Prediction | None":
+        return self.output.read(name, self.videos[name]) if self.output else None
+
+    def _predict(self, name: str) -> "Prediction | None":
+        """Predict on a video and write it; a video that cannot be read is named, and None."""
+        from vidrec.config.schema import Precision
+        from vidrec.data.video.decoder import VideoError
+        from vidrec.engine.evaluate import autocast
+        from vidrec.files.signature import version_of
+
+        path = self.videos[name]
+        version = version_of(path)
+        try:
+            with autocast(self.dist.device, Precision(self.precision)):
+                found = self.predictor(path)
+        except (VideoError, ValueError, OSError) as error:
+            note(f"error: {sentence(error)}")
+            return None
+        if self.output:
+            self.output.write(name, found, version)
+        return found
+
+
+class Printer:
+    """Prints predictions: a line for each of several videos, all lines for a single one.
+
+    as_json: as a line of JSON. top: classes of a line. width: columns of the longest path.
+    """
+
+    def __init__(self, videos: Sequence[str], as_json: bool, top: int | None) -> None:
+        from vidrec.inference.tables import columns_of, printable
+
+        self.as_json = as_json
+        self.top = top
+        self.single = len(videos) == 1
+        self.width = max(columns_of(printable(video)) for video in videos)
+
+    def __call__(self, found: "Prediction") -> None:
+        from vidrec.inference.tables import line, report
+
+        if self.as_json:
+            print_above(json.dumps(found.as_dict()))
+        elif self.single:
+            print_above(report(found, self.top or len(found.topk)))
+        else:
+            print_above(line(found, self.width, self.top or 1))
+
+
+def note(text: str) -> None:
+    """Print a line to standard error, above the bar."""
+    print_above(text, sys.stderr)
+
+
+def hints(network: "Network", options: "Options") -> Iterator[str]:
+    """What would make the results more useful."""
+    names = network.description.class_names
+    if names and options.names is None and names == [str(number) for number in range(len(names))]:
+        yield (
+            f"hint: {network.source} has no class names: pass --names FILE, with one name per line "
+            "in order of label"
+        )

@@ -3,6 +3,7 @@
     conf = vidrec.compose("model=tsn", "data=kinetics400")
     net = vidrec.build_model(conf)
     net = vidrec.load_model("runs/tsn_tiny_shapes")
+    net = vidrec.create_model("slowonly", num_classes=10)
 
 Importing it takes no time: torch and Hydra are imported with the first call.
 """
@@ -10,10 +11,24 @@ Importing it takes no time: torch and Hydra are imported with the first call.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vidrec.api import ModelDescription, build_model, compose, load_model
+    from vidrec.api import (
+        ModelDescription,
+        build_model,
+        compose,
+        create_model,
+        list_models,
+        load_model,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["ModelDescription", "build_model", "compose", "load_model"]
+__all__ = [
+    "ModelDescription",
+    "build_model",
+    "compose",
+    "create_model",
+    "list_models",
+    "load_model",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -29,10 +29,12 @@ from vidrec.config.slips import first_slip
 from vidrec.config.trust import PACKAGES
 from vidrec.config.values import readable
 from vidrec.data.segments.annotations import FEATURE_INTERVAL
-from vidrec.errors import ConfigError
+from vidrec.errors import ConfigError, did_you_mean
+from vidrec.inference import creation
 from vidrec.inference.loading import check_trust
 from vidrec.inference.trained import TrainedModel
-from vidrec.weights.description import ModelDescription, description_in
+from vidrec.models.plain import PlainModel
+from vidrec.weights.description import ModelDescription, description_in, trained_classes
 from vidrec.weights.extractor import extractor_of
 from vidrec.weights.load import load_all, load_weights
 from vidrec.weights.run_directory import checkpoint_of_run, overrides_of_run
@@ -117,6 +119,73 @@ def load_model(source: str | Path, trust: Sequence[str] = ()) -> TrainedModel:
     check_trust(description, path, trust)
     net = build.build_net(ModelConf(net=description.net))
     return _loaded(net, str(path), description)
+
+
+def create_model(
+    name: str,
+    *overrides: str,
+    num_classes: int | None = None,
+    pretrained: bool = False,
+    weights: str | Path | None = None,
+    folders: Sequence[str] = (),
+) -> PlainModel:
+    """A plain recognition network by name, in training mode on the CPU: `net(x)` gives logits.
+
+    name: of `list_models()`, or a published recipe. overrides: as on the command line, e.g.
+    `model.net.backbone.depth=18`. num_classes: by default those of the weights or of the recipe,
+    otherwise 400; 0: no classifier, so that `net(x)` gives features. pretrained: load the published
+    weights, `model.weights` or those of the recipe. weights: others, as `model.weights` names them.
+    folders: as in `compose`. Parts of another number of classes keep random weights.
+
+    Raises ValueError for unknown names and if there are no weights, or too few of them fit.
+    """
+    known = [*creation.model_names(conf_folders(overrides, folders)), *creation.recipe_names()]
+    if name not in known:
+        raise ValueError(
+            f"there is no recognition model '{name}' (networks of other tasks come from "
+            f"vidrec.build_model); {did_you_mean(name, known)}"
+        )
+    is_recipe = name in creation.recipe_names()
+    group = "experiment" if is_recipe else "model"
+    source = str(weights) if weights is not None else f"zoo://{name}" if is_recipe else None
+    classes = num_classes
+    if classes is None and not (is_recipe and weights is None):
+        classes = _classes_of(source) or 400
+    given = [f"data.num_classes={classes}"] if classes else []
+    conf = compose(f"{group}={name}", *given, *overrides, folders=folders)
+    net = creation.plain_model(conf, name)
+    if pretrained or weights is not None:
+        source = source or conf.model.weights
+        if source is None:
+            raise ValueError(
+                f"{name} starts from random weights: pass weights=FILE, or weights=zoo://RECIPE "
+                f"with one of vidrec.list_models('{name}', pretrained=True)"
+            )
+        creation.load_plain(net, source, conf.model)
+    if num_classes == 0:
+        net.reset_classifier(0)
+    return net
+
+
+def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
+    """Names that `create_model` takes: networks, or, with `pretrained`, recipes with weights.
+
+    pattern: a part of the name, or a pattern with * and ?.
+    """
+    if pretrained:
+        return creation.matching(creation.recipe_names(with_weights=True), pattern)
+    return creation.matching(creation.model_names(conf_folders([])), pattern)
+
+
+def _classes_of(source: str | None) -> int | None:
+    """The number of classes of a recipe's weights or of a checkpoint of vidrec, if it is known."""
+    if source is None:
+        return None
+    if source.startswith("zoo://"):
+        data = compose(f"experiment={source.removeprefix('zoo://')}").data
+        return data.num_classes if isinstance(data, VideoDataConf) else None
+    names = trained_classes(source)
+    return len(names) if names else None
 
 
 def describe_model(conf: TrainConf, class_names: list[str] | None = None) -> ModelDescription:

@@ -10,7 +10,7 @@ The networks by name are those of `vidrec.create_model`: `net(x)` takes normalis
     pretrained: load the published weights, whose top-1 of all views is stated.
     weights: a file, a URL or `zoo://RECIPE` instead.
 
-`torch.hub.help(REPOSITORY, NAME, source="local")` says of each what its clips are.
+The docstrings, which `torch.hub.help` prints, say what the clips of each are.
 """
 
 from torch import nn

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         build_model,
         compose,
         create_model,
+        features,
         list_models,
         load_model,
     )
@@ -26,6 +27,7 @@ __all__ = [
     "build_model",
     "compose",
     "create_model",
+    "features",
     "list_models",
     "load_model",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from torch import nn
@@ -186,6 +187,17 @@ def _classes_of(source: str | None) -> int | None:
         return data.num_classes if isinstance(data, VideoDataConf) else None
     names = trained_classes(source)
     return len(names) if names else None
+
+
+def features(
+    net: TrainedModel,
+    video: str | Path,
+    *,
+    window: int | None = None,
+    stride: int | None = None,
+) -> np.ndarray:
+    """`net.features(video)`: (C,) for the whole video, or (T, C) for windows of it."""
+    return net.features(video, window=window, stride=stride)
 
 
 def describe_model(conf: TrainConf, class_names: list[str] | None = None) -> ModelDescription:

@@ -149,8 +149,8 @@ def test_a_network_over_clips_takes_its_number_of_frames():
         net(video, prepare=False)
 
 
-def test_only_recognition_takes_frames(frames):
-    net = trained("slowonly_ava_tiny")
+def test_only_recognition_takes_frames(net, frames):
+    net = TrainedModel(net.net, replace(net.description, task="detection"), "random")
     with pytest.raises(ValueError, match="this one is for detection"):
         net(frames)
 

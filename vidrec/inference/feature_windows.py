@@ -7,6 +7,7 @@ from typing import TypedDict, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from vidrec.config.schema import ClipConf, Precision
@@ -139,16 +140,23 @@ class WindowFeatures:
         self.weights = digest_of(net, self.loaded.loaded)
         self._taken = ClassifierInput(net, untrained=self.loaded.missing)
 
-    @torch.no_grad()
     def __call__(self, chunk: Chunk, video: str) -> np.ndarray:
         """(windows, C) float16 of a readable chunk; video: its name, for messages."""
-        device = next(self.net.parameters()).device
-        batch = to_device(chunk["batch"], device)
-        with autocast(device, self.precision):
-            self.net.predict(batch)
-        views = self._taken.take(batch["frames"].shape[1])
-        rows = views.unflatten(0, (-1, int(chunk["crops"]))).mean(dim=1)
+        rows = features_of(self.net, self._taken, chunk, self.precision)
         return in_half_precision(rows, video)
+
+
+@torch.no_grad()
+def features_of(
+    net: Recognizer, taken: ClassifierInput, chunk: Chunk, precision: Precision
+) -> Tensor:
+    """(windows, C) float32 of a readable chunk; taken: the inputs of the network's classifier."""
+    device = next(net.parameters()).device
+    batch = to_device(chunk["batch"], device)
+    with autocast(device, precision):
+        net.predict(batch)
+    views = taken.take(batch["frames"].shape[1])
+    return views.unflatten(0, (-1, int(chunk["crops"]))).mean(dim=1)
 
 
 def measures(num_features: int, num_frames: int, fps: float, stride: int) -> dict[str, float]:

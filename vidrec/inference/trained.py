@@ -4,6 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from vidrec import build
 from vidrec.data.transforms.pipeline import Pipeline
 from vidrec.inference import frames as inputs
 from vidrec.inference import predictors
+from vidrec.inference.features import features_of_video, features_of_windows
 from vidrec.inference.network import Network
 from vidrec.inference.options import Options
 from vidrec.inference.prediction import Prediction
@@ -57,6 +59,25 @@ class TrainedModel(nn.Module):
         self._check_mode("predict")
         return self._predictor(Options(**options))(str(video))
 
+    def features(
+        self, video: str | Path, *, window: int | None = None, stride: int | None = None
+    ) -> np.ndarray:
+        """What the classifier of a recognition network is given for a video file, float32.
+
+        (C,), the mean over the views of its test; with `window` or `stride`, in frames, (T, C): one
+        feature for each window, as `vidrec extract crops=test` writes them. Raises VideoError if
+        the file cannot be read, ValueError for other networks and in training mode.
+        """
+        self._check_mode("features")
+        self._check_recognition("features are taken from")
+        for name, frames in (("window", window), ("stride", stride)):
+            if frames is not None and frames < 1:
+                raise ValueError(f"{name}={frames} is less than one frame")
+        network = Network(self.net, self.description, self.source)
+        if window is None and stride is None:
+            return features_of_video(network, str(video))
+        return features_of_windows(network, str(video), window, stride)
+
     def forward(self, frames: inputs.Frames, layout: str = "THWC", prepare: bool = True) -> Tensor:
         """The logits (N, K) of one clip, N = 1, or of a batch of N.
 
@@ -68,12 +89,7 @@ class TrainedModel(nn.Module):
 
         Gradients flow as in any module. A batch of a dataset goes to `self.net`.
         """
-        task = self.description.task
-        if task != "recognition":
-            raise ValueError(
-                f"frames give logits of recognition networks, this one is for {task}: use "
-                "predict(VIDEO), or pass a batch to its .net"
-            )
+        self._check_recognition("frames give logits of")
         if isinstance(frames, dict):
             raise ValueError("this takes frames: pass a batch to its .net")
         shape = inputs.clip_shape(self.description)
@@ -106,3 +122,11 @@ class TrainedModel(nn.Module):
     def _check_mode(self, what: str) -> None:
         if self.net.training:
             raise ValueError(f"the network is in training mode: call net.eval() before net.{what}")
+
+    def _check_recognition(self, what: str) -> None:
+        task = self.description.task
+        if task != "recognition":
+            raise ValueError(
+                f"{what} networks for recognition, this one is for {task}: use predict(VIDEO), or "
+                "pass a batch to its .net"
+            )

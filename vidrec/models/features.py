@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Self
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ def classifier_of(net: Recognizer) -> str:
 
 
 class ClassifierInput:
-    """Captures the input of a network's classifier, one feature for each view.
+    """Captures the input of a network's classifier, one feature for each view, until it is closed.
 
     Where every frame is classified on its own (TSM, TIN, TANet, TRN) the feature is the mean over
     the frames of a view.
@@ -35,11 +36,20 @@ class ClassifierInput:
     def __init__(self, net: Recognizer, untrained: Iterable[str] = ()) -> None:
         self._classifier = classifier = classifier_of(net)
         self._parts: list[Tensor] = []
-        net.get_submodule(classifier).register_forward_pre_hook(self._keep)
+        self._hooks = [net.get_submodule(classifier).register_forward_pre_hook(self._keep)]
         for name in untrained:
             layer = name.rpartition(".")[0]
             if layer != classifier:
-                net.get_submodule(layer).register_forward_pre_hook(partial(self._refuse, name))
+                refuse = partial(self._refuse, name)
+                self._hooks.append(net.get_submodule(layer).register_forward_pre_hook(refuse))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the network as it was."""
+        for hook in self._hooks:
+            hook.remove()
 
     def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._parts.append(inputs[0].float())

@@ -143,6 +143,12 @@ COMMANDS = {
         "write the lists of a dataset from its official files",
         "vidrec.commands.data:main",
     ),
+    "report": Command(
+        "write the report of a run again, or compare several", "vidrec.commands.report:main"
+    ),
+    "verify": Command(
+        "evaluate again what a report says, and compare the scores", "vidrec.commands.verify:main"
+    ),
     "sweep": Command("show the results of a sweep as a table", "vidrec.commands.sweep:main"),
     "zoo": Command("list the published models", "vidrec.commands.zoo:main"),
 }

@@ -1,6 +1,7 @@
 """One evaluation, from a checked configuration to scores with their protocol."""
 
 import sys
+import time
 from pathlib import Path
 
 from vidrec import build
@@ -8,12 +9,19 @@ from vidrec.config.schema import EvaluateConf
 from vidrec.data.classes import class_difference
 from vidrec.data.unreadable import BadVideos
 from vidrec.engine import distributed
+from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import evaluate
 from vidrec.engine.setup import net_to_device, set_torch_options
+from vidrec.engine.timed_loader import TimedLoader
+from vidrec.errors import sentence
 from vidrec.files.atomic_write import check_writable
 from vidrec.files.signature import refuse_others, sign
 from vidrec.files.text_files import check_file
 from vidrec.progress import ProgressBar
+from vidrec.report.evaluation import Evaluation, report_evaluation
+from vidrec.report.files import check_report_folder
+from vidrec.report.speed import speed_of_evaluation
+from vidrec.report.unreadable import unreadable_of_all
 from vidrec.tasks import task_of
 from vidrec.tasks.task import Evaluated
 from vidrec.weights.description import trained_classes
@@ -30,54 +38,87 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
             _wrote("predictions", conf.dump)
         show(scores, how)
         return scores
-    if conf.checkpoint is None:
-        raise ValueError("nothing to evaluate: pass run=DIR, checkpoint=FILE or score=[FILE.npz]")
-    runtime = conf.runtime
-    dist = distributed.start(runtime.device, runtime.dist_timeout_minutes)
+    dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
-        set_torch_options(runtime)
-        build.prepare_data(conf, dist)
-        dataset = build.build_dataset(conf.data, conf.split)
-        build.check_files(conf.data, {conf.split: dataset}, runtime, dist)
-        class_names = task.class_names(conf, dataset)
-        if task.scores_classes and conf.same_classes:
-            check_classes(class_names, conf.checkpoint)
+        done = evaluated(conf, dist)
         if dist.rank == 0:
-            for doubt in task.doubts({conf.split: dataset}):
-                print(f"warning: {doubt}", file=sys.stderr)
-        is_val = conf.split == "val"
-        batch_size = conf.schedule.val_batch_size if is_val else conf.schedule.test_batch_size
-        loader = build.evaluation_loader(dataset, batch_size, runtime, dist)
-        net = build.build_net(conf.model)
-        loaded = load_all(net, conf.checkpoint, allow_non_finite=conf.model.allow_non_finite)
-        net = net_to_device(net, dist.device)
-        metric = build.build_metric(conf.data)
-        bar = ProgressBar(runtime.progress and dist.rank == 0)
-        scores, rows = evaluate(
-            net,
-            metric,
-            loader,
-            runtime,
-            dist,
-            progress=lambda done, total: bar.show(done, total, f"evaluating {conf.split}"),
-            bad_videos=BadVideos(len(dataset), build.max_bad_fraction(conf.data)),
-        )
-        if dist.rank == 0:
-            num_scored = int(scores.get("num_scored", len(dataset)))
-            how = task.protocol(dataset, net, num_scored)
-            print(loaded)
-            title = f"{conf.data.name} {conf.split}: {how}"
-            show(scores, title)
-            found = Evaluated(metric, rows, dataset, class_names, how, title)
+            print(done.loaded)
+            show(done.scores, done.found.title)
             if conf.dump:
-                task.dump(found, conf.dump)
+                task.dump(done.found, conf.dump)
                 _wrote("predictions", conf.dump)
             if conf.pictures:
-                task.pictures(found, Path(conf.pictures))
+                task.pictures(done.found, Path(conf.pictures))
                 _wrote("pictures", conf.pictures)
-        return scores
+            if folder := report_folder(conf):
+                _report(done, conf, folder, dist)
+        return done.scores
     finally:
         dist.stop()
+
+
+def evaluated(conf: EvaluateConf, dist: Distributed) -> Evaluation:
+    """Run the network of `conf.checkpoint` over `conf.split`, on every rank; writes nothing."""
+    started = time.monotonic()
+    if conf.checkpoint is None:
+        raise ValueError("nothing to evaluate: pass run=DIR, checkpoint=FILE or score=[FILE.npz]")
+    task, runtime = task_of(conf), conf.runtime
+    set_torch_options(runtime)
+    build.prepare_data(conf, dist)
+    dataset = build.build_dataset(conf.data, conf.split)
+    build.check_files(conf.data, {conf.split: dataset}, runtime, dist)
+    class_names = task.class_names(conf, dataset)
+    if task.scores_classes and conf.same_classes:
+        check_classes(class_names, conf.checkpoint)
+    if dist.rank == 0:
+        for doubt in task.doubts({conf.split: dataset}):
+            print(f"warning: {doubt}", file=sys.stderr)
+    schedule = conf.schedule
+    size = schedule.val_batch_size if conf.split == "val" else schedule.test_batch_size
+    loader = TimedLoader(build.evaluation_loader(dataset, size, runtime, dist))
+    net = build.build_net(conf.model)
+    loaded = load_all(net, conf.checkpoint, allow_non_finite=conf.model.allow_non_finite)
+    net = net_to_device(net, dist.device)
+    metric = build.build_metric(conf.data)
+    bar = ProgressBar(runtime.progress and dist.rank == 0)
+    bad_videos = BadVideos(len(dataset), build.max_bad_fraction(conf.data))
+    scores, rows = evaluate(
+        net,
+        metric,
+        loader,
+        runtime,
+        dist,
+        progress=lambda done, total: bar.show(done, total, f"evaluating {conf.split}"),
+        bad_videos=bad_videos,
+    )
+    how = task.protocol(dataset, net, int(scores.get("num_scored", len(dataset))))
+    title = f"{conf.data.name} {conf.split}: {how}"
+    return Evaluation(
+        net=net,
+        scores=scores,
+        found=Evaluated(metric, rows, dataset, class_names, how, title),
+        loaded=str(loaded),
+        unreadable=unreadable_of_all(bad_videos.reasons, dist),
+        seconds=time.monotonic() - started,
+        speed=speed_of_evaluation(loader, len(dataset)),
+    )
+
+
+def report_folder(conf: EvaluateConf) -> Path | None:
+    """Where the report goes: `report=FOLDER`, or evaluation-SPLIT in the run directory."""
+    if conf.report == "none":
+        return None
+    if conf.report != "auto":
+        return Path(conf.report)
+    return Path(conf.run) / f"evaluation-{conf.split}" if conf.run is not None else None
+
+
+def _report(done: Evaluation, conf: EvaluateConf, folder: Path, dist: Distributed) -> None:
+    """Write the report and say where; a failure costs a warning, the scores are printed."""
+    try:
+        print(f"report: {report_evaluation(done, conf, folder, dist)}")
+    except Exception as error:  # of code of any kind, one's own records and metric included
+        print(f"warning: the report could not be written: {sentence(error)}", file=sys.stderr)
 
 
 def _check_files(conf: EvaluateConf) -> None:
@@ -93,6 +134,9 @@ def _check_files(conf: EvaluateConf) -> None:
         check_writable(conf.pictures, is_folder=True)
         if any(Path(conf.pictures).glob("*")):
             refuse_others([conf.pictures])
+    if conf.report not in ("auto", "none"):
+        check_writable(conf.report, is_folder=True)
+        check_report_folder(Path(conf.report))
 
 
 def _wrote(what: str, path: str) -> None:

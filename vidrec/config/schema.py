@@ -311,6 +311,9 @@ class EvaluateConf(TrainedConf):
     # File for the predictions: .npz, .csv or .json; for segments .json, for boxes .csv.
     dump: str | None = None
     pictures: str | None = None  # folder for pictures of the predictions
+    # Folder for report.html and report.json; auto: evaluation-SPLIT in the directory of `run`, none
+    # without one; none: no report.
+    report: str = "auto"
     # Score these dumps instead of running a network; several are fused.
     score: list[str] = field(default_factory=list)
     score_weights: list[float] = field(default_factory=list)  # of the dumps; none: all 1

@@ -5,6 +5,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,11 @@ def read(path: Path) -> Card:
     card = Card(**values)
     card.scores = {k: v for k, v in card.scores.items() if isinstance(v, int | float)}
     return card
+
+
+def finite_scores(scores: Mapping[str, float]) -> dict[str, float]:
+    """Those that are defined, as plain numbers."""
+    return {name: float(value) for name, value in scores.items() if math.isfinite(value)}
 
 
 def _finite(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-from vidrec.report.line_chart import Line, line_chart
+from vidrec.report.line_chart import COLOURS, Line, line_chart
 
 Row = Mapping[str, float]
 LOSSES_AT_MOST, SCORES_AT_MOST = 8, 10  # lines of a chart
@@ -20,6 +20,7 @@ def curves_of_run(rows: Sequence[Row], best_epoch: float | None) -> str:
         for name in names
         if name.startswith(("train/", "val/")) and name not in losses and "num_scored" not in name
     ]
+    scores.sort(key=lambda name: not name.startswith("val/"))  # they get the first colours
     charts = [
         line_chart("Loss", _lines(rows, losses[:LOSSES_AT_MOST], to_x), x_label, mark),
         line_chart("Scores", _lines(rows, scores[:SCORES_AT_MOST], to_x), x_label, mark),
@@ -41,7 +42,7 @@ def curves_of_runs(runs: Mapping[str, Sequence[Row]], keys: Sequence[str]) -> st
         for colour, (name, rows) in enumerate(runs.items()):
             to_x = time_axis(rows)[0]
             x, y = series(rows, key, to_x)
-            lines.append(Line(name, x, y, colour, colour >= 6, key.startswith("val/")))
+            lines.append(Line(name, x, y, colour, colour >= COLOURS, key.startswith("val/")))
         title = key.removeprefix("val/").replace("train/", "training ")
         charts.append(line_chart(title, lines, "epoch"))
     return "".join(charts)

@@ -25,6 +25,18 @@ def write_report(card: Card, folder: Path, rows: Sequence[Mapping[str, float]] =
     return write_page(page(card, folder, rows), folder / PAGE)
 
 
+def check_report_folder(folder: Path) -> None:
+    """Raise FileExistsError unless the folder is new, empty, or has a report that vidrec wrote."""
+    refuse_others([folder / cards.FILE, folder / PAGE])
+    if (folder / cards.FILE).exists() or not folder.exists():
+        return
+    if other := min((path.name for path in folder.iterdir()), default=None):
+        raise FileExistsError(
+            f"{folder} has files that are no report, such as {other}: choose another folder with "
+            "report=FOLDER"
+        )
+
+
 def write_page(content: str, path: Path) -> Path:
     """Write a page. Raises FileExistsError if the file is there and not vidrec's."""
     refuse_others([path])

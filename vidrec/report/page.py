@@ -64,9 +64,7 @@ def _header(card: Card) -> str:
         card.kind == "evaluation"
     )
     said = STATES.get(card.state, "")
-    told = (
-        f"{said} {_progress(card)}{f' Error: {card.error}' if card.error else ''}" if said else ""
-    )
+    told = f"{said} {progress(card)}{f' Error: {card.error}' if card.error else ''}" if said else ""
     banner = f'<p class="banner">{escape(told)}</p>' if told else ""
     return (
         f'<header><p class="kind">{escape(card.kind.capitalize())} report</p>'
@@ -74,7 +72,8 @@ def _header(card: Card) -> str:
     )
 
 
-def _progress(card: Card) -> str:
+def progress(card: Card) -> str:
+    """How far a run is; empty if that is not known."""
     if card.epochs is None or card.epochs_done is None:
         return ""
     return f"{card.epochs_done:g} of {card.epochs} epochs are validated."
@@ -141,7 +140,10 @@ def _three_digits(value: float | None) -> str:
 def _command(card: Card) -> str:
     content = f"<pre>{escape(card.command)}</pre>" if card.command else ""
     if card.changes:
-        rows = [(key, _value(here), _value(recipe)) for key, (recipe, here) in card.changes.items()]
+        rows = [
+            (key, value_text(here), value_text(recipe))
+            for key, (recipe, here) in card.changes.items()
+        ]
         content += "<h3>Different from the recipe</h3>"
         content += table(("key", "here", "recipe"), rows)
     elif card.kind == "training":
@@ -149,8 +151,8 @@ def _command(card: Card) -> str:
     return _section("Command", content)
 
 
-def _value(value: object) -> str:
-    """As it is written in YAML."""
+def value_text(value: object) -> str:
+    """A value as it is written in YAML."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -162,7 +164,8 @@ def _curves(card: Card, rows: Sequence[Row]) -> str:
 def _speed(card: Card) -> str:
     speed = card.speed
     is_cpu = " x cpu" in card.environment.get("device", "")
-    said = bottleneck(speed, is_cpu)
+    is_training = card.kind == "training"
+    said = bottleneck(speed, is_cpu, is_training)
     if not said:
         return ""
     share = 100 * speed["data_fraction"]
@@ -172,10 +175,13 @@ def _speed(card: Card) -> str:
     )
     values = facts(
         [
-            ("a step", _milliseconds(speed.get("step_seconds"))),
+            ("a step" if is_training else "a batch", _milliseconds(speed.get("step_seconds"))),
             ("of it waiting for data", _milliseconds(speed.get("data_seconds"))),
             ("samples per second", _three_digits(speed.get("samples_per_second"))),
-            ("steps", f"{speed['steps']:,.0f}" if "steps" in speed else ""),
+            (
+                "steps" if is_training else "batches",
+                f"{speed['steps']:,.0f}" if "steps" in speed else "",
+            ),
             ("most memory of the device", f"{speed['memory_gib']:.1f} GiB")
             if "memory_gib" in speed
             else ("", ""),

@@ -54,6 +54,11 @@ def card_of_run(folder: Path) -> Card:
     return card
 
 
+def config_of_run(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run; empty of a folder without one."""
+    return _mapping(folder / "config.yaml")
+
+
 def is_in_use(folder: Path) -> bool:
     """Whether a process is training in the folder. Never call it in that process: it would lose
     its lock.

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from vidrec.engine.timed_loader import TimedLoader
+
 Row = Mapping[str, float]
 
 MOSTLY = 0.5  # share of a step from which on it waits for data more than it computes
@@ -47,16 +49,29 @@ def measured(rows: Sequence[Row]) -> dict[str, float]:
     return found
 
 
-def bottleneck(speed: Mapping[str, float], is_cpu: bool) -> str:
-    """What a step spends its time on, and what would help, in a sentence or two.
+def speed_of_evaluation(loader: TimedLoader, num_samples: int) -> dict[str, float]:
+    """The same of the last pass of a loader, of batches instead of steps; empty without a batch."""
+    if not len(loader) or not loader.total:
+        return {}
+    return {
+        "steps": float(len(loader)),
+        "step_seconds": loader.total / len(loader),
+        "data_seconds": loader.waited / len(loader),
+        "data_fraction": loader.waited / loader.total,
+        "samples_per_second": num_samples / loader.total,
+    }
 
-    speed: of `measured`, or of an evaluation the same names. is_cpu: the network runs on the CPU.
+
+def bottleneck(speed: Mapping[str, float], is_cpu: bool, is_training: bool = True) -> str:
+    """What a step, or in an evaluation a batch, spends its time on, and what would help.
+
+    speed: of `measured` or `speed_of_evaluation`. is_cpu: the network runs on the CPU.
     """
     if "data_fraction" not in speed:
         return ""
     share = speed["data_fraction"]
     percent = f"{100 * share:.0f} %" if share >= 0.005 or share == 0 else "less than 1 %"
-    head = f"{percent} of a step is waiting for data"
+    head = f"{percent} of a {'step' if is_training else 'batch'} is waiting for data"
     if share >= OFTEN:
         remedy = (
             "more loader workers (runtime.num_workers), videos of a smaller size or a faster disk "
@@ -68,7 +83,8 @@ def bottleneck(speed: Mapping[str, float], is_cpu: bool) -> str:
         return (
             f"{head}: the network itself is the bottleneck; it runs on the CPU, a GPU would help."
         )
+    compiled = " or runtime.compile=true" * is_training
     return (
-        f"{head}: the network itself is the bottleneck; runtime.precision=bf16 or "
-        "runtime.compile=true may make it faster."
+        f"{head}: the network itself is the bottleneck; runtime.precision=bf16{compiled} may make "
+        "it faster."
     )

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from vidrec.commands import persons
-from vidrec.commands.persons import Clock, main
+from vidrec.commands.persons import main
+from vidrec.data.boxes import clock
+from vidrec.data.boxes.clock import Clock
 from vidrec.data.boxes.custom import read_boxes
 from vidrec.data.boxes.person_proposals import read_proposals
 from vidrec.data.video.writer import write_video
@@ -113,7 +115,7 @@ def test_key_frames_of_tenths_of_seconds_are_those_that_people_annotate(videos, 
 
 
 def test_sound_after_the_last_frame_has_no_key_frames(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(persons, "length_of", lambda path: 9.0)
+    monkeypatch.setattr(clock, "length_of", lambda path: 9.0)
     out = str(tmp_path / "p.json")
     found = persons.find_persons(str(videos / "a.mp4"), out, Bright(), Clock(), 4, progress=False)
     assert found == (4, 4)

@@ -3,20 +3,20 @@
 import argparse
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from vidrec.data.boxes.clock import Clock, length_of_pictures
 from vidrec.data.boxes.key_frames import begin_of
-from vidrec.data.boxes.keys import SAME_MOMENT, key
+from vidrec.data.boxes.keys import key
 from vidrec.data.boxes.person_proposals import format_of, read_proposals, write_proposals
 from vidrec.data.video.decoder import Decoder, VideoError
 from vidrec.data.video.geometry import CropPlan
 from vidrec.data.video.listing import by_name, list_videos
 from vidrec.data.video.pyav import VideoReader
-from vidrec.data.video.timestamps import TimestampDecoder, last_frame_end, length_of
+from vidrec.data.video.timestamps import TimestampDecoder
 from vidrec.errors import told_in_a_sentence
 from vidrec.files.partial_results import delete_partial_results, open_partial_results
 from vidrec.files.signature import refuse_others, sign, version_of
@@ -96,42 +96,6 @@ def main(arguments: list[str]) -> None:
             )
 
 
-@dataclass(frozen=True)
-class Clock:
-    """Which moments of a video are key frames.
-
-    every: seconds between them; with `frames` a number of frames, counted from 0.
-    begin: time of a file's first frame; None: START of a name VIDEO_START_END (see `begin_of`).
-    start, end: time of the first and the last key frame; None: those of the file.
-    """
-
-    every: float = 1.0
-    frames: bool = False
-    begin: float | None = 0.0
-    start: float | None = None
-    end: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.every <= 0:
-            raise ValueError(f"every={self.every} is not positive")
-        if self.every <= SAME_MOMENT:
-            raise ValueError(
-                f"every={self.every} s: times less than {SAME_MOMENT} s apart are one key frame"
-            )
-        if self.frames and self.every != int(self.every):
-            raise ValueError(f"every={self.every} is not a whole number of frames")
-
-    def moments(self, begin: float, length: float) -> np.ndarray:
-        """Times of the key frames of a file that begins at `begin` and lasts `length`."""
-        first = begin if self.start is None else max(self.start, begin)
-        last = begin + length if self.end is None else min(self.end, begin + length)
-        # Multiples of the interval, so that keys do not depend on the file.
-        numbers = np.arange(np.ceil(first / self.every - 1e-9), np.floor(last / self.every + 1) + 1)
-        moments = numbers * self.every
-        inside = (moments < begin + length - 1e-9) & (moments <= last + 1e-9)
-        return moments[inside]
-
-
 def find_persons(
     videos: str, out: str, detector: Detector, clock: Clock, batch_size: int, progress: bool
 ) -> tuple[int, int]:
@@ -200,8 +164,7 @@ def _batches(
                 yield part, source, part.astype(int).tolist()
         return
     begin = begin_of(name, clock.begin)
-    # The header may give the length of the sound.
-    moments = clock.moments(begin, min(length_of(path), last_frame_end(path)))
+    moments = clock.moments(begin, length_of_pictures(path))
     for start in range(0, len(moments), batch_size):
         part = moments[start : start + batch_size]
         with TimestampDecoder(path, part - begin, accurate=True) as source:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from vidrec.inference.detection import DetectionPredictor
 from vidrec.inference.localization import LocalizationPredictor
 from vidrec.inference.network import Network
 from vidrec.inference.options import Options
@@ -19,6 +20,7 @@ class Predictor(Protocol):
 
 PREDICTORS: dict[str, Callable[[Network, Options], Predictor]] = {
     "recognition": RecognitionPredictor,
+    "detection": DetectionPredictor,
     "localization": LocalizationPredictor,
 }
 

@@ -95,26 +95,15 @@ class BoxDataset(Dataset):
         with source:
             plan = self.transforms.plan(source.width, source.height, rng)
             frames = self.transforms.finish(source.read(indices, plan), rng)
-            scale = np.array([source.width, source.height] * 2)
-        views = plan.crops or ((0, 0, plan.size[1], plan.size[0], 0),)
-        video = np.stack([_cut(frames, view) for view in views])
-        boxes, view, proposal = _boxes_in_views(record.proposals * scale, plan, views)
+            size = source.width, source.height
+        sample = box_sample(frames, plan, size, record.proposals, index)
         # In a key frame without persons nobody does anything, whatever is proposed.
         persons = record.boxes if len(record.boxes) else record.proposals
-        gt_boxes, _, which = _boxes_in_views(persons * scale, plan, views[:1])
-        sample: BoxSample = {
-            "video": video[None],
-            "size": np.array([video.shape[2:4]], dtype=np.int64),
-            "boxes": boxes,
-            "box_view": view,
-            "box_proposal": proposal,
-            "proposals": record.proposals,
-            "proposal_sample": np.zeros(len(record.proposals), dtype=np.int64),
-            "gt_boxes": gt_boxes,
-            "gt_sample": np.zeros(len(gt_boxes), dtype=np.int64),
-            "gt_labels": self._labels(record, len(persons), plan)[which],
-            "index": np.array([index], dtype=np.int64),
-        }
+        boxes = persons * np.array([*size, *size])
+        gt_boxes, _, which = _boxes_in_views(boxes, plan, _views(plan)[:1])
+        sample["gt_boxes"] = gt_boxes
+        sample["gt_sample"] = np.zeros(len(gt_boxes), dtype=np.int64)
+        sample["gt_labels"] = self._labels(record, len(persons), plan)[which]
         if self.bank is not None:
             sample["bank"] = self.bank.features(record.video, record.timestamp, rng)[None]
         return sample
@@ -128,14 +117,52 @@ class BoxDataset(Dataset):
         return rows
 
 
-def _cut(frames: np.ndarray, view: tuple[int, int, int, int, int]) -> np.ndarray:
+def box_sample(
+    frames: np.ndarray,
+    plan: CropPlan,
+    size: tuple[int, int],
+    proposals: np.ndarray,
+    index: int,
+) -> BoxSample:
+    """The sample of a clip without ground truth.
+
+    frames: (T, h, w, C), as the plan cut them. size: width and height of the video. proposals:
+    (P, 4) float32, normalised to [0, 1]. index: of the sample.
+    """
+    views = _views(plan)
+    video = np.stack([_cut(frames, view) for view in views])
+    scale = np.array([*size, *size])
+    boxes, view, proposal = _boxes_in_views(proposals * scale, plan, views)
+    return {
+        "video": video[None],
+        "size": np.array([video.shape[2:4]], dtype=np.int64),
+        "boxes": boxes,
+        "box_view": view,
+        "box_proposal": proposal,
+        "proposals": proposals,
+        "proposal_sample": np.zeros(len(proposals), dtype=np.int64),
+        "gt_boxes": np.zeros((0, 4), np.float32),
+        "gt_sample": np.zeros(0, np.int64),
+        "gt_labels": np.zeros((0, 0), np.float32),
+        "index": np.array([index], dtype=np.int64),
+    }
+
+
+View = tuple[int, int, int, int, int]  # left, top, width, height in pixels; 1 for a mirrored one
+
+
+def _views(plan: CropPlan) -> tuple[View, ...]:
+    return plan.crops or ((0, 0, plan.size[1], plan.size[0], 0),)
+
+
+def _cut(frames: np.ndarray, view: View) -> np.ndarray:
     left, top, width, height, mirrored = view
     part = frames[:, top : top + height, left : left + width]
     return part[:, :, ::-1] if mirrored else part
 
 
 def _boxes_in_views(
-    boxes: np.ndarray, plan: CropPlan, views: tuple[tuple[int, int, int, int, int], ...]
+    boxes: np.ndarray, plan: CropPlan, views: tuple[View, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes (n, 4) in pixels of the source, moved into each of the views and clipped to it.
 

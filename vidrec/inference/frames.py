@@ -97,7 +97,7 @@ def prepare_clips(clips: Tensor, transforms: Pipeline, shape: ClipShape) -> Tens
         video = _cut(clips, plan)
     if not plan.crops:
         return video
-    left, top, width, height, _ = _central(plan)
+    left, top, width, height, _ = plan.central_crop
     return video[:, :, top : top + height, left : left + width]
 
 
@@ -146,17 +146,6 @@ def _wrong_channels(video: Tensor, order: str, given: int, channels: int) -> str
         f"frames of shape {shape} have {given} channels as layout={order!r}, but the network takes "
         f"{channels}: {way_out}"
     )
-
-
-def _central(plan: CropPlan) -> tuple[int, int, int, int, int]:
-    """The crop of a test nearest to the centre of the frame, not mirrored if there are both."""
-    height, width = plan.size
-
-    def distance(crop: tuple[int, int, int, int, int]) -> tuple[int, int]:
-        left, top, w, h, mirrored = crop
-        return abs(2 * left + w - width) + abs(2 * top + h - height), mirrored
-
-    return min(plan.crops, key=distance)
 
 
 def _cut(clips: Tensor, plan: CropPlan) -> Tensor:

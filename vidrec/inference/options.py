@@ -1,5 +1,6 @@
 """What can be chosen when a network predicts, in the shell and in Python alike."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -31,3 +32,10 @@ class Options:
     extractor: str | None = None
     features: str | None = None
     classifier: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("topk", "batch_size"):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"{name}={value}: give a whole number of at least 1")
+        if self.every is not None and not 0 < self.every < math.inf:
+            raise ValueError(f"every={self.every}: give a number of seconds above 0")

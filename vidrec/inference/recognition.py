@@ -1,6 +1,5 @@
 """Actions of whole videos, by the views of an evaluation, and of every part of them."""
 
-import math
 import os
 from collections.abc import Callable
 
@@ -53,8 +52,6 @@ class RecognitionPredictor:
     """
 
     def __init__(self, network: Network, options: Options) -> None:
-        if options.every is not None and not (0 < options.every < math.inf):
-            raise ValueError(f"every={options.every} is no length of a part: give seconds above 0")
         self.network = network
         self.options = options
         self.names = class_names(network.description, options.names)

@@ -38,26 +38,28 @@ class CropPlan:
             y = new_height - y[:, ::-1]
         return np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1)
 
-    def central_view(self) -> "CropPlan":
-        """The plan of the crop nearest to the centre, not mirrored if there are both.
+    @property
+    def central_crop(self) -> tuple[int, int, int, int, int]:
+        """Of `crops`, the one nearest to the centre, not mirrored if there are both."""
+        height, width = self.size
 
-        The plan itself if it has no crops.
-        """
+        def distance(crop: tuple[int, int, int, int, int]) -> tuple[int, int]:
+            left, top, w, h, mirrored = crop
+            return abs(2 * left + w - width) + abs(2 * top + h - height), mirrored
+
+        return min(self.crops, key=distance)
+
+    def central_view(self) -> "CropPlan":
+        """The plan of the central crop alone; the plan itself if it has no crops."""
         if not self.crops:
             return self
-        height, width = self.size
-        left, top, w, h, mirrored = min(
-            self.crops,
-            key=lambda crop: (
-                abs(2 * crop[0] + crop[2] - width) + abs(2 * crop[1] + crop[3] - height),
-                crop[4],
-            ),
-        )
-        x, y = self.box[2] / width, self.box[3] / height
-        left = width - left - w if self.flip else left
-        top = height - top - h if self.flip_vertical else top
-        box = (self.box[0] + left * x, self.box[1] + top * y, w * x, h * y)
-        return CropPlan(box, (h, w), self.flip != bool(mirrored), (), self.flip_vertical)
+        left, top, width, height, mirrored = self.central_crop
+        left = self.size[1] - left - width if self.flip else left
+        top = self.size[0] - top - height if self.flip_vertical else top
+        x, y = self.box[2] / self.size[1], self.box[3] / self.size[0]
+        box = (self.box[0] + left * x, self.box[1] + top * y, width * x, height * y)
+        flip = self.flip != bool(mirrored)
+        return CropPlan(box, (height, width), flip, (), self.flip_vertical)
 
 
 @dataclass

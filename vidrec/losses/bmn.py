@@ -11,6 +11,15 @@ class BMNLoss:
     """Boundaries, and the confidences of proposals by regression and by classification.
 
     The loss is finite even for a batch without positive cells.
+
+    >>> T, D = 4, 3  # positions and durations
+    >>> outputs = {"start": torch.full((1, T), 0.5), "end": torch.full((1, T), 0.5)}
+    >>> outputs["iou_map"] = torch.full((1, 2, D, T), 0.5)
+    >>> iou_map = torch.zeros(1, D, T)
+    >>> iou_map[0, 1, 0] = 1.0  # the proposal from position 0 of the second duration
+    >>> batch = {"start": torch.eye(T)[:1], "end": torch.eye(T)[2:3], "iou_map": iou_map}
+    >>> {name: round(value.item(), 3) for name, value in BMNLoss()(outputs, batch).items()}
+    {'loss': 3.329, 'loss_tem': 1.386, 'loss_pem_reg': 0.125, 'loss_pem_cls': 0.693}
     """
 
     def __init__(

@@ -22,6 +22,12 @@ class ActionLoss:
     background_class: column 0 is the background, which is left out of the loss.
     topk, threshold: recall and precision are logged for the k best actions, and for those whose
         probability exceeds the threshold (without multilabel: for the best one).
+
+    >>> labels = torch.tensor([[0, 1, 1], [0, 0, 0]])  # two boxes, the background and two actions
+    >>> outputs = {"logits": torch.zeros(2, 3), "labels": labels}
+    >>> outputs["annotated"] = torch.tensor([True, False])  # the second box matches no person
+    >>> round(ActionLoss()(outputs, {})["loss"].item(), 4)
+    0.6931
     """
 
     def __init__(

@@ -22,6 +22,13 @@ class CrossEntropy:
     loss_weight: factor of the loss.
     auxiliary_weight: factor of the loss of an auxiliary classifier, for nets that return
         `outputs["auxiliary_logits"]` (N, V, K); both terms are logged, `loss_cls` and `loss_aux`.
+
+    >>> loss_fn = CrossEntropy(label_smoothing=0.1)
+    >>> logits = torch.zeros(2, 1, 4, requires_grad=True)  # two videos, one view, four classes
+    >>> losses = loss_fn({"logits": logits}, {"label": torch.tensor([0, 3])})
+    >>> losses["loss"].backward()
+    >>> round(losses["loss"].item(), 4), losses["top1"].item()
+    (1.3863, 0.5)
     """
 
     def __init__(
@@ -65,6 +72,10 @@ class BinaryCrossEntropy:
     class_weight: factor of the terms of each class.
     loss_weight: factor of the loss. Since the mean divides by the number of classes, published
         recipes use a weight of about that number.
+
+    >>> labels = torch.tensor([[1.0, 0.0, 1.0]])
+    >>> BinaryCrossEntropy()({"logits": torch.zeros(1, 1, 3)}, {"label": labels})
+    {'loss': tensor(0.6931)}
     """
 
     def __init__(
@@ -97,6 +108,14 @@ class ClassBalancedFocal:
 
     samples_per_class: number of training samples of each class.
     loss_weight: factor of the loss.
+
+    >>> loss_fn = ClassBalancedFocal(samples_per_class=[1000, 10])
+    >>> rare, common = (
+    ...     loss_fn({"logits": torch.zeros(1, 1, 2)}, {"label": torch.tensor([label])})["loss"]
+    ...     for label in (1, 0)
+    ... )
+    >>> round((rare / common).item())
+    95
     """
 
     def __init__(

@@ -92,6 +92,13 @@ class Accuracy(ScoreRows):
     mean_class: also the mean accuracy of the classes, in which rare classes count like others.
     key: the score that decides which checkpoint is best.
     absent_as_zero: see `mean_class_accuracy`.
+
+    >>> import torch
+    >>> metric = Accuracy(topk=(1, 2))
+    >>> scores = torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]])
+    >>> metric.update({"scores": scores}, {"index": torch.arange(2), "label": torch.tensor([1, 2])})
+    >>> metric.compute(metric.rows)
+    {'top1': 0.5, 'top2': 1.0, 'mean_class': 0.5}
     """
 
     higher_is_better = True

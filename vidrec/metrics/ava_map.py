@@ -52,6 +52,17 @@ class AVAMeanAP(PredictionRows):
         detected boxes without area as false positives.
 
     Raises ValueError if an option is out of its range or no class is evaluated.
+
+    >>> import tempfile
+    >>> from vidrec.data.boxes.annotations import read_ava
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> def file(name, text):
+    ...     return Path(folder.name, name), Path(folder.name, name).write_text(text)
+    >>> truth, _ = file("truth.csv", "clip,902,0.1,0.1,0.5,0.9,12,0")
+    >>> labels, _ = file("labels.pbtxt", 'item {name: "stand" id: 12}')
+    >>> found, _ = file("found.csv", "clip,902,0.1,0.2,0.5,0.9,12,0.8")
+    >>> AVAMeanAP(read_ava(str(truth), str(labels))).score_file(found)
+    {'mAP@0.5': 1.0}
     """
 
     higher_is_better = True

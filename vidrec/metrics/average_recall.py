@@ -104,6 +104,13 @@ class AverageRecall(SegmentMetric):
     per_tiou: also the recall at each tIoU for the largest of them, `AR@100/0.50` and so on.
     key: the score that decides which checkpoint is best.
     thresholds: increasing tIoUs. ties: see `best_first`.
+
+    >>> from vidrec.data.segments.records import SegmentRecord
+    >>> truth = SegmentRecord("clip", 30.0, 30.0, 30.0, np.array([[2.0, 8.0]]), np.array([0]))
+    >>> metric = AverageRecall(SegmentRecords.pack([truth], ["jump"]), at=(1,))
+    >>> one = SegmentDetections(np.array([0]), np.array([[2.0, 7.0]]), np.array([0.9]))
+    >>> {name: round(value, 2) for name, value in metric.score(one).items()}
+    {'AUC': 0.69, 'AR@1': 0.7}
     """
 
     higher_is_better = True

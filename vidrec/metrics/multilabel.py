@@ -33,6 +33,13 @@ class MultiLabel(ScoreRows):
     """`mAP` (mean over classes) and `mmit_mAP` (mean over samples), in [0, 1].
 
     key: the score that decides which checkpoint is best.
+
+    >>> import torch
+    >>> metric = MultiLabel()
+    >>> batch = {"index": torch.arange(2), "label": torch.tensor([[1.0, 1.0], [1.0, 0.0]])}
+    >>> metric.update({"scores": torch.tensor([[0.2, 0.9], [0.7, 0.1]])}, batch)
+    >>> metric.compute(metric.rows)
+    {'mAP': 1.0, 'mmit_mAP': 1.0}
     """
 
     higher_is_better = True

@@ -136,6 +136,15 @@ class SegmentMAP(SegmentMetric):
         classes: each becomes a segment of every one of the video's `topk` best classes, its score
         multiplied by theirs. None: the segments have labels.
     thresholds: increasing tIoUs. ties: see `best_first`.
+
+    >>> from vidrec.data.segments.records import SegmentRecord
+    >>> truth = SegmentRecord("clip", 30.0, 30.0, 30.0, np.array([[2.0, 8.0]]), np.array([0]))
+    >>> metric = SegmentMAP(SegmentRecords.pack([truth], ["jump"]))
+    >>> segments, scores = np.array([[2.0, 7.0]]), np.array([0.9])
+    >>> one = SegmentDetections(np.array([0]), segments, scores, ["jump"])
+    >>> result = metric.score(one)  # their IoU is 5 / 6
+    >>> round(result["mAP"], 2), result["mAP@0.80"], result["mAP@0.85"]
+    (0.7, 1.0, 0.0)
     """
 
     higher_is_better = True

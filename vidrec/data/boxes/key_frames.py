@@ -26,6 +26,10 @@ class KeyFrameSampling:
     clip_len: frames of the clip. frame_interval: distance between them, in frames at `fps`.
     fps: frames per unit of the annotations' clock, 1 if it counts frames.
     jitter: move each frame by up to half an interval (in training).
+
+    >>> sample = KeyFrameSampling(clip_len=4, frame_interval=15, fps=30.0)
+    >>> sample(902.0, np.random.default_rng(0))  # seconds
+    array([901. , 901.5, 902. , 902.5])
     """
 
     num_views = 1

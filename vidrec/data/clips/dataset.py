@@ -27,6 +27,22 @@ class VideoDataset(Dataset):
         its own crop and colours. A batch of N videos has N * copies rows, copies side by side.
     same_frames: the copies show the same frames, decoded once; otherwise each samples its own.
     on_bad_video: `raise` stops; `skip` drops the sample; `replace` takes another, random one.
+
+    >>> import tempfile
+    >>> from vidrec.data.clips.annotations import read_class_folders
+    >>> from vidrec.data.clips.sampling import SampleFrames
+    >>> from vidrec.data.transforms.geometric import CenterCrop
+    >>> from vidrec.data.video.pyav import VideoReader
+    >>> from vidrec.data.video.writer import write_video
+    >>> folder = tempfile.TemporaryDirectory()  # of videos in a folder for each class
+    >>> Path(folder.name, "jump").mkdir()
+    >>> write_video(Path(folder.name, "jump", "a.mp4"), np.zeros((9, 48, 64, 3), np.uint8), 9)
+    >>> records = read_class_folders(folder.name)
+    >>> sampling, steps = SampleFrames(4, test_mode=True), {"crop": CenterCrop(32)}
+    >>> dataset = VideoDataset(records, VideoReader(), sampling, steps, 1, prefix=folder.name)
+    >>> batch = dataset.collate([dataset[0], dataset[0]])
+    >>> records.class_names, tuple(batch["video"].shape), batch["label"]
+    (['jump'], (2, 1, 4, 32, 32, 3), tensor([0, 0]))
     """
 
     collate = staticmethod(collate_clips)

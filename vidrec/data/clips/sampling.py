@@ -51,6 +51,11 @@ class SampleFrames:
         end of the video.
     target_fps: frames per second that `frame_interval` counts in, as in PySlowFast; videos without
         a clock are assumed to have it.
+
+    >>> sample = SampleFrames(clip_len=4, frame_interval=2, num_clips=2, test_mode=True)
+    >>> sample(num_frames=20, fps=25.0, rng=np.random.default_rng(0))
+    array([[ 0,  2,  4,  6],
+           [13, 15, 17, 19]])
     """
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
@@ -153,6 +158,11 @@ class DenseSampleFrames:
     from the first possible one to the last, each with `num_clips` clips.
 
     sample_range: length of a range, in frames. The other arguments are those of `SampleFrames`.
+
+    >>> sample = DenseSampleFrames(2, frame_interval=4, num_sample_positions=2, test_mode=True)
+    >>> sample(num_frames=100, fps=25.0, rng=np.random.default_rng(0))
+    array([[ 0,  4],
+           [36, 40]])
     """
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration

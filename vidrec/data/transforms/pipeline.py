@@ -17,6 +17,12 @@ class Pipeline:
 
     A step on pixels is called as `step(frames, rng)` with (F, H, W, C) uint8 and returns the same.
     Transforms of torchvision.transforms.v2 are accepted as well. A step that is None is left out.
+
+    >>> from vidrec.data.transforms.geometric import CenterCrop, Resize
+    >>> steps = Pipeline({"resize": Resize((-1, 256)), "crop": CenterCrop(224)})
+    >>> plan = steps.plan(width=640, height=480, rng=np.random.default_rng(0))
+    >>> plan.size, [round(edge, 1) for edge in plan.box]  # for `read` of a decoder
+    ((224, 224), [108.9, 30.0, 420.4, 420.0])
     """
 
     def __init__(self, steps: Mapping[str, Step | None]) -> None:

@@ -237,7 +237,7 @@ def test_features_stay_within_their_folder(extract, videos, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "deeper").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match=r"linked/deeper is not within out="):
+    with pytest.raises(ValueError, match=r"linked/deeper is not within the output folder "):
         extract(tmp_path / "linked")
     assert not any((tmp_path / "elsewhere").iterdir())
 

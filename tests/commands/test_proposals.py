@@ -80,7 +80,7 @@ def test_files_of_somebody_else_stay(write, conf, tmp_path):
 @pytest.mark.parametrize("name", ["../v", "/tmp/v"])
 def test_names_in_the_lists_do_not_lead_out_of_the_folder(write, conf, tmp_path, monkeypatch, name):
     monkeypatch.setattr("vidrec.commands.proposals.names_of", lambda _: [name])
-    with pytest.raises(ValueError, match=r"is not within out="):
+    with pytest.raises(ValueError, match=r"is not within the output folder "):
         write()
     assert not (tmp_path / "out").exists()
 

@@ -41,5 +41,5 @@ def test_names_do_not_lead_out_of_the_folder(tmp_path, name):
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "link").symlink_to(tmp_path)
-    with pytest.raises(ValueError, match=r"is not within out="):
+    with pytest.raises(ValueError, match=r"is not within the output folder "):
         check_output_folder(folder, {}, ["deeper/y.npz", name])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidrec.inference.result import KeyFrame, Moment, Person, Result, ScoredClass, Segment
-from vidrec.inference.tables import COLUMNS, line, report, table, write_csv
+from vidrec.inference.tables import COLUMNS, line, report, stretches, table, write_csv
 
 WAVE = ScoredClass(3, "挥手", 0.75)
 RUN = ScoredClass(0, "run, fast", float(np.float32(0.1)))
@@ -97,6 +97,24 @@ def test_neighbouring_parts_of_one_class_are_joined_in_a_line():
     parts = [Moment(float(i), i + 1.0, [best]) for i, best in enumerate(names)]
     found = recognized(topk=[], timeline=parts)
     assert line(found, 5) == "a.mp4  0.0-2.0 s run, fast, 2.0-3.0 s 挥手, 3.0-4.0 s run, fast"
+    assert report(found).splitlines()[1:] == [
+        "  0.0-2.0 s  0.100 run, fast",
+        "  2.0-3.0 s  0.750 挥手",
+        "  3.0-4.0 s  0.100 run, fast",
+    ]
+    assert len(report(found, 1).splitlines()) == 1 + len(parts)
+
+
+def test_the_score_of_joined_parts_is_their_mean_over_time():
+    parts = [
+        Moment(0.0, 1.0, [ScoredClass(0, "a", 0.4)]),
+        Moment(1.0, 4.0, [ScoredClass(0, "a", 0.8)]),
+        Moment(6.0, 7.0, [ScoredClass(0, "a", 0.5)]),
+    ]
+    ((start, end, name, score), apart) = stretches(parts)
+    assert (start, end, name) == (0.0, 4.0, "a")
+    assert score == pytest.approx(0.7)
+    assert apart == (6.0, 7.0, "a", 0.5)
 
 
 def test_columns_stand_below_each_other_where_characters_are_wide():

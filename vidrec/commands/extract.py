@@ -157,7 +157,7 @@ class Output:
         except ValueError as error:
             raise ValueError(f"{error}; delete it, or move it if it is yours") from None
         if str(content["settings"]) != self.made_with:
-            raise ValueError(f"{path} was made with other settings; use another out=FOLDER")
+            raise ValueError(f"{path} was made with other settings; use another output folder")
         return str(content["source"]) == video.version
 
     def listed(self) -> dict[str, dict[str, object]]:

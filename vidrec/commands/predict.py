@@ -4,30 +4,31 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vidrec.errors import sentence, told_in_a_sentence
-from vidrec.progress import print_above, track
+from vidrec.errors import told_in_a_sentence
+from vidrec.progress import print_above
 
 if TYPE_CHECKING:  # `--help` answers without torch
-    from vidrec.engine.distributed import Distributed
+    from vidrec.config.schema import Node
+    from vidrec.inference.batch import Batch
     from vidrec.inference.network import Network
     from vidrec.inference.options import Options
     from vidrec.inference.prediction import Prediction
-    from vidrec.inference.predictors import Predictor
     from vidrec.inference.saved import SavedPredictions
     from vidrec.inference.sources import Found
 
 WRONG_USAGE = 2  # exit status
+PICTURES = ("video", "timeline")
 LONG = 120  # seconds: a longer video hardly shows one action alone
 
 _EXAMPLES = """examples:
   vidrec predict video.mp4 --model runs/NAME
   vidrec predict videos/ --model runs/NAME --out predictions
-  vidrec predict match.mp4 --model runs/NAME --every 1
+  vidrec predict match.mp4 --model runs/NAME --every 1 --out match --video --timeline
   vidrec predict *.mp4 --model zoo://STEM --names classes.txt --top 3
   vidrec predict list.txt --model best.pt --json > predictions.jsonl
   find . -name '*.avi' | vidrec predict - --model runs/NAME
@@ -70,7 +71,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     given: dict[str, Any] = {"default": argparse.SUPPRESS}
     _add_shared(parser.add_argument_group("how"), given)
     _add_of_tasks(parser, given)
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    for picture in PICTURES:
+        if getattr(parsed, picture) and parsed.out is None:
+            parser.error(f"--{picture} is written beside the other results: pass --out DIR too")
+    return parsed
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
@@ -83,6 +88,12 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--json", action="store_true", help="print one line of JSON per video, and nothing else"
+    )
+    group.add_argument(
+        "--video", action="store_true", help="with --out: also the video with what was predicted"
+    )
+    group.add_argument(
+        "--timeline", action="store_true", help="with --out: also a figure over the time of a video"
     )
 
 
@@ -175,19 +186,20 @@ def main(arguments: list[str]) -> None:
 
 
 def predict(given: argparse.Namespace) -> None:
-    """Predict on every video of the sources. Raises ValueError at the end if one failed."""
+    """Predict on every video of the sources; ends the program with 1 if one of them failed."""
     # Imported here so that `--help` answers at once.
     from vidrec.api import load_model
     from vidrec.engine import distributed
     from vidrec.engine.setup import net_to_device
+    from vidrec.inference.batch import Batch
     from vidrec.inference.network import Network
     from vidrec.inference.predictors import predictor_of
 
     found = videos_of(given)
     dist = distributed.start(device_of(given.device))
     try:
-        if dist.world > 1 and given.out is None:
-            raise ValueError("several ranks put their results into one folder: pass --out DIR")
+        if dist.world > 1 and (given.out is None or "-" in given.sources):
+            raise ValueError("several ranks need files: pass --out DIR, and a list instead of -")
         model = load_model(given.model, given.trust)
         options = options_of(given, model.description.task)
         net = net_to_device(model.net, dist.device).eval()
@@ -195,32 +207,32 @@ def predict(given: argparse.Namespace) -> None:
         output = output_of(given, network, options)
         names = found.names() if output else found.paths
         videos = dict(zip(names, found.paths, strict=True))
+        pictures = [name for name in PICTURES if getattr(given, name)]
         predictor = predictor_of(network, options)
+        batch = Batch(videos, predictor, output, pictures, given.precision, dist)
+        done = batch.done()
         if dist.rank == 0:
             for text in (*(f"warning: {p}" for p in found.problems), *hints(network, options)):
                 note(text)
-        work = Work(videos, predictor, output, given.precision, dist)
         top = options.topk if hasattr(given, "topk") else None
-        failed = work.run(work.done(), Printer(found.paths, given.json, top))
+        all_done = batch.run(done, Printer(found.paths, given.json, top, options), note)
         if dist.rank == 0:
-            finish(work, failed, network.description.task, given.json)
-        if failed or found.problems:
+            finish(batch, network.description.task, given.json)
+        if found.problems or not all_done:
             raise SystemExit(1)
     finally:
         dist.stop()
 
 
-def finish(work: "Work", failed: Sequence[str], task: str, as_json: bool) -> None:
-    """Write the table of the output folder, and say what is there and what is missing."""
-    total = len(work.videos)
-    if work.output:
-        work.output.write_table(task, but=failed)
-        text = f"{work.output.folder}: {total - len(failed)} of {total} videos, predictions.csv"
-        print(text, file=sys.stderr if as_json else None)
-    if failed and total > 1:
-        note(
-            f"error: {len(failed)} of {total} videos could not be predicted, for the reasons above"
-        )
+def finish(batch: "Batch", task: str, as_json: bool) -> None:
+    """Write the table of the output folder, and say what is there."""
+    if batch.output is None:
+        return
+    unsaved = batch.unsaved()
+    batch.output.write_table(task, but=unsaved)
+    total = len(batch.videos)
+    text = f"{batch.output.folder}: {total - len(unsaved)} of {total} videos, predictions.csv"
+    print(text, file=sys.stderr if as_json else None, flush=True)
 
 
 def videos_of(given: argparse.Namespace) -> "Found":
@@ -285,12 +297,19 @@ def output_of(
         "net": json.dumps(description.net, sort_keys=True, default=str),
         "preprocessing": json.dumps(description.preprocessing, default=str),  # steps in order
         "class_names": json.dumps(description.class_names),
-        "precision": given.precision,
+        "extractor": _without_place(description.extractor),
+        "--precision": given.precision,
     }
     for name, value in vars(options).items():
         if name not in _TIMES_ONLY and description.task in TASKS_OF.get(name, [description.task]):
             settings[_option(name)] = _content_of(value)
     return SavedPredictions(given.out, settings)
+
+
+def _without_place(extractor: "Node | None") -> str:
+    """What features are extracted with, wherever its weights are."""
+    kept = {name: value for name, value in (extractor or {}).items() if name != "checkpoint"}
+    return json.dumps(kept, sort_keys=True, default=str)
 
 
 def _content_of(value: object) -> str:
@@ -311,93 +330,22 @@ def _content_of(value: object) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-@dataclass(frozen=True)
-class Work:
-    """The videos of one call of the command, of which each rank predicts its share.
-
-    videos: paths by the names of their results.
-    """
-
-    videos: dict[str, str]
-    predictor: "Predictor"
-    output: "SavedPredictions | None"
-    precision: str
-    dist: "Distributed"
-
-    def done(self) -> set[str]:
-        """Names of the videos that need not be repeated. The output folder is checked and marked.
-
-        Every rank has seen what is missing before the first writes something.
-        """
-        if self.output is None:
-            return set()
-        self.output.check(self.videos)
-        done = {name for name, path in self.videos.items() if self.output.read(name, path)}
-        self.dist.barrier()
-        if self.dist.rank == 0:
-            self.output.mark()
-        return done
-
-    def run(self, done: set[str], show: "Callable[[Prediction], None]") -> list[str]:
-        """Predict, write and show all but the videos that are done, which are only shown.
-
-        Returns the names of those that failed, on any rank.
-        """
-        missing = [name for name in self.videos if name not in done]
-        mine = missing[self.dist.rank :: self.dist.world]
-        alone = self.dist.world == 1
-        failed = []
-        for name in track(list(self.videos) if alone else mine, "videos", self.dist.rank == 0):
-            found = self._saved(name) if name in done else self._predict(name)
-            if found is None:
-                failed.append(name)
-            elif alone:
-                show(found)
-        self.dist.barrier()
-        if alone:
-            return failed
-        saved = {name: self._saved(name) for name in self.videos}
-        if self.dist.rank == 0:
-            for found in filter(None, saved.values()):
-                show(found)
-        return [name for name, found in saved.items() if found is None]
-
-    def _saved(self, name: str) -> "Prediction | None":
-        return self.output.read(name, self.videos[name]) if self.output else None
-
-    def _predict(self, name: str) -> "Prediction | None":
-        """Predict on a video and write it; a video that cannot be read is named, and None."""
-        from vidrec.config.schema import Precision
-        from vidrec.data.video.decoder import VideoError
-        from vidrec.engine.evaluate import autocast
-        from vidrec.files.signature import version_of
-
-        path = self.videos[name]
-        version = version_of(path)
-        try:
-            with autocast(self.dist.device, Precision(self.precision)):
-                found = self.predictor(path)
-        except (VideoError, ValueError, OSError) as error:
-            note(f"error: {sentence(error)}")
-            return None
-        if self.output:
-            self.output.write(name, found, version)
-        return found
-
-
 class Printer:
-    """Prints predictions: a line for each of several videos, all lines for a single one.
+    """Prints predictions: a line for each of several videos, all that was found in a single one.
 
-    as_json: as a line of JSON. top: classes of a line. width: columns of the longest path.
+    as_json: as a line of JSON. top: classes that are named, None: as many as fit.
     """
 
-    def __init__(self, videos: Sequence[str], as_json: bool, top: int | None) -> None:
+    def __init__(
+        self, videos: Sequence[str], as_json: bool, top: int | None, options: "Options"
+    ) -> None:
         from vidrec.inference.tables import columns_of, printable
 
         self.as_json = as_json
         self.top = top
         self.single = len(videos) == 1
         self.width = max(columns_of(printable(video)) for video in videos)
+        self.warns = options.every is None  # of the first long video
 
     def __call__(self, found: "Prediction") -> None:
         from vidrec.inference.tables import line, report
@@ -405,9 +353,15 @@ class Printer:
         if self.as_json:
             print_above(json.dumps(found.as_dict()))
         elif self.single:
-            print_above(report(found, self.top or len(found.topk)))
+            print_above(report(found, self.top))
         else:
             print_above(line(found, self.width, self.top or 1))
+        if self.warns and found.task == "recognition" and (found.duration or 0) > LONG:
+            self.warns = False
+            note(
+                f"warning: {found.video} lasts {found.duration:.0f} s, too long for one label: "
+                "pass --every 1 for a label per second"
+            )
 
 
 def note(text: str) -> None:
@@ -417,8 +371,10 @@ def note(text: str) -> None:
 
 def hints(network: "Network", options: "Options") -> Iterator[str]:
     """What would make the results more useful."""
-    names = network.description.class_names
-    if names and options.names is None and names == [str(number) for number in range(len(names))]:
+    from vidrec.inference.class_names import class_names
+
+    names = class_names(network.description, options.names)
+    if names and names == [str(number) for number in range(len(names))]:
         yield (
             f"hint: {network.source} has no class names: pass --names FILE, with one name per line "
             "in order of label"

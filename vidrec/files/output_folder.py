@@ -29,18 +29,20 @@ def check_output_folder(folder: Path, settings: Mapping[str, str], names: Iterab
     files = [folder / name for name in names]
     for parent in {file.parent for file in files}:
         if not parent.resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"{parent} is not within out={folder}: links and .. may not lead out")
+            raise ValueError(
+                f"{parent} is not within the output folder {folder}: links and .. may not lead out"
+            )
     marker = folder / _MARKER
     if not marker.is_file():
         if taken := [file for file in files if os.path.lexists(file)]:
             raise FileExistsError(
                 f"{taken[0]} exists, and it was not written by this command: "
-                "move it, or use another out=FOLDER"
+                "move it, or use another output folder"
             )
         return
     before = read_json_file(str(marker))
     if not isinstance(before, dict):
-        raise ValueError(f"{marker} was changed: use another out=FOLDER")
+        raise ValueError(f"{marker} was changed: use another output folder")
     before.pop(_NOTES, None)
     if differing := [
         _difference(name, before.get(name), settings.get(name))
@@ -49,7 +51,7 @@ def check_output_folder(folder: Path, settings: Mapping[str, str], names: Iterab
     ]:
         raise ValueError(
             f"{folder} was made with other settings ({', '.join(differing)}); "
-            "use another out=FOLDER"
+            "use another output folder"
         )
 
 

@@ -1,4 +1,6 @@
-"""Predictions in a folder: one JSON file for each video, which says what it was made from."""
+"""Predictions in a folder: a JSON file for each video, which says what it was made from, and
+pictures beside it.
+"""
 
 import hashlib
 import json
@@ -20,9 +22,11 @@ from vidrec.inference.prediction import (
     ScoredClass,
     Segment,
 )
+from vidrec.inference.sources import ANNOTATED
 from vidrec.inference.tables import write_csv
 
 TABLE = "predictions.csv"
+_SUFFIXES = {"video": ANNOTATED, "timeline": ".timeline.png"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class SavedPredictions:
 
         See `check_output_folder`.
         """
-        files = [f"{name}.json" for name in names]
+        suffixes = (".json", *_SUFFIXES.values())
+        files = [f"{name}{suffix}" for name in names for suffix in suffixes]
         check_output_folder(self.folder, self.settings, [*files, TABLE])
 
     def mark(self) -> None:
@@ -75,6 +80,32 @@ class SavedPredictions:
         content = {**found.as_dict(), "made_with": self.made_with, "source": source}
         with atomic_write(self.file(name), "w") as stream:
             stream.write(json.dumps(content, indent=1) + "\n")
+
+    def picture(self, name: str, kind: str) -> Path:
+        """The file of a picture of a video; kind: `video` or `timeline`."""
+        return self.folder / f"{name}{_SUFFIXES[kind]}"
+
+    def missing(self, name: str, pictures: Iterable[str]) -> list[str]:
+        """Which of these pictures are not there."""
+        return [kind for kind in pictures if not self.picture(name, kind).is_file()]
+
+    def outdated(self, name: str, pictures: Iterable[str]) -> list[str]:
+        """Which pictures go with a new prediction: these, and those of an earlier one."""
+        return [k for k in _SUFFIXES if k in pictures or self.picture(name, k).is_file()]
+
+    def draw(self, name: str, found: Prediction, pictures: Iterable[str]) -> None:
+        """Write pictures of a prediction. Raises VideoError if its video cannot be read."""
+        for kind in pictures:
+            path = self.picture(name, kind)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "video":
+                from vidrec.inference.annotated_video import write_annotated
+
+                write_annotated(found, path)
+            else:
+                from vidrec.inference.timeline import draw_timeline
+
+                draw_timeline(found, path)
 
     def write_table(self, task: str, but: Iterable[str] = ()) -> int:
         """Write predictions.csv with the rows of every file of these settings, in order of name.

@@ -10,6 +10,9 @@ from vidrec.data.video.listing import VIDEO_EXTENSIONS, by_name, files_below
 from vidrec.files.text_files import what_is_there
 
 STANDARD_INPUT = "-"
+ANNOTATED = ".annotated.mp4"
+"""Ends the names of videos with predictions, which lie beside a JSON file: they are no sources."""
+
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _LIVE = re.compile(r"camera:|[a-z][a-z0-9+.-]*://")
 _LABEL = re.compile(r"(.*\S)(?:\s+|\s*[,;]\s*)-?\d+")  # a number that follows a path
@@ -100,7 +103,8 @@ def _videos_of(
 def _in_folder(folder: Path) -> list[Path]:
     """The videos of a folder. Raises OSError if it has none."""
     files = files_below(folder)
-    if videos := [file for file in files if file.suffix.lower() in VIDEO_EXTENSIONS]:
+    videos = [file for file in files if file.suffix.lower() in VIDEO_EXTENSIONS]
+    if videos := [file for file in videos if not _is_annotated(file)]:
         return videos
     images = [file for file in files if file.suffix.lower() in _IMAGES]
     if images:
@@ -113,6 +117,12 @@ def _in_folder(folder: Path) -> list[Path]:
         f"{folder} holds no videos: none of its {len(files)} files ends with "
         f"{', '.join(VIDEO_EXTENSIONS[:6])} or the like"
     )
+
+
+def _is_annotated(video: Path) -> bool:
+    """Whether a prediction of this program was drawn into a video."""
+    name = video.name.removesuffix(ANNOTATED)
+    return name != video.name and video.with_name(f"{name}.json").is_file()
 
 
 def _listed(name: str, base: Path, lines: Iterable[str], problems: list[str]) -> list[Path]:

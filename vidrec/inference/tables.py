@@ -70,21 +70,25 @@ def line(found: Result, width: int, top: int = 1) -> str:
     return f"{padded(printable(found.video), width)}  {_summary(found, top)}".rstrip()
 
 
-def report(found: Result, top: int) -> str:
-    """All that was found in a single video, in lines."""
+def report(found: Result, top: int | None = None) -> str:
+    """All that was found in a single video, in lines.
+
+    top: classes that are named; None: all of the whole video, and the best one of its parts, where
+    neighbouring ones of one class are joined.
+    """
     length = "" if found.duration is None else f", {found.duration:.1f} s"
     lines = [f"{printable(found.video)}{length}: {found.protocol}"]
     if found.topk:
         lines += table([(f"{each.score:.3f}", each.name) for each in found.topk[:top]])
     if found.timeline:
-        lines += table([_moment_row(moment, top) for moment in found.timeline])
+        lines += table(_rows_of_parts(found.timeline, top))
     if found.task == "detection":
         lines += table([row for frame in found.key_frames for row in _person_rows(frame, top)])
     if found.task == "localization":
         rows = [(f"{s.score:.3f}", _span(s.start, s.end), s.name or "") for s in found.segments]
         lines += table(rows)
     if len(lines) == 1:
-        lines.append(f"{_INDENT}{_summary(found, top)}")
+        lines.append(f"{_INDENT}{_summary(found, 1)}")
     return "\n".join(lines)
 
 
@@ -108,7 +112,7 @@ def _summary(found: Result, top: int) -> str:
     if found.topk:
         return _named(found.topk[:top])
     return ", ".join(
-        f"{_span(start, end)} {name}" for start, end, name in _stretches(found.timeline)
+        f"{_span(start, end)} {name}" for start, end, name, _ in stretches(found.timeline)
     )
 
 
@@ -121,24 +125,34 @@ def _summary_of_persons(found: Result) -> str:
     return f"{len(persons)} persons in {len(found.key_frames)} key frames: {names or 'no actions'}"
 
 
-def _stretches(timeline: Sequence[Moment]) -> list[tuple[float, float, str]]:
-    """Start, end and name of neighbouring parts with the same best class, joined."""
-    found: list[tuple[float, float, str]] = []
+def stretches(timeline: Sequence[Moment]) -> list[tuple[float, float, str, float]]:
+    """Start, end, name and mean score of neighbouring parts with the same best class, joined."""
+    found: list[tuple[float, float, str, float]] = []
     for moment in timeline:
-        name = printable(moment.topk[0].name)
-        if found and found[-1][2] == name:
-            found[-1] = (found[-1][0], moment.end, name)
+        best = moment.topk[0]
+        weighted = (moment.end - moment.start) * best.score
+        if found and found[-1][2] == best.name and found[-1][1] == moment.start:
+            start, _, _, before = found.pop()
+            found.append((start, moment.end, best.name, before + weighted))
         else:
-            found.append((moment.start, moment.end, name))
-    return found
+            found.append((moment.start, moment.end, best.name, weighted))
+    return [
+        (start, end, name, weighted / (end - start) if end > start else weighted)
+        for start, end, name, weighted in found
+    ]
 
 
-def _moment_row(moment: Moment, top: int) -> tuple[str, str]:
-    return _span(moment.start, moment.end), _named(moment.topk[:top])
+def _rows_of_parts(timeline: Sequence[Moment], top: int | None) -> list[tuple[str, str]]:
+    if top is not None:
+        return [(_span(part.start, part.end), _named(part.topk[:top])) for part in timeline]
+    return [
+        (_span(start, end), f"{score:.3f} {name}")
+        for start, end, name, score in stretches(timeline)
+    ]
 
 
-def _person_rows(frame: KeyFrame, top: int) -> list[tuple[str, ...]]:
-    """A row for each person: time, box in percent of the frame, score, actions."""
+def _person_rows(frame: KeyFrame, top: int | None) -> list[tuple[str, ...]]:
+    """A row for each person: time, score, box, actions."""
     time = f"{frame.time:.1f} s"
     if not frame.persons:
         return [(time, "no person", "")]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 
+import av
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,14 +24,14 @@ from vidrec.inference.frames import clip_shape
 from vidrec.inference.network import Network
 from vidrec.inference.options import Options
 from vidrec.inference.prediction import Moment, Prediction, best_classes
-from vidrec.inference.windows import Part, Windows, clip_times
+from vidrec.inference.windows import ClipTimes, Part, Windows, clip_times
 from vidrec.tasks import recognition
 from vidrec.tasks.wording import frames_of
 
 _rng = np.random.default_rng  # unused in tests, except by samplers that jitter there
 
 
-def _of_views(scores: Tensor) -> np.ndarray:
+def mean_of_views(scores: Tensor) -> np.ndarray:
     """Scores (N, K), or (N, V, K) of views that the network does not average -> (N, K) float32."""
     scores = scores.float()
     return (scores.mean(dim=1) if scores.ndim == 3 else scores).cpu().numpy()
@@ -56,6 +57,7 @@ class RecognitionPredictor:
         self.options = options
         self.names = class_names(network.description, options.names)
         self.reading = build.build_reading(network.description)
+        self.transforms = Pipeline(self.reading["steps"])
         reader = self.reading["reader"]
         self.folder_reader = reader if isinstance(reader, FrameReader) else None
         if self.reading.get("stack", 1) != 1 or getattr(reader, "is_flow", False):
@@ -78,7 +80,7 @@ class RecognitionPredictor:
         dataset = VideoDataset(Records.pack([video], [0]), **reading)
         batch = dataset.collate([dataset.load(0, _rng((dataset.seed, 0, 0)))])
         scores = self.network.net.predict(to_device(batch, self.network.device))["scores"]
-        row = _of_views(scores)[0]
+        row = mean_of_views(scores)[0]
         with dataset.reader.open(dataset.path(0)) as source:  # its frames are listed already
             duration = source.num_frames / source.fps if source.fps else None
         protocol = recognition.views_of(dataset, self.network.net)
@@ -112,20 +114,25 @@ class RecognitionPredictor:
     def windows(self, stream: FrameStream) -> Windows:
         """What scores the parts of a stream, from frames that are pushed: for cameras too."""
         assert self.options.every is not None
-        transforms = Pipeline(self.reading["steps"])
-        plan = transforms.plan(stream.width, stream.height, _rng(0)).central_view()
-        shape = clip_shape(self.network.description)
-        times = clip_times(
-            self.reading["sampling"], shape.num_frames, stream.fps, self.options.every
-        )
         return Windows(
-            times,
+            self.clip_times(stream),
             self.options.every,
-            cut_with(stream, plan),
-            self._scorer(transforms),
+            self.cutter(stream),
+            self.score,
             stream.duration,
             self.options.batch_size,
         )
+
+    def clip_times(self, stream: FrameStream) -> ClipTimes:
+        """When the clips of a part of a stream are."""
+        assert self.options.every is not None
+        num_frames = clip_shape(self.network.description).num_frames
+        return clip_times(self.reading["sampling"], num_frames, stream.fps, self.options.every)
+
+    def cutter(self, stream: FrameStream) -> Callable[[av.VideoFrame], np.ndarray]:
+        """What cuts the central crop out of the frames of a stream."""
+        plan = self.transforms.plan(stream.width, stream.height, _rng(0))
+        return cut_with(stream, plan.central_view())
 
     def moment(self, part: Part) -> Moment:
         """A part with its best classes."""
@@ -142,25 +149,25 @@ class RecognitionPredictor:
             f"parts of {self.options.every:g} s",
             f"{clips} clip{'s' * (clips != 1)} x 1 crop each",
             frames_of(num_frames, sampling.frame_interval if is_clip else None),
-            *recognition.what_is_seen(Pipeline(self.reading["steps"]), self.network.net),
+            *recognition.what_is_seen(self.transforms, self.network.net),
         ]
         return ", ".join(parts)
 
-    def _scorer(self, transforms: Pipeline) -> Callable[[np.ndarray], np.ndarray]:
-        def score(clips: np.ndarray) -> np.ndarray:
-            finished = [transforms.finish(clip, _rng(0)) for clip in clips]
-            unknown = torch.zeros(len(clips), dtype=torch.int64)
-            batch: ClipBatch = {
-                "video": torch.from_numpy(np.stack(finished))[:, None],
-                "label": unknown,
-                "index": unknown,
-            }
-            with torch.inference_mode():
-                return _of_views(
-                    self.network.net.predict(to_device(batch, self.network.device))["scores"]
-                )
+    @torch.inference_mode()
+    def score(self, clips: np.ndarray) -> np.ndarray:
+        """Clips (B, T, h, w, C) uint8 as they were cut -> scores (B, K) float32."""
+        unknown = torch.zeros(len(clips), dtype=torch.int64)
+        batch: ClipBatch = {
+            "video": torch.from_numpy(self.finish(clips))[:, None],
+            "label": unknown,
+            "index": unknown,
+        }
+        scores = self.network.net.predict(to_device(batch, self.network.device))["scores"]
+        return mean_of_views(scores)
 
-        return score
+    def finish(self, clips: np.ndarray) -> np.ndarray:
+        """Clips (B, T, h, w, C) with the steps of a test that change pixels."""
+        return np.stack([self.transforms.finish(clip, _rng(0)) for clip in clips])
 
     def _prediction(
         self,

@@ -157,7 +157,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(folder, predict):
         f"videos/{name}.mp4" for name in ("a", "b", "deeper/c")
     ]
     assert lines[3] == "out: 3 of 5 videos, predictions.csv"
-    assert errors[0].startswith("warning: gone.mp4 does not exist; there are: ")
+    assert errors[0].startswith("error: gone.mp4 does not exist; there are: ")
     assert errors[1] == "error: videos/empty.mp4: the file is empty (0 bytes)"
     assert errors[2].startswith("error: videos/text.mp4: not a readable video")
     assert errors[3] == "error: 2 of 5 videos failed, for the reasons above"
@@ -261,6 +261,33 @@ def test_a_list_on_standard_input_gives_the_paths(folder, predict, monkeypatch):
     status, lines, errors = predict("-")
     assert (status, errors) == (0, [])
     assert [line.split()[0] for line in lines] == ["videos/a.mp4", "videos/deeper/c.mp4"]
+
+
+def test_a_file_that_is_followed_is_labelled_in_parts(folder, predict):
+    status, lines, errors = predict(
+        *("videos/a.mp4", "--follow", "--timeout", "0.2", "--every", "1", "--json"),
+        *("--out", "labels.jsonl"),
+    )
+    assert status == 0, errors
+    assert [json.loads(line) for line in lines] == [
+        json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()
+    ]
+    assert len(lines) == 3  # of 25 frames, 12 per second
+    assert {best["name"] for best in json.loads(lines[0])["topk"]} == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["camera:0", "videos"], "camera:0 is live: pass no other source"),
+        (
+            ["rtsp://host/1", "--video", "--out=x"],
+            "--video is for files, but rtsp://host/1 is live",
+        ),
+    ],
+)
+def test_a_live_source_stands_alone(predict, arguments, message):
+    assert predict(*arguments) == (2, [], [f"error: {message}"])
 
 
 @pytest.mark.slow

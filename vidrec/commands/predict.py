@@ -14,6 +14,8 @@ from vidrec.progress import print_above
 
 if TYPE_CHECKING:  # `--help` answers without torch
     from vidrec.config.schema import Node
+    from vidrec.data.video.live import LiveSource
+    from vidrec.engine.distributed import Distributed
     from vidrec.inference.batch import Batch
     from vidrec.inference.network import Network
     from vidrec.inference.options import Options
@@ -31,6 +33,7 @@ _EXAMPLES = """examples:
   vidrec predict match.mp4 --model runs/NAME --every 1 --out match --video --timeline
   vidrec predict *.mp4 --model zoo://STEM --names classes.txt --top 3
   vidrec predict list.txt --model best.pt --json > predictions.jsonl
+  vidrec predict camera:0 --model runs/NAME --every 1
   find . -name '*.avi' | vidrec predict - --model runs/NAME
 """
 
@@ -59,7 +62,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         nargs="+",
         metavar="SOURCE",
         help="a video file, a folder at any depth, a text file with a path in each line, - for "
-        "such lines from standard input",
+        "such lines from standard input; or one live source: camera:0, rtsp://..., https://...",
     )
     parser.add_argument(
         "--model",
@@ -84,7 +87,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         metavar="DIR",
         type=Path,
         help="folder for a JSON file of each video and predictions.csv; what is there is not "
-        "repeated",
+        "repeated. Of a live source: a file that gets a line of JSON for each label",
     )
     group.add_argument(
         "--json", action="store_true", help="print one line of JSON per video, and nothing else"
@@ -155,6 +158,20 @@ def _add_of_tasks(parser: argparse.ArgumentParser, given: dict[str, Any]) -> Non
     group.add_argument(
         "--classifier", metavar="MODEL", help="recognition network that names segments", **given
     )
+    group = parser.add_argument_group("live sources")
+    group.add_argument(
+        "--follow", action="store_true", help="SOURCE is a file that is still being written"
+    )
+    group.add_argument(
+        "--wait", action="store_true", help="drop no frame, even if labels fall behind"
+    )
+    group.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="without new data the source counts as ended (10)",
+    )
 
 
 def _count(text: str) -> int:
@@ -191,37 +208,75 @@ def predict(given: argparse.Namespace) -> None:
     from vidrec.api import load_model
     from vidrec.engine import distributed
     from vidrec.engine.setup import net_to_device
-    from vidrec.inference.batch import Batch
     from vidrec.inference.network import Network
-    from vidrec.inference.predictors import predictor_of
 
-    found = videos_of(given)
+    source = live_source_of(given)
+    found = None if source else videos_of(given)
     dist = distributed.start(device_of(given.device))
     try:
-        if dist.world > 1 and (given.out is None or "-" in given.sources):
-            raise ValueError("several ranks need files: pass --out DIR, and a list instead of -")
+        if dist.world > 1:
+            check_for_ranks(given, source is not None)
         model = load_model(given.model, given.trust)
         options = options_of(given, model.description.task)
         net = net_to_device(model.net, dist.device).eval()
         network = Network(net, model.description, model.source)
-        output = output_of(given, network, options)
-        names = found.names() if output else found.paths
-        videos = dict(zip(names, found.paths, strict=True))
-        pictures = [name for name in PICTURES if getattr(given, name)]
-        predictor = predictor_of(network, options)
-        batch = Batch(videos, predictor, output, pictures, given.precision, dist)
-        done = batch.done()
         if dist.rank == 0:
-            for text in (*(f"warning: {p}" for p in found.problems), *hints(network, options)):
-                note(text)
-        top = options.topk if hasattr(given, "topk") else None
-        all_done = batch.run(done, Printer(found.paths, given.json, top, options), note)
-        if dist.rank == 0:
-            finish(batch, network.description.task, given.json)
-        if found.problems or not all_done:
+            for hint in hints(network, options):
+                note(hint)
+        if found:
+            all_done = predict_files(given, found, network, options, dist)
+        else:
+            assert source
+            all_done = predict_live(given, source, network, options)
+        if not all_done:
             raise SystemExit(1)
     finally:
         dist.stop()
+
+
+def predict_files(
+    given: argparse.Namespace,
+    found: "Found",
+    network: "Network",
+    options: "Options",
+    dist: "Distributed",
+) -> bool:
+    """Predict on files; returns whether all of them, and all sources, could be read."""
+    from vidrec.inference.batch import Batch
+    from vidrec.inference.predictors import predictor_of
+
+    output = output_of(given, network, options)
+    names = found.names() if output else found.paths
+    videos = dict(zip(names, found.paths, strict=True))
+    pictures = [name for name in PICTURES if getattr(given, name)]
+    predictor = predictor_of(network, options)
+    batch = Batch(videos, predictor, output, pictures, given.precision, dist)
+    done = batch.done()
+    if dist.rank == 0:
+        for problem in found.problems:
+            note(f"error: {problem}")
+    top = options.topk if hasattr(given, "topk") else None
+    all_done = batch.run(done, Printer(found.paths, given.json, top, options), note)
+    if dist.rank == 0:
+        finish(batch, network.description.task, given.json)
+    return all_done and not found.problems
+
+
+def predict_live(
+    given: argparse.Namespace, source: "LiveSource", network: "Network", options: "Options"
+) -> bool:
+    """Label a live source until it ends or Ctrl-C is pressed."""
+    from vidrec.config.schema import Precision
+    from vidrec.data.video.decoder import VideoError
+    from vidrec.engine.evaluate import autocast
+    from vidrec.inference import live
+
+    try:
+        with autocast(network.device, Precision(given.precision)):
+            status = live.run(network, options, source, given.out, given.json, given.wait)
+    except VideoError as error:
+        raise ValueError(str(error)) from None
+    return status == 0
 
 
 def finish(batch: "Batch", task: str, as_json: bool) -> None:
@@ -233,6 +288,30 @@ def finish(batch: "Batch", task: str, as_json: bool) -> None:
     total = len(batch.videos)
     text = f"{batch.output.folder}: {total - len(unsaved)} of {total} videos, predictions.csv"
     print(text, file=sys.stderr if as_json else None, flush=True)
+
+
+def live_source_of(given: argparse.Namespace) -> "LiveSource | None":
+    """The source if it is live; ends the program if it is not the only one."""
+    from vidrec.inference.sources import is_live
+
+    live = [source for source in given.sources if given.follow or is_live(source)]
+    if not live:
+        return None
+    if len(given.sources) > 1:
+        _wrong_usage(f"{live[0]} is live: pass no other source")
+    if pictures := [name for name in PICTURES if getattr(given, name)]:
+        _wrong_usage(f"--{pictures[0]} is for files, but {live[0]} is live")
+    from vidrec.data.video.live import LiveSource
+
+    return LiveSource(live[0], given.follow, given.timeout)
+
+
+def check_for_ranks(given: argparse.Namespace, is_live: bool) -> None:
+    """Raise ValueError for what several ranks cannot share."""
+    if is_live:
+        raise ValueError(f"{given.sources[0]} is live: start one process, without torchrun")
+    if given.out is None or "-" in given.sources:
+        raise ValueError("several ranks need files: pass --out DIR, and a list instead of -")
 
 
 def videos_of(given: argparse.Namespace) -> "Found":

@@ -122,11 +122,11 @@ def classes(topk):
     return [(best["label"], best["score"]) for best in topk]
 
 
-def watch(source, tmp_path, name="tsn", every=0.4, follow=False, timeout=5.0, **more):
+def watch(source, tmp_path, name="tsn", every=0.4, timeout=5.0, as_json=False, **how):
     """The exit status and the lines that were written."""
     out = tmp_path / "labels.jsonl"
-    source = LiveSource(str(source), follow, timeout)
-    status = live.run(network(name), Options(every=every, topk=2), source, out, **more)
+    source = LiveSource(str(source), timeout=timeout, **how)
+    status = live.run(network(name), Options(every=every, topk=2), source, out, as_json)
     return status, lines_of(out)
 
 

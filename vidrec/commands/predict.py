@@ -271,9 +271,10 @@ def predict_live(
     from vidrec.engine.evaluate import autocast
     from vidrec.inference import live
 
+    top = options.topk if hasattr(given, "topk") else 1
     try:
         with autocast(network.device, Precision(given.precision)):
-            status = live.run(network, options, source, given.out, given.json, given.wait)
+            status = live.run(network, options, source, given.out, given.json, top)
     except VideoError as error:
         raise ValueError(str(error)) from None
     return status == 0
@@ -303,7 +304,7 @@ def live_source_of(given: argparse.Namespace) -> "LiveSource | None":
         _wrong_usage(f"--{pictures[0]} is for files, but {live[0]} is live")
     from vidrec.data.video.live import LiveSource
 
-    return LiveSource(live[0], given.follow, given.timeout)
+    return LiveSource(live[0], given.follow, given.wait, given.timeout)
 
 
 def check_for_ranks(given: argparse.Namespace, is_live: bool) -> None:

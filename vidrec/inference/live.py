@@ -6,9 +6,13 @@ takes one frame at a time (`vidrec.models.online_tsm`), other networks a part of
 """
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from threading import current_thread, main_thread
 from time import monotonic
 
 from vidrec.data.video.decoder import VideoError
@@ -32,12 +36,12 @@ def run(
     source: LiveSource,
     out: Path | None = None,
     as_json: bool = False,
-    wait: bool = False,
+    top: int = 1,
 ) -> int:
-    """Label a source until it ends or Ctrl-C is pressed; returns the exit status of the command.
+    """Label a source until it ends, or SIGINT (Ctrl-C) or SIGTERM; returns the exit status.
 
     out: a file that gets a line of JSON for each label, see `LiveLog`. as_json: print these lines
-    instead of text. wait: the source waits for the network, and no frame is dropped, as of files.
+    instead of text, which names the `top` best classes.
 
     Raises ValueError if the network cannot do this, VideoError if the source cannot be opened.
     """
@@ -50,16 +54,17 @@ def run(
             note(f"{source.name}: {size}{rate}; {live.says}; Ctrl-C ends it")
             return live.parts_of(stream, at)
 
-        reader = LiveReader(source, opened, wait or source.kind == "file", note)
+        reader = LiveReader(source, opened, note)
         counts = Counts(reader)
         reader.start()
         problem = None
         try:
-            for part in iter(reader.latest.get, None):
-                label = counts.label_of(part, live(part))
-                content = log.content(asdict(label))
-                print_above(json.dumps(content) if as_json else str(label))
-                log.write(content)
+            with interrupted_by_signals():
+                for part in iter(reader.latest.get, None):
+                    label = counts.label_of(part, live(part))
+                    content = log.content(asdict(label))
+                    print_above(json.dumps(content) if as_json else label.text(top))
+                    log.write(content)
         except KeyboardInterrupt:
             pass
         except VideoError as error:
@@ -72,6 +77,21 @@ def run(
     if problem is not None:
         note(f"error: {problem}")
     return 0 if problem is None else 1
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, also where a script ignores them (`&`)."""
+    if current_thread() is not main_thread():
+        yield  # the program that has other threads has its own way to end
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def note(text: str) -> None:
@@ -94,8 +114,9 @@ class Label:
     num_frames: int
     num_dropped: int
 
-    def __str__(self) -> str:
-        classes = ", ".join(f"{best.name} {best.score:.2f}" for best in self.topk)
+    def text(self, top: int) -> str:
+        """A line with the `top` best classes."""
+        classes = ", ".join(f"{best.name} {best.score:.2f}" for best in self.topk[:top])
         return (
             f"{self.end:.1f} s  {classes}  latency {1000 * self.latency:.0f} ms, "
             f"{self.num_dropped:,} of {self.num_frames:,} frames dropped"

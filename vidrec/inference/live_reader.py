@@ -82,11 +82,10 @@ class LiveReader(Thread):
         self,
         source: LiveSource,
         parts_of: Callable[[FrameStream, float], LiveParts],
-        waits: bool,
         note: Callable[[str], None],
     ) -> None:
         super().__init__(name="live reader", daemon=True)
-        self.latest = LatestParts(waits)
+        self.latest = LatestParts(source.waits)
         self.num_left = 0
         self._source = source
         self._parts_of = parts_of

@@ -28,11 +28,13 @@ class LiveSource:
 
     text: camera:N, camera:NAME, an address such as rtsp://HOST/PATH, or a path.
     follow: a file is read on while it is being written, until `timeout` brings nothing more.
+    wait: it waits for who reads it, where nothing may be left out, as files always do.
     timeout: seconds that a source may take to answer, or to go on.
     """
 
     text: str
     follow: bool = False
+    wait: bool = False
     timeout: float = 10.0
 
     @property
@@ -54,6 +56,11 @@ class LiveSource:
             return "camera"
         is_address = _ADDRESS.match(self.text) and not self.text.startswith("file://")
         return "address" if is_address else "file"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not at a loss if it is not read for a while."""
+        return self.wait or self.kind == "file"
 
     def open(self, stop: Event) -> FrameStream:
         """The frames, as they come. Raises VideoError if there is nothing to read in time.

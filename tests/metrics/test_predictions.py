@@ -73,7 +73,7 @@ def test_other_files_are_refused_by_name(tmp_path, content):
 def test_arrays_that_do_not_fit_are_refused_by_name(tmp_path):
     path = tmp_path / "p.npz"
     np.savez(path, scores=np.eye(2))
-    with pytest.raises(ValueError, match="it has no index, label, names"):
+    with pytest.raises(ValueError, match="it has no index, names"):
         load(path)
     np.savez(path, scores=np.eye(2), label=[0, 1, 0], index=[0, 1], names=["a", "b"])
     with pytest.raises(ValueError, match="3 labels"):
@@ -234,3 +234,26 @@ def test_predictions_of_unnamed_classes_are_written_and_a_failure_keeps_the_old_
         write(predictions(np.zeros((2, 2))), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_predictions_of_videos_without_labels(tmp_path):
+    """They are written, read and fused; only scoring needs labels."""
+    scores = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
+    unlabelled = Predictions(scores, None, np.arange(2), ["a.mp4", "b.mp4"], ["run", "sit"])
+    write(unlabelled, tmp_path / "a.csv")
+    rows = (tmp_path / "a.csv").read_text().splitlines()
+    assert rows == ["video,label,predicted,run,sit", "a.mp4,,sit,0.25,0.75", "b.mp4,,run,0.5,0.5"]
+    write(unlabelled, tmp_path / "a.json")
+    assert [v["label"] for v in json.loads((tmp_path / "a.json").read_text())["videos"]] == [[], []]
+    path = tmp_path / "a.npz"
+    write(unlabelled, path)
+    assert "label" not in np.load(path)
+    fused = fuse([path, path], [1, 3])
+    assert fused.label is None
+    np.testing.assert_allclose(fused.scores, 4 * scores)
+    with pytest.raises(ValueError, match="have no labels to be scored with"):
+        _ = fused.rows
+    labelled = Predictions(scores, np.array([0, 1]), np.arange(2), ["a.mp4", "b.mp4"])
+    write(labelled, tmp_path / "b.npz")
+    with pytest.raises(ValueError, match="the same videos have different labels"):
+        fuse([path, tmp_path / "b.npz"])

@@ -3,6 +3,7 @@
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from vidrec import build
 from vidrec.config.schema import EvaluateConf
@@ -11,6 +12,7 @@ from vidrec.data.unreadable import BadVideos
 from vidrec.engine import distributed
 from vidrec.engine.distributed import Distributed
 from vidrec.engine.evaluate import evaluate
+from vidrec.engine.metric import Unscored
 from vidrec.engine.setup import net_to_device, set_torch_options
 from vidrec.engine.timed_loader import TimedLoader
 from vidrec.errors import sentence
@@ -50,7 +52,7 @@ def evaluate_run(conf: EvaluateConf) -> dict[str, float]:
             if conf.pictures:
                 task.pictures(done.found, Path(conf.pictures))
                 _wrote("pictures", conf.pictures)
-            if folder := report_folder(conf):
+            if done.scores and (folder := report_folder(conf)):
                 _report(done, conf, folder, dist)
         return done.scores
     finally:
@@ -67,6 +69,7 @@ def evaluated(conf: EvaluateConf, dist: Distributed) -> Evaluation:
     build.prepare_data(conf, dist)
     dataset = build.build_dataset(conf.data, conf.split)
     build.check_files(conf.data, {conf.split: dataset}, runtime, dist)
+    unlabelled = check_labels(conf, dataset)
     class_names = task.class_names(conf, dataset)
     if task.scores_classes and conf.same_classes:
         check_classes(class_names, conf.checkpoint)
@@ -84,7 +87,7 @@ def evaluated(conf: EvaluateConf, dist: Distributed) -> Evaluation:
     bad_videos = BadVideos(len(dataset), build.max_bad_fraction(conf.data))
     scores, rows = evaluate(
         net,
-        metric,
+        Unscored(metric) if unlabelled else metric,
         loader,
         runtime,
         dist,
@@ -144,6 +147,23 @@ def _wrote(what: str, path: str) -> None:
     print(f"{what}: {path}")
 
 
+def check_labels(conf: EvaluateConf, dataset: Any) -> bool:
+    """Whether the samples have no labels, so that predictions are only written.
+
+    dataset: of the task. Raises ValueError if nothing would come of it then.
+    """
+    task = task_of(conf)
+    if (reason := task.unlabelled(dataset)) is None:
+        return False
+    if conf.pictures and task.pictures_need_labels:
+        raise ValueError(f"pictures= compares predictions with labels, but {reason}")
+    if not (conf.dump or conf.pictures):
+        raise ValueError(
+            f"nothing can be scored, as {reason}; pass dump=FILE to write the predictions alone"
+        )
+    return True
+
+
 def check_classes(names: list[str], checkpoint: str) -> None:
     """Raise ValueError if the checkpoint was trained on classes of other names or order."""
     difference = class_difference(trained_classes(checkpoint) or names, names)
@@ -156,5 +176,7 @@ def check_classes(names: list[str], checkpoint: str) -> None:
 
 def show(scores: dict[str, float], how: str) -> None:
     """Print each score with how it was measured."""
+    if not scores.keys() - {"num_scored"}:
+        print(f"no labels: nothing is scored   {how}")
     for name, value in scores.items():
         print(f"{name:12s} {value:9.4f}   {how}")

@@ -80,6 +80,7 @@ def fit(conf: TrainConf, run: Run, dist: Distributed) -> Outcome:
     build.prepare_data(conf, dist)
     metric = build.build_metric(conf.data)
     loaders = build.build_loaders(conf.data, schedule, runtime, dist)
+    check_labels(conf, loaders)
     class_names = task.class_names(conf, loaders.val.dataset)
     net = build.build_net(conf.model)
     if conf.model.weights and not resumes(conf, run.folder):
@@ -130,6 +131,13 @@ def fit(conf: TrainConf, run: Run, dist: Distributed) -> Outcome:
         report_page(trained, run, dist)
         report(metric.key, outcome, run, time.monotonic() - started)
     return outcome
+
+
+def check_labels(conf: TrainConf, loaders: build.Loaders) -> None:
+    """Raise ValueError if there is nothing to learn from, or to choose the best epoch by."""
+    for split, loader in (("training", loaders.train), ("validation", loaders.val)):
+        if (reason := task_of(conf).unlabelled(loader.dataset)) is not None:
+            raise ValueError(f"{split} needs labels, but in data={conf.data.name} {reason}")
 
 
 def resumes(conf: TrainConf, folder: Path) -> bool:

@@ -27,3 +27,27 @@ class Metric(Protocol):
 
     def compute(self, rows: Rows) -> dict[str, float]:
         """The scores of all samples; rows: of every rank, sorted by `index`."""
+
+
+class Unscored:
+    """Collects the rows of a metric without scoring them: the samples have no labels."""
+
+    key = ""
+    higher_is_better = True
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+
+    def reset(self) -> None:
+        self.metric.reset()
+
+    def update(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> None:
+        self.metric.update(predictions, batch)
+
+    @property
+    def rows(self) -> Rows:
+        return self.metric.rows
+
+    def compute(self, rows: Rows) -> dict[str, float]:
+        """No scores."""
+        return {}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Predictions:
     """The scores of n videos for K classes, with labels and names."""
 
     scores: np.ndarray  # (n, K) float32
-    label: np.ndarray  # (n,) int64, or (n, K) float32 for multi-label
+    label: np.ndarray | None  # (n,) int64, or (n, K) float32 for multi-label; None: unknown
     index: np.ndarray  # (n,) int64: row of the dataset
     names: list[str]  # (n,) the videos' paths as in the list file
     class_names: list[str] = field(default_factory=list)  # (K,), or empty if they are unknown
@@ -29,14 +29,16 @@ class Predictions:
     version: str = vidrec.__version__
 
     def __post_init__(self) -> None:
-        lengths = (len(self.scores), len(self.label), len(self.index), len(self.names))
+        num_labels = len(self.scores if self.label is None else self.label)
+        lengths = (len(self.scores), num_labels, len(self.index), len(self.names))
         if self.scores.ndim != 2 or len(set(lengths)) != 1:
             raise ValueError(
                 f"scores {self.scores.shape}, {lengths[1]} labels, {lengths[2]} indices and "
                 f"{lengths[3]} names do not belong together"
             )
-        if self.label.shape not in ((len(self.scores),), self.scores.shape):
-            raise ValueError(f"labels {self.label.shape} do not fit scores {self.scores.shape}")
+        shape = self.scores.shape
+        if self.label is not None and self.label.shape not in (shape[:1], shape):
+            raise ValueError(f"labels {self.label.shape} do not fit scores {shape}")
         if self.class_names and len(self.class_names) != self.scores.shape[1]:
             raise ValueError(
                 f"{len(self.class_names)} class names do not fit {self.scores.shape[1]} classes"
@@ -44,7 +46,9 @@ class Predictions:
 
     @property
     def rows(self) -> dict[str, np.ndarray]:
-        """The rows that a metric is computed from."""
+        """The rows that a metric is computed from. Raises ValueError without labels."""
+        if self.label is None:
+            raise ValueError("the predictions have no labels to be scored with")
         return {"index": self.index, "scores": self.scores, "label": self.label}
 
 
@@ -56,24 +60,25 @@ class ScoredByRows(Protocol):
 
 def dump(predictions: Predictions, path: str | Path) -> None:
     """Write an .npz atomically; numpy opens it without pickle."""
+    arrays: dict[str, Any] = {
+        "scores": predictions.scores.astype(np.float32),
+        "index": predictions.index,
+        "names": np.array(predictions.names, dtype=np.str_),
+        "class_names": np.array(predictions.class_names, dtype=np.str_),
+        "protocol": np.array(predictions.protocol),
+        "version": np.array(predictions.version),
+    }
+    if predictions.label is not None:
+        arrays["label"] = predictions.label
     with atomic_write(path) as stream:
-        np.savez_compressed(
-            stream,
-            scores=predictions.scores.astype(np.float32),
-            label=predictions.label,
-            index=predictions.index,
-            names=np.array(predictions.names, dtype=np.str_),
-            class_names=np.array(predictions.class_names, dtype=np.str_),
-            protocol=np.array(predictions.protocol),
-            version=np.array(predictions.version),
-        )
+        np.savez_compressed(stream, **arrays)
 
 
 def load(path: str | Path) -> Predictions:
     """Read what `dump` wrote. Raises ValueError with the file's name if it is something else."""
     check_file(str(path))
     found = read_npz(path)
-    if missing := {"scores", "label", "index", "names"} - found.keys():
+    if missing := {"scores", "index", "names"} - found.keys():
         raise ValueError(
             f"{path} is not a file of predictions: it has no {', '.join(sorted(missing))}"
         )
@@ -81,7 +86,7 @@ def load(path: str | Path) -> Predictions:
         _check_content(found)
         return Predictions(
             scores=found["scores"],
-            label=found["label"],
+            label=found.get("label"),
             index=found["index"],
             names=found["names"].tolist(),
             class_names=found["class_names"].tolist() if "class_names" in found else [],
@@ -104,9 +109,11 @@ def _check_content(found: Mapping[str, np.ndarray]) -> None:
     for name, (kinds, axes) in _ARRAYS.items():
         if name in found and not (found[name].dtype.kind in kinds and found[name].ndim in axes):
             raise ValueError(f"{name} is an array {found[name].shape} of {found[name].dtype}")
-    scores, label = found["scores"], found["label"]
+    scores, label = found["scores"], found.get("label")
     if bad := int((~np.isfinite(scores)).any(axis=1).sum()):
         raise ValueError(f"{bad} videos have scores that are not finite")
+    if label is None:
+        return
     one_each = label.ndim == 1
     if one_each and label.dtype.kind not in "iu":
         raise ValueError(f"label is an array {label.shape} of {label.dtype}")
@@ -147,7 +154,7 @@ def fuse(files: Sequence[str | Path], weights: Sequence[float] = ()) -> Predicti
             )
         order = np.empty(len(first.names), dtype=np.int64)
         order[list(wanted.values())] = [row[video] for video in wanted]
-        if not np.array_equal(other.label[order], first.label):
+        if not _same_labels(other, first, order):
             raise ValueError(f"{where}: the same videos have different labels")
         total += weight * other.scores[order].astype(np.float64)
     return Predictions(
@@ -158,6 +165,13 @@ def fuse(files: Sequence[str | Path], weights: Sequence[float] = ()) -> Predicti
         class_names=first.class_names or next((o.class_names for o in others if o.class_names), []),
         protocol=_fused_protocol([first, *others], weights),
     )
+
+
+def _same_labels(other: Predictions, first: Predictions, order: np.ndarray) -> bool:
+    """Whether the rows `order` of `other` have the labels of `first`; none is a label too."""
+    if other.label is None or first.label is None:
+        return other.label is first.label
+    return np.array_equal(other.label[order], first.label)
 
 
 def _row_of(predictions: Predictions) -> dict[tuple[str, int], int]:
@@ -228,9 +242,10 @@ def _class_names(predictions: Predictions) -> list[str]:
 
 
 def _videos(predictions: Predictions) -> Iterator[tuple[str, list[str], np.ndarray]]:
-    """(path, names of the true classes, scores (K,)) of each video."""
+    """(path, names of the true classes, scores (K,)) of each video; no names without labels."""
     names = _class_names(predictions)
-    rows = zip(predictions.names, predictions.label, predictions.scores, strict=True)
+    labels = [()] * len(predictions.names) if predictions.label is None else predictions.label
+    rows = zip(predictions.names, labels, predictions.scores, strict=True)
     for video, label, scores in rows:
-        true = np.flatnonzero(label) if label.ndim else [label]
+        true = np.flatnonzero(label) if np.ndim(label) else [label]
         yield video, [names[i] for i in true], scores

@@ -17,6 +17,7 @@ from vidrec.tasks.task import Evaluated, Figure, Table
 from vidrec.tasks.wording import frames_of, in_both_splits, of_all
 
 scores_classes = True
+pictures_need_labels = False
 _CAPTIONS = {  # of what `draw_boxes` writes
     "best": "Key frames with the highest average precision",
     "worst": "Key frames with the lowest average precision",
@@ -49,6 +50,14 @@ def doubts(datasets: Mapping[str, BoxDataset]) -> Iterator[str]:
     if {"train", "val"} <= datasets.keys():
         train, val = (set(datasets[split].records.videos) for split in ("train", "val"))
         yield from in_both_splits(sorted(train & val), len(val))
+
+
+def unlabelled(dataset: BoxDataset) -> str | None:
+    """A sentence if no key frame has an annotated box."""
+    records = dataset.records
+    if len(records.boxes.values):
+        return None
+    return f"none of its {len(records):,} key frames has an annotated box"
 
 
 def protocol(dataset: BoxDataset, net: FastRCNN, num_scored: int) -> str:

@@ -16,6 +16,7 @@ from vidrec.tasks.task import Evaluated, Figure, Table
 from vidrec.tasks.wording import in_both_splits, of_all
 
 scores_classes = False  # segments of any class
+pictures_need_labels = False
 
 
 def class_names(conf: TrainConf, dataset: ActivityNetDataset) -> list[str]:
@@ -36,6 +37,14 @@ def doubts(datasets: Mapping[str, ActivityNetDataset]) -> Iterator[str]:
 
 def _names(dataset: ActivityNetDataset) -> set[str]:
     return {dataset.records.name(row) for row in range(len(dataset.records))}
+
+
+def unlabelled(dataset: ActivityNetDataset) -> str | None:
+    """A sentence if no video has an annotated segment."""
+    records = dataset.records
+    if len(records.segments.values):
+        return None
+    return f"none of its {len(records):,} videos has an annotated segment"
 
 
 def protocol(dataset: ActivityNetDataset, net: BMN | TEM | PEM, num_scored: int) -> str:

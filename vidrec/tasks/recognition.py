@@ -22,6 +22,7 @@ from vidrec.tasks.task import Evaluated, Figure, Table
 from vidrec.tasks.wording import frames_of, in_both_splits, of_all
 
 scores_classes = True
+pictures_need_labels = True
 MOST_PAIRS = 15  # of confused classes in a table
 
 
@@ -60,6 +61,11 @@ def doubts(datasets: Mapping[str, VideoDataset]) -> Iterator[str]:
         yield from doubts_in(dataset, split)
     if {"train", "val"} <= datasets.keys():
         yield from in_both_splits(*shared_videos(datasets["train"], datasets["val"]))
+
+
+def unlabelled(dataset: VideoDataset) -> str | None:
+    """The place of the first sample without a label, if none has any."""
+    return dataset.records.unlabelled
 
 
 def protocol(dataset: VideoDataset, net: Recognizer, num_scored: int) -> str:
@@ -167,16 +173,22 @@ def dump(found: Evaluated, path: str) -> None:
     names = [records[int(index)].path for index in rows["index"]]
     numbers = [str(number) for number in range(len(found.class_names))]
     class_names = [] if found.class_names == numbers else found.class_names
-    written = Predictions(
-        rows["scores"], rows["label"], rows["index"], names, class_names, found.protocol
-    )
+    label = None if records.unlabelled else rows["label"]
+    written = Predictions(rows["scores"], label, rows["index"], names, class_names, found.protocol)
     predictions.write(written, path)
 
 
 def score_files(conf: EvaluateConf) -> tuple[dict[str, float], str]:
-    """Compute the metric of the data group from one dump, or from several fused."""
+    """Compute the metric of the data group from one dump, or from several fused.
+
+    Dumps without labels have no scores. Raises ValueError if they are not to be written either.
+    """
     fused = fuse(conf.score, conf.score_weights)
+    if fused.label is None and not conf.dump:
+        raise ValueError(f"nothing can be scored: {conf.score[0]} has no labels; dump=FILE fuses")
     if conf.dump:
         predictions.write(fused, conf.dump)
+    if fused.label is None:
+        return {}, f"{len(fused.names):,} videos, {fused.protocol}"
     scores = build.build_metric(conf.data).compute(fused.rows)
     return scores, f"{len(fused.names):,} videos, {fused.protocol}"

@@ -51,6 +51,7 @@ class Task(Protocol):
     """The functions that each module of this package has."""
 
     scores_classes: bool  # whether the outputs of a network are the classes, in order
+    pictures_need_labels: bool  # whether `pictures` compares predictions with labels
 
     def class_names(self, conf: TrainConf, dataset: Own) -> list[str]:
         """Names of the network's outputs; numbers if they have none."""
@@ -60,6 +61,9 @@ class Task(Protocol):
 
     def doubts(self, datasets: Mapping[str, Own]) -> Iterator[str]:
         """What can be used in the datasets, by split, but is hardly what was meant."""
+
+    def unlabelled(self, dataset: Own) -> str | None:
+        """Why nothing can be learned from a dataset or scored on it, if it has no labels at all."""
 
     def protocol(self, dataset: Own, net: Own, num_scored: int) -> str:
         """How a score was measured, in one line to print beside it.

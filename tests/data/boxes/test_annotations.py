@@ -134,6 +134,17 @@ def test_published_lists_may_name_key_frames_without_boxes(ava):
     assert names == ["0f39OWEqJ24", "0f39OWEqJ24", "_-Z6wFjXtGQ", "_-Z6wFjXtGQ", "v", "w"]
 
 
+def test_key_frames_of_proposals_alone_need_no_annotations(tmp_path):
+    file = str(tmp_path / "p.pkl")
+    write_proposals(file, PROPOSALS)
+    records = read_ava(None, proposal_file=file, unannotated=True)
+    assert [records.name(row) for row in range(len(records))] == sorted(PROPOSALS)
+    assert len(records.boxes.values) == 0
+    for options in ({"proposal_file": file}, {"unannotated": True}):
+        with pytest.raises(ValueError, match="set unannotated=true and proposal_file=FILE too"):
+            read_ava(None, **options)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

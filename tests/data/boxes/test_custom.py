@@ -200,6 +200,10 @@ def test_proposals_exclusions_and_their_options_are_passed_on(tmp_path):
     assert counts(person_det_score_thr=0.5) == {"a.mp4": 2}
     assert counts(person_det_score_thr=0.5, num_max_proposals=1) == {"a.mp4": 1}
     assert counts(unannotated=True) == {"a.mp4": 1, "c": 1}
+    records = read_boxes(None, str(tmp_path / "classes.txt"), unannotated=True, **paths)
+    assert [frame.video for frame in records] == ["a.mp4", "c"]
+    idle = f"{HEADER}\nv,1,0,0,1,1,\n"
+    assert len(own(tmp_path, idle, unannotated=True)) == 1
 
 
 @pytest.mark.parametrize(

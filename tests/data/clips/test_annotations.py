@@ -164,7 +164,7 @@ def test_comments_blank_lines_and_windows_files_are_read(write):
 @pytest.mark.parametrize(
     ("reader", "line", "options", "message"),
     [
-        (read_video_list, "a.mp4", {}, "'a.mp4': it has no label.* expected 'path label'"),
+        (read_video_list, "a", {}, "'a': it has no label.* expected 'path label'"),
         (read_video_list, "3", {}, "'3': it has no label"),
         (read_video_list, "a.mp4,1", {}, r"'a.mp4,1': .*set data\.train\.records\.delimiter=','"),
         (read_video_list, "a.mp4 1.0", {}, "'a.mp4 1.0'"),
@@ -190,14 +190,14 @@ def test_comments_blank_lines_and_windows_files_are_read(write):
             {"num_classes": 5, "multi_label": True},
             "label 5 is not below num_classes=5",
         ),
-        (read_frame_list, "a 1", {}, "1 whole numbers .* expected 'path num_frames label'"),
+        (read_frame_list, "a", {}, "it has no label.* expected 'path num_frames label'"),
         (read_frame_list, "a 2 30 1", {}, "3 numbers .* instead of 2; .*with_offset"),
         (read_frame_list, "a -1 30 1", {"with_offset": True}, "-1 is negative"),
         (
             read_frame_list,
-            "a 30 1",
+            "a 30",
             {"with_offset": True},
-            "'a 30 1': 2 whole .* expected 'path offset num_frames label'",
+            "'a 30': 1 whole .* expected 'path offset num_frames label'",
         ),
     ],
 )
@@ -269,7 +269,7 @@ def test_something_something_files_as_they_are_published(write):
         ({"label": 1}, "expected one of path, video"),
         ({"path": "a", "video": "b", "label": 1}, "expected one of path"),
         ({"path": "", "label": 1}, "expected one of path"),
-        ({"path": "a"}, "there is no `label`"),
+        ({"path": "a"}, "it has no label, unlike those before it"),
         ({"path": "a", "label": [1]}, "multi_label is False"),
         ({"path": "a", "label": 1.5}, "1.5 is not a number; pass `classes`"),
         ({"path": "a", "label": True}, "True is not a number"),
@@ -510,3 +510,54 @@ def test_several_lists_are_read_one_after_another_each_in_its_folder(tmp_path):
         read_video_list([lists[0], lists[0]], folders=["first", "second"])
     with pytest.raises(ValueError, match="2 lists, but 1 folders"):
         read_video_list(lists, folders=["first"])
+
+
+def test_lists_without_any_labels_are_of_videos_to_predict(write):
+    """The paths of labelled ones; training and scoring refuse them by their reason."""
+    records = read_video_list(write("a b.mp4\n# remark\nc/d.WEBM\n"), num_classes=3)
+    assert [record.path for record in records] == ["a b.mp4", "c/d.WEBM"]
+    assert records.unlabelled.endswith(
+        "list.txt:1: 'a b.mp4' has no label; expected 'path label' (delimiter=' ')"
+    )
+    assert records.take([1]).unlabelled == records.unlabelled
+    records = read_video_list(write("a.mp4\nb.mp4\n"), multi_label=True, num_classes=3)
+    assert records.multi_label
+    assert records.labels(3).sum() == 0
+    records = read_frame_list(write("a 30\nb 12\n"))
+    assert [(record.path, record.num_frames) for record in records] == [("a", 30), ("b", 12)]
+    assert "list.txt:1: 'a 30' has no label" in records.unlabelled
+    records = read_frame_list(write("a 2 30\n"), with_offset=True)
+    assert (records[0].offset, records[0].num_frames) == (2, 30)
+    records = read_json(write('[{"path": "a.mp4"}, {"id": 7}]', "list.json"))
+    assert [record.path for record in records] == ["a.mp4", "7.webm"]
+    assert records.unlabelled.endswith("list.json: entry 0 of the list has no `label`")
+    assert read_video_list(write("a.mp4 0\n")).unlabelled is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("a.mp4 1\nb.mp4\n", r"list\.txt:2: 'b\.mp4': it has no label, unlike those before it"),
+        (
+            "a.mp4\nb.mp4 1\n",
+            r"list\.txt:2: 'b\.mp4 1': it has a label, but .*list\.txt:1: 'a\.mp4' has none",
+        ),
+    ],
+)
+def test_a_list_that_is_labelled_in_part_is_an_error_with_the_line(write, lines, message):
+    with pytest.raises(ValueError, match=message):
+        read_video_list(write(lines))
+
+
+def test_a_folder_of_files_alone_has_no_labels(tmp_path):
+    for name in ("train/run/1.mp4", "train/sit/2.mp4", "new/b.mp4", "new/a.MKV", "new/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    new, train = str(tmp_path / "new"), str(tmp_path / "train")
+    records = read_class_folders(new, train)
+    assert [record.path for record in records] == ["a.MKV", "b.mp4"]
+    assert records.class_names == ["run", "sit"]
+    assert records.unlabelled == f"{new} has videos, but no folders of classes"
+    assert "1 files are left out" in records.remarks[0]
+    with pytest.raises(ValueError, match="has no folders"):  # training names the classes
+        read_class_folders(new)

@@ -229,3 +229,14 @@ def test_table_is_a_few_arrays(tmp_path):
     np.testing.assert_array_equal(records.segments.ends, np.arange(0, 1001, 2))
     with pytest.raises(IndexError):
         records[500]
+
+
+def test_videos_without_annotations_are_to_be_predicted(tmp_path):
+    bare = {"database": {"a": {"duration": 10.0, "subset": "testing"}, "b": {"duration": 4}}}
+    records = read_segments(written(tmp_path, bare))
+    assert [(record.name, record.duration) for record in records] == [("a", 10.0), ("b", 4.0)]
+    assert len(records.segments.values) == 0
+    assert [r.name for r in read_segments(written(tmp_path, bare), "testing")] == ["a"]
+    mixed = written(tmp_path, {"database": OFFICIAL["database"] | {"c": {"duration": 4}}})
+    with pytest.raises(ValueError, match=r"a\.json: c has no `annotations`, but other videos have"):
+        read_segments(mixed)

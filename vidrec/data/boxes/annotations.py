@@ -39,7 +39,7 @@ class BoxTable(NamedTuple):
 
 
 def read_ava(  # noqa: PLR0913 - the signature is the configuration
-    ann_file: str,
+    ann_file: str | None,
     label_file: str | None = None,
     exclude_file: str | None = None,
     proposal_file: str | None = None,
@@ -62,12 +62,14 @@ def read_ava(  # noqa: PLR0913 - the signature is the configuration
     person_det_score_thr: minimum score of a proposal; the best one of a key frame is always kept.
     num_max_proposals: of the remaining ones of a key frame, the first in the file are kept.
     timestamp_start, timestamp_end: range of the annotated timestamps.
-    unannotated: also visit key frames that have proposals but no box (in evaluation).
+    unannotated: also visit key frames that have proposals but no box (in evaluation). Then the csv
+        may be a list of `video,timestamp`, or None for the key frames of the proposals alone.
     """
     classes = read_label_map(label_file) if label_file is not None else None
     columns = _columns(num_classes, background, custom_classes, classes, label_file)
     names = classes or {i: str(i) for i in columns}
-    table = read_csv(ann_file)
+    table = read_csv(ann_file) if ann_file is not None else no_boxes(unannotated, proposal_file)
+    ann_file = ann_file or str(proposal_file)
     _check_range(table, timestamp_start, timestamp_end, ann_file)
     if custom_classes is None:
         _check_ids(table, columns, ann_file, num_classes, background)
@@ -90,6 +92,19 @@ def read_ava(  # noqa: PLR0913 - the signature is the configuration
         ann_file=ann_file,
         exclude_file=exclude_file,
         proposal_file=proposal_file,
+    )
+
+
+def no_boxes(unannotated: bool, proposal_file: str | None) -> BoxTable:
+    """The lines of no annotation file. Raises ValueError if nothing else has key frames."""
+    if not unannotated or proposal_file is None:
+        raise ValueError(
+            "ann_file=null leaves the key frames to the proposals: set unannotated=true and "
+            "proposal_file=FILE too"
+        )
+    integers = np.zeros(0, np.int64)
+    return BoxTable(
+        np.zeros(0, "U1"), np.zeros(0), np.zeros((0, 4), np.float32), integers, integers
     )
 
 
@@ -295,7 +310,10 @@ def pack(  # noqa: PLR0913 - both readers pass their configuration on
     pairs = list(zip(table.videos[kept].tolist(), table.timestamps[kept].tolist(), strict=True))
     ordered, rows = _key_frames(pairs, proposals if unannotated else (), excluded)
     if not ordered:
-        raise ValueError(f"{ann_file} has no box that counts")
+        raise ValueError(
+            f"{ann_file} has no box that counts; to predict at key frames without boxes set "
+            "data.val.records.unannotated=true"
+        )
     with_box = np.flatnonzero((actions != NO_BOX) & (rows != EXCLUDED))
     label = np.array([columns.get(i, i) for i in actions[with_box].tolist()], dtype=np.int64)
     true_boxes, labels = _merge_actions(rows[with_box], boxes[with_box], label, len(ordered))

@@ -14,6 +14,7 @@ from vidrec.data.boxes.annotations import (
     BoxTable,
     box_text,
     check_boxes,
+    no_boxes,
     pack,
     read_label_map,
 )
@@ -26,7 +27,7 @@ MAX_CLASS_NAME = 200  # characters
 
 
 def read_boxes(  # noqa: PLR0913 - the signature is the configuration
-    ann_file: str,
+    ann_file: str | None,
     classes: str,
     proposal_file: str | None = None,
     exclude_file: str | None = None,
@@ -63,10 +64,16 @@ def read_boxes(  # noqa: PLR0913 - the signature is the configuration
             f"{num_classes - 1}: use num_classes={max(names) + 1}"
         )
     ids = {name: number for number, name in names.items()}
-    read = _read_json if Path(ann_file).suffix.lower() == ".json" else _read_csv
-    table = read(ann_file, ids, classes)
-    if not (table.actions >= 0).any():
-        raise ValueError(f"{ann_file} has no box with an action")
+    if ann_file is None:
+        table, ann_file = no_boxes(unannotated, proposal_file), str(proposal_file)
+    else:
+        read = _read_json if Path(ann_file).suffix.lower() == ".json" else _read_csv
+        table = read(ann_file, ids, classes)
+    if not (table.actions >= 0).any() and not unannotated:
+        raise ValueError(
+            f"{ann_file} has no box with an action; to predict at key frames without any set "
+            "data.val.records.unannotated=true"
+        )
     return pack(
         table,
         columns=columns,

@@ -1,10 +1,12 @@
 """List files, JSON files and folders -> `Records`, a packed table of samples. Opens no video.
 
-Labels count from 0. List files are UTF-8; blank lines are ignored, and so are comments, which are
-counted in `Records.remarks`: lines of `#` alone, or of `#` and a space (write `./# name` for a path
-that begins so). Lines are parsed from the right: a path may contain the delimiter, but must not end
-in a number that is separated by it. A line that cannot be parsed raises a ValueError with the file,
-the line and the expected form.
+Labels count from 0. A list without any labels is one of videos to predict, which only evaluation
+with `dump=FILE` takes (`Records.unlabelled`): paths of video files, or folders and their numbers of
+frames. List files are UTF-8; blank lines are ignored, and so are comments, which are counted in
+`Records.remarks`: lines of `#` alone, or of `#` and a space (write `./# name` for a path that
+begins so). Lines are parsed from the right: a path may contain the delimiter, but must not end in a
+number that is separated by it. A line that cannot be parsed raises a ValueError with the file, the
+line and the expected form.
 """
 
 import json
@@ -14,6 +16,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vidrec.data.clips.records import Records
 from vidrec.data.video.listing import VIDEO_EXTENSIONS, files_below
@@ -153,15 +156,20 @@ def read_json(
     names = read_label_map(classes) if classes else None
     numbers = {name: i for i, name in enumerate(names or [])}
     rows = []
+    presence = _Presence()
     for position, entry in enumerate(entries):
         try:
+            is_labelled = not isinstance(entry, dict) or _label_of(entry) is not None
             rows.append(_json_row(entry, numbers, labels_of, template))
+            presence.add(is_labelled, f"entry {position}")
         except ValueError as error:
             shown = json.dumps(entry, ensure_ascii=False)[:_SHOWN]
             raise ValueError(f"{path}: entry {position} of the list: {error}: {shown}") from None
     paths, labels, num_frames, offset = zip(*rows, strict=True)
     records = Records.pack(paths, labels, num_frames, offset)
     records.class_names = names
+    if presence.first_without is not None:
+        records.unlabelled = f"{path}: {presence.first_without} of the list has no `label`"
     return records
 
 
@@ -229,9 +237,10 @@ def _what_was_left_out(root: str, files: Sequence[str]) -> str:
 def read_class_folders(
     path: str, classes: str | None = None, *, num_classes: int | None = None
 ) -> Records:
-    """The records of `scan_folders`.
+    """The records of `scan_folders`, or of a folder of videos without labels.
 
-    classes: a folder whose sorted subfolders are the classes; None: `path` itself.
+    classes: a folder whose sorted subfolders are the classes; None: `path` itself. If they are not
+        those of `path`, which holds only files, its videos have no labels.
     """
     names = _folder_names(classes or path)
     if num_classes is not None and len(names) != num_classes:
@@ -239,7 +248,32 @@ def read_class_folders(
             f"{classes or path} has {len(names)} folders, one per class, but "
             f"num_classes={num_classes}"
         )
+    if classes is not None and _holds_files_only(path):
+        return _without_labels(path, names)
     return scan_folders(path, classes=names)[0]
+
+
+def _holds_files_only(path: str) -> bool:
+    if not os.path.isdir(path):
+        return False
+    kinds = {entry.is_dir() for entry in os.scandir(path) if not entry.name.startswith(".")}
+    return kinds == {False}
+
+
+def _without_labels(path: str, names: Sequence[str]) -> Records:
+    """The videos that lie in a folder itself."""
+    files = sorted(entry.name for entry in os.scandir(path) if not entry.name.startswith("."))
+    videos = [file for file in files if file.lower().endswith(VIDEO_EXTENSIONS)]
+    if not videos:
+        raise ValueError(
+            f"{path} has {len(files)} files, but none with the extension {_some(VIDEO_EXTENSIONS)}"
+        )
+    records = Records.pack(videos, _NO_LABELS * len(videos))
+    records.class_names = names
+    records.unlabelled = f"{path} has videos, but no folders of classes"
+    if left_out := [file for file in files if file not in set(videos)]:
+        records.remarks = [_what_was_left_out(path, left_out)]
+    return records
 
 
 def read_label_map(path: str) -> list[str]:
@@ -295,21 +329,23 @@ def _read_lists(
     labels: list[tuple[int, ...]] = []
     label = array("q")
     comments: dict[str, list[int]] = {path: [] for path in lists}
+    words = ["path", *counts, "label"] + ["[label ...]"] * labels_of.several
+    expected = f"expected {delimiter.join(words)!r} (delimiter={delimiter!r})"
+    presence = _Presence()
 
     def names() -> Iterator[str]:
         rows = ((path, *row) for path in lists for row in numbered_lines(path, comments[path]))
         for path, number, line in rows:
+            where = f"{path}:{number}: {line[:_SHOWN]!r}"
             try:
-                name, numbers = _split(line, separator, len(counts) + 1, labels_of.several)
-                own = labels_of.of(numbers[len(counts) :])
+                name, numbers = _split(line, separator, len(counts), labels_of.several)
+                given = numbers[len(counts) :]
+                presence.add(bool(given), where)
+                own = labels_of.of(given) if given else _NO_LABELS
             except ValueError as error:
-                words = ["path", *counts, "label"] + ["[label ...]"] * labels_of.several
-                raise ValueError(
-                    f"{path}:{number}: {line[:_SHOWN]!r}: {error}; expected "
-                    f"{delimiter.join(words)!r} (delimiter={delimiter!r})"
-                ) from None
+                raise ValueError(f"{where}: {error}; {expected}") from None
             if labels_of.several:
-                labels.append(own)
+                labels.append(own if given else ())
             else:
                 label.append(own[0])
             for column, value in zip(columns.values(), numbers, strict=False):
@@ -319,6 +355,8 @@ def _read_lists(
     # The columns fill up while `pack` reads the names: all strings never exist at once.
     packed = labels if labels_of.several else label
     records = Records.pack(names(), packed, columns.get("num_frames"), columns.get("offset"))
+    if presence.first_without is not None:
+        records.unlabelled = f"{presence.first_without} has no label; {expected}"
     records.remarks = [
         f"{path}: {len(numbers)} lines are comments and left out, such as line {numbers[0]}"
         for path, numbers in comments.items()
@@ -327,28 +365,59 @@ def _read_lists(
     return records
 
 
-def _split(line: str, separator: str | None, num_numbers: int, more: bool) -> tuple[str, list[int]]:
-    """The path of a line and the numbers after it: `num_numbers`, or with `more` at least those."""
+_NO_LABELS = (-1,)  # in place of the label of a sample of an unlabelled list
+
+
+class _Presence:
+    """Whether the samples of a list have labels: all or none of them.
+
+    first_without: place of the first sample if none has any.
+    """
+
+    def __init__(self) -> None:
+        self._first: tuple[bool, str] | None = None
+
+    @property
+    def first_without(self) -> str | None:
+        return self._first[1] if self._first is not None and not self._first[0] else None
+
+    def add(self, is_labelled: bool, where: str) -> None:
+        """Raise ValueError for a sample that has a label where the first has none, or vice versa.
+
+        where: its place.
+        """
+        self._first = self._first or (is_labelled, where)
+        if is_labelled == self._first[0]:
+            return
+        if is_labelled:
+            raise ValueError(f"it has a label, but {self._first[1]} has none: label all or none")
+        raise ValueError("it has no label, unlike those before it: label all or none")
+
+
+def _split(line: str, separator: str | None, num_counts: int, more: bool) -> tuple[str, list[int]]:
+    """The path of a line and the numbers after it: `num_counts`, and a label, or with `more` any
+    number of them, if the line is labelled.
+    """
     pieces = line.rsplit(separator)
     count = 0
     while count < len(pieces) - 1 and _is_number(pieces[-1 - count].strip()):
         count += 1
     path, *texts = line.rsplit(separator, count)  # which keeps the spaces of the path
     numbers = [int(text) for text in texts]
-    if not more and len(numbers) > num_numbers:
+    if not more and len(numbers) > num_counts + 1:
         raise ValueError(
-            f"{len(numbers)} numbers after the path instead of {num_numbers}; set multi_label or "
-            "with_offset, or use another delimiter for paths that end in a number"
+            f"{len(numbers)} numbers after the path instead of {num_counts + 1}; set multi_label "
+            "or with_offset, or use another delimiter for paths that end in a number"
         )
     if not path.strip():
         raise ValueError("it has no path before its numbers")
-    if not numbers:
+    if not numbers and (num_counts or not path.strip().lower().endswith(VIDEO_EXTENSIONS)):
         other = re.search(r"([,;|]) *\d+$", line)
         hint = f"; for such a list set data.train.records.delimiter='{other[1]}'" if other else ""
         raise ValueError(f"it has no label, a whole number after the path{hint}")
-    if len(numbers) < num_numbers:
-        raise ValueError(f"{len(numbers)} whole numbers after the path instead of {num_numbers}")
-    if min(numbers) < 0:
+    if len(numbers) < num_counts:
+        raise ValueError(f"{len(numbers)} whole numbers after the path instead of {num_counts}")
+    if min(numbers, default=0) < 0:
         raise ValueError(f"{min(numbers)} is negative")
     return _as_path(path.strip()), numbers
 
@@ -387,12 +456,10 @@ def _json_row(
         paths = [template.format(entry["id"])]
     if len(paths) != 1 or not isinstance(paths[0], str) or not paths[0]:
         raise ValueError(f"expected one of {', '.join(_PATH_KEYS)} or id, as a string")
-    label = entry.get("label")
-    if "template" in entry:
-        label = str(entry["template"]).replace("[", "").replace("]", "")
+    label = _label_of(entry)
     if label is None:
-        raise ValueError("there is no `label`")
-    if isinstance(label, list) != labels_of.several:
+        label = [] if labels_of.several else _NO_LABELS[0]
+    elif isinstance(label, list) != labels_of.several:
         raise ValueError(f"label {label!r}, but multi_label is {labels_of.several}")
     labels = [_json_label(one, numbers) for one in (label if isinstance(label, list) else [label])]
     num_frames = entry.get("num_frames", entry.get("total_frames"))
@@ -400,8 +467,15 @@ def _json_row(
     for count in (offset, 0 if num_frames is None else num_frames):
         if type(count) is not int or not 0 <= count < 2**62:
             raise ValueError(f"{count!r} is not a number of frames")
-    checked = labels_of.of(labels)
+    checked = labels_of.of(labels) if _label_of(entry) is not None else tuple(labels)
     return _as_path(paths[0]), checked if labels_of.several else checked[0], num_frames, offset
+
+
+def _label_of(entry: Mapping[str, Any]) -> Any:
+    """What an object gives as its label, of any type; None if it has none."""
+    if "template" in entry:
+        return str(entry["template"]).replace("[", "").replace("]", "")
+    return entry.get("label")
 
 
 def _json_label(label: object, numbers: Mapping[str, int]) -> int:

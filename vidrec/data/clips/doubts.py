@@ -16,6 +16,8 @@ def doubts_in(dataset: VideoDataset, split: str) -> Iterator[str]:
     """What readers left out, classes without samples, and videos with different labels."""
     records = dataset.records
     yield from records.remarks or ()
+    if records.unlabelled is not None:
+        return
     labels = records.label.values if isinstance(records.label, Ragged) else records.label
     counts = np.bincount(labels, minlength=dataset.num_classes)
     empty = np.flatnonzero(counts == 0).tolist()

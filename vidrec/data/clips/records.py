@@ -46,6 +46,8 @@ class Records:
         # What readers know besides: names by label, and sentences on what they left out.
         self.class_names: Sequence[str] | None = None
         self.remarks: Sequence[str] | None = None
+        # Why no sample has a label, in words; the column of labels says nothing then.
+        self.unlabelled: str | None = None
 
     @classmethod
     def pack(
@@ -116,6 +118,7 @@ class Records:
         offset = None if self.offset is None else self.offset[rows]
         taken = Records(self.paths.take(rows), label, num_frames, offset)
         taken.class_names = self.class_names
+        taken.unlabelled = self.unlabelled
         return taken
 
     def labels(self, num_classes: int | None = None) -> np.ndarray:

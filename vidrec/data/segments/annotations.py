@@ -38,6 +38,9 @@ def read_segments(
     tolerance: seconds by which a segment may extend beyond its video; it is clipped to become a
         label, and left as it is for scoring.
 
+    Videos without `annotations` are read if none has any segment: they are to be predicted, which
+    only evaluation with `dump=FILE` takes.
+
     Raises ValueError with the file, the video and the value that cannot be right.
     """
     if feature_interval < 1:
@@ -47,6 +50,7 @@ def read_segments(
     paths = [path] if isinstance(path, str) else list(path)
     wanted = None if subset is None else {subset} if isinstance(subset, str) else set(subset)
     videos = videos_of(paths, wanted, video_info)
+    _refuse_half_annotated(videos)
     checked = {name: _annotations(where, video) for name, (where, video) in videos.items()}
     classes = sorted({label for _, labels in checked.values() for label in labels})
     number = {label: i for i, label in enumerate(classes)}
@@ -130,15 +134,19 @@ def videos_of(
 def _database(path: str) -> dict[str, dict[str, Any]]:
     content = read_json_file(path)
     videos = content.get("database", content) if isinstance(content, dict) else None
-    if not isinstance(videos, dict) or not all(
-        isinstance(video, dict) and isinstance(video.get("annotations"), list)
-        for video in videos.values()
-    ):
+    if not isinstance(videos, dict) or not all(map(_is_video, videos.values())):
         raise ValueError(
             f"{path} is not an annotation file: expected objects with `annotations` by video, "
             "at the top level or under `database`"
         )
     return videos
+
+
+def _is_video(content: object) -> bool:
+    """Whether it has the form of a video: with annotations, or at least with a duration."""
+    if not isinstance(content, dict) or not isinstance(content.get("annotations", []), list):
+        return False
+    return bool({"annotations", "duration", "duration_second"} & content.keys())
 
 
 def _read_subsets(path: str) -> dict[str, str]:
@@ -157,12 +165,22 @@ def _read_subsets(path: str) -> dict[str, str]:
     return subsets
 
 
+def _refuse_half_annotated(videos: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+    """Raise ValueError if a video has no `annotations`, but others have segments."""
+    without = [where for where, video in videos.values() if "annotations" not in video]
+    if without and any(video.get("annotations") for _, video in videos.values()):
+        raise ValueError(
+            f"{without[0]} has no `annotations`, but other videos have: annotate all or none (an "
+            "empty list says that nothing happens in a video)"
+        )
+
+
 def _annotations(
     where: str, video: Mapping[str, Any]
 ) -> tuple[list[tuple[float, float]], list[str]]:
     """The segments of a video and their labels."""
     segments, labels = [], []
-    for annotation in video["annotations"]:
+    for annotation in video.get("annotations", []):
         if not isinstance(annotation, dict) or not {"segment", "label"} <= annotation.keys():
             raise ValueError(
                 f"{where} has the annotation {json.dumps(annotation)[:200]}; "

@@ -54,6 +54,7 @@ def test_a_part_longer_than_a_clip_is_covered_by_several():
     clip = clip_times(SampleFrames(4, 2), 4, 10, 2.0)  # 7 frames of 20
     parts, windows = parts_of(np.arange(40) / 10, clip, 2.0, 4.0)
     assert windows.clips_per_part == 3
+    assert parts_of([], clip, 1.0)[1].clips_per_part == 2  # one would cover seven tenths
     clips = np.array([np.arange(start, start + 8, 2) for start in (0, 6.5, 13)])
     expected = np.ceil(clips).mean(axis=0)
     np.testing.assert_allclose(parts[0].scores, expected, atol=0.34)
@@ -131,3 +132,15 @@ def test_as_many_frames_are_held_for_an_hour_as_for_a_minute():
     clip = clip_times(SampleFrames(8, 8), 8, 30, 1.0)
     held = [parts_of(np.arange(n) / 30, clip, 1.0, n / 30)[1].most_held for n in (600, 18_000)]
     assert held[0] == held[1] <= 3 * 8  # at most three clips overlap
+
+
+def test_no_part_begins_between_the_last_frame_and_the_end():
+    clip = clip_times(SampleFrames(1, num_clips=2), 2, 10, 1.0)
+    parts, _ = parts_of(np.arange(40) / 10, clip, 1.0, 4.05)
+    assert [part.start for part in parts] == [0, 1, 2, 3]
+
+
+def test_clips_that_begin_after_an_end_that_was_not_known_do_not_count():
+    clip = clip_times(SampleFrames(4, 2), 4, 10, 2.0)  # three a part, at 2.0, 2.65 and 3.3 seconds
+    parts, _ = parts_of(np.arange(25) / 10, clip, 2.0)
+    assert parts[1].scores.tolist() == [20, 22, 24, 24]

@@ -1,11 +1,13 @@
 """Oracles: `VideoReader`, `TimestampDecoder` and a full decode by plain PyAV."""
 
+import itertools
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
+from vidrec.data.video import stream
 from vidrec.data.video.clip_buffer import ClipBuffer, clips_of_frames, clips_of_moments
 from vidrec.data.video.decoder import VideoError
 from vidrec.data.video.geometry import CropPlan
@@ -64,10 +66,10 @@ def test_frames_of_a_stream_are_those_of_the_reader_by_number(videos, name):
     with VideoReader(accurate=True).open(videos[name]) as source:
         expected = source.read(range(source.num_frames), plan_of(source))
     requests = [[0, 9, 3], [0, 1], [1, 30, 30], [20, 25], [26, 59]]
-    with FrameStream(videos[name]) as stream:
-        assert (stream.width, stream.height, stream.num_frames) == (WIDTH, HEIGHT, NUM_FRAMES)
-        clips = list(clips_of_frames(stream, plan_of(stream), requests))
-        assert stream.num_damaged == 0
+    with FrameStream(videos[name]) as source:
+        assert (source.width, source.height, source.num_frames) == (WIDTH, HEIGHT, NUM_FRAMES)
+        clips = list(clips_of_frames(source, plan_of(source), requests))
+        assert source.num_damaged == 0
     for clip, request in zip(clips, requests, strict=True):
         np.testing.assert_array_equal(clip, expected[request])
 
@@ -75,8 +77,8 @@ def test_frames_of_a_stream_are_those_of_the_reader_by_number(videos, name):
 @pytest.mark.parametrize("name", ["long_gop.mp4", "closed_gop.mkv", "transport.ts"])
 def test_frames_of_moments_are_those_of_the_timestamp_decoder(videos, name):
     requests = [[-1.0, 0.0, 0.05], [0.32, 0.3599, 0.3606], [0.36, 1.0, 1.61], [2.2, 2.39, 9.0]]
-    with FrameStream(videos[name]) as stream:
-        clips = list(clips_of_moments(stream, plan_of(stream), requests))
+    with FrameStream(videos[name]) as source:
+        clips = list(clips_of_moments(source, plan_of(source), requests))
     for clip, moments in zip(clips, requests, strict=True):
         with TimestampDecoder(videos[name], np.array(moments), accurate=True) as source:
             np.testing.assert_array_equal(clip, source.read(range(3), plan_of(source)))
@@ -86,15 +88,15 @@ def test_times_are_those_of_the_file_and_the_duration_ends_the_last_frame(tmp_pa
     rng = np.random.default_rng(2)
     times = np.cumsum(rng.integers(1, 9, NUM_FRAMES)).tolist()
     path = write(tmp_path / "vfr.mp4", times=times)
-    with FrameStream(path) as stream:
-        assert [frame.time for frame in stream] == pytest.approx(times_of(path))
-    with FrameStream(videos["transport.ts"]) as stream:  # its clock starts at 1.4 s
-        assert [frame.time for frame in stream] == pytest.approx(np.arange(NUM_FRAMES) / 25)
-        assert stream.duration == pytest.approx(NUM_FRAMES / 25)
-    with FrameStream(videos["raw.h264"]) as stream:  # without time stamps
-        assert [frame.time for frame in stream] == pytest.approx(np.arange(NUM_FRAMES) / 25)
-    with FrameStream(videos["raw.h264"]) as stream:
-        clips = clips_of_moments(stream, plan_of(stream), [[0.5]])
+    with FrameStream(path) as source:
+        assert [frame.time for frame in source] == pytest.approx(times_of(path))
+    with FrameStream(videos["transport.ts"]) as source:  # its clock starts at 1.4 s
+        assert [frame.time for frame in source] == pytest.approx(np.arange(NUM_FRAMES) / 25)
+        assert source.duration == pytest.approx(NUM_FRAMES / 25)
+    with FrameStream(videos["raw.h264"]) as source:  # without time stamps
+        assert [frame.time for frame in source] == pytest.approx(np.arange(NUM_FRAMES) / 25)
+    with FrameStream(videos["raw.h264"]) as source:
+        clips = clips_of_moments(source, plan_of(source), [[0.5]])
         with pytest.raises(VideoError, match=r"raw\.h264: the frames have no time stamps"):
             next(clips)
 
@@ -109,9 +111,9 @@ def test_frames_before_an_edit_list_do_not_count(tmp_path):
     with VideoReader(accurate=True).open(path) as source:
         assert source.num_frames == NUM_FRAMES - 7
         expected = source.read(range(source.num_frames), plan_of(source))
-    with FrameStream(path) as stream:
-        clips = list(clips_of_frames(stream, plan_of(stream), [list(range(NUM_FRAMES - 7))]))
-        assert stream.num_damaged == 0
+    with FrameStream(path) as source:
+        clips = list(clips_of_frames(source, plan_of(source), [list(range(NUM_FRAMES - 7))]))
+        assert source.num_damaged == 0
     np.testing.assert_array_equal(clips[0], expected)
 
 
@@ -124,24 +126,34 @@ def test_what_depends_on_damage_is_left_out_and_counted(tmp_path):
         packet = next(packet for packet in packets if packet.pts > packets[30].pts)
         data[packet.pos + 8 : packet.pos + packet.size] = b"\x5a" * (packet.size - 8)
     (tmp_path / "damaged.mp4").write_bytes(data)
-    with FrameStream(path) as stream:
-        given = [frame.number for frame in stream]
+    with FrameStream(path) as source:
+        given = [frame.number for frame in source]
         lost = sorted(set(range(NUM_FRAMES)) - set(given))
-        assert stream.num_damaged == len(lost) > 0
+        assert source.num_damaged == len(lost) > 0
     with VideoReader(accurate=True).open(path) as source:
         expected = source.read([lost[0] - 1, *given], plan_of(source))
         for index in lost:
             with pytest.raises(VideoError, match=f"frame {index} of 60"):
                 source.read([index], plan_of(source))
-    with FrameStream(path) as stream:
-        (clip,) = clips_of_frames(stream, plan_of(stream), [[lost[0], *given]])
+    with FrameStream(path) as source:
+        (clip,) = clips_of_frames(source, plan_of(source), [[lost[0], *given]])
     np.testing.assert_array_equal(clip, expected)
 
 
+def test_frames_that_never_come_are_counted(videos, monkeypatch):
+    decode = stream.decode_in_order
+    monkeypatch.setattr(
+        stream, "decode_in_order", lambda *arguments: itertools.islice(decode(*arguments), 40)
+    )
+    with FrameStream(videos["long_gop.mp4"]) as source:
+        assert len(list(source)) == 40
+        assert source.num_damaged == NUM_FRAMES - 40
+
+
 def test_an_opened_container_is_read_as_it_comes(videos):
-    with FrameStream(av.open(videos["long_gop.mp4"]), "camera") as stream:
-        assert (stream.name, stream.num_frames, stream.width) == ("camera", None, WIDTH)
-        assert [frame.number for frame in stream] == list(range(NUM_FRAMES))
+    with FrameStream(av.open(videos["long_gop.mp4"]), "camera") as source:
+        assert (source.name, source.num_frames, source.width) == ("camera", None, WIDTH)
+        assert [frame.number for frame in source] == list(range(NUM_FRAMES))
 
 
 def test_unreadable_files_are_named(tmp_path):

@@ -16,7 +16,7 @@ from vidrec.report.run_files import card_of_run
 from vidrec.report.tables import table
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"x"
-VOID = {"meta", "link", "img", "line", "circle", "polyline"}
+VOID = {"wbr", "meta", "link", "img", "line", "circle", "polyline"}
 
 
 class Tags(HTMLParser):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.report.runs import make_run
-from vidrec.commands.verify import compare
+from vidrec.commands.verify import compare, parse
 from vidrec.report.card import Card
 from vidrec.report.verifying import checkpoint_of, differences, evaluation_of
 
@@ -63,3 +63,11 @@ def test_every_score_must_be_within_the_tolerance(now, is_same, capsys):
 
 def test_nothing_to_compare_is_no_success():
     assert not compare({}, {}, 0.001)
+
+
+def test_overrides_come_after_two_dashes_whatever_is_before(file):
+    for before in (["r", "--device", "cpu"], ["--device", "cpu", "r"]):
+        options = parse([*before, "--", "data.root=x", "schedule.test_batch_size=2"])
+        assert (str(options.report), options.device) == ("r", "cpu")
+        assert options.overrides == ["data.root=x", "schedule.test_batch_size=2"]
+    assert parse(["r"]).overrides == []

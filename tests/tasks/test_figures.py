@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.plots.pixels import kept_figures, texts
+from tests.report.runs import make_run
 from vidrec.commands import train
 from vidrec.data.clips.records import Records
 from vidrec.data.segments.records import SegmentRecord, SegmentRecords
@@ -132,3 +133,25 @@ def test_of_samples_with_several_labels_there_is_no_confusion(tmp_path, several)
         found.rows["label"] = np.eye(2)[found.rows["label"]]
     recognition.pictures(found, tmp_path)
     assert (tmp_path / "confusion.png").exists() != several
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_run_that_had_finished_before_keeps_its_report(tmp_path, is_there):
+    folder = make_run(tmp_path / "run", state="running")
+    if is_there:
+        (folder / "report.json").write_text("{}")
+    told = []
+    run = SimpleNamespace(folder=folder, warn=told.append)
+    before = SimpleNamespace(found=SimpleNamespace(rows={}))
+    train.report_page(before, run, None)
+    assert told == []
+    assert (folder / "report.html").exists() != is_there
+    if not is_there:  # a run of an earlier version
+        assert "running" not in (folder / "report.json").read_text()
+
+
+def test_a_report_that_fails_costs_a_warning_and_not_the_run(tmp_path):
+    run = SimpleNamespace(folder=tmp_path, warn=(told := []).append)
+    train.report_page(SimpleNamespace(found=SimpleNamespace(rows={})), run, None)
+    (warning,) = told
+    assert "the report could not be written" in warning

@@ -16,6 +16,7 @@ TOLERANCE = 0.001  # other machines and batch sizes round otherwise; equal ones 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command's options."""
     parser = argparse.ArgumentParser(
+        usage="%(prog)s [-h] [OPTION ...] REPORT [-- KEY=VALUE ...]",
         description=__doc__,
         epilog="Exit status 0: every score is within the tolerance and every hash is the same; "
         "1: something differs, or the evaluation could not be repeated.",
@@ -28,10 +29,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--trust", action="append", default=[], help="a further package whose classes may be named"
     )
-    parser.add_argument(
-        "overrides", nargs="*", help="after --: what has moved since, such as data.root=DIR"
+    parser.add_argument_group(
+        "after --", "Overrides of the evaluation for what has moved since, such as data.root=DIR."
     )
-    return parser.parse_args(arguments)
+    # argparse takes positional arguments from one place only.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser.parse_args(arguments[:end])
+    options.overrides = arguments[end + 1 :]
+    return options
 
 
 def main(arguments: list[str]) -> None:
@@ -45,7 +50,7 @@ def main(arguments: list[str]) -> None:
 
         file = options.report / cards.FILE if options.report.is_dir() else options.report
         card = cards.read(file)
-        given = list(options.overrides)
+        given = options.overrides
         if options.device is not None:
             given.append(f"runtime.device={options.device}")
         is_equal = verify(card, file, given, options.trust, options.tolerance)

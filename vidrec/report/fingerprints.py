@@ -68,12 +68,13 @@ def _texts(node: object, key: str) -> Iterator[tuple[str, str]]:
 def digest_of_records(records: object) -> str:
     """SHA-256 in hex of the samples of a dataset: names, labels, boxes, in their order.
 
-    Two lists of one content are equal here, whatever their files are called. Empty for records of
-    one's own that cannot be hashed.
+    Two lists of one content are equal here, wherever their files are. Empty for records of one's
+    own that cannot be hashed.
     """
     found = hashlib.sha256()
     try:
-        _add(found, vars(records))
+        # Remarks are sentences for the log, with paths in them.
+        _add(found, {name: own for name, own in vars(records).items() if name != "remarks"})
     except TypeError:
         return ""
     return found.hexdigest()

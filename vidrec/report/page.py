@@ -68,8 +68,13 @@ def _header(card: Card) -> str:
     banner = f'<p class="banner">{escape(told)}</p>' if told else ""
     return (
         f'<header><p class="kind">{escape(card.kind.capitalize())} report</p>'
-        f'<h1>{escape(card.name)}</h1><p class="lead">{escape(what)}</p>{banner}</header>\n'
+        f'<h1>{_breakable(card.name)}</h1><p class="lead">{escape(what)}</p>{banner}</header>\n'
     )
+
+
+def _breakable(name: str) -> str:
+    """A name that a narrow page breaks between its parts."""
+    return escape(name).replace("+", "+<wbr>").replace("/", "/<wbr>")
 
 
 def progress(card: Card) -> str:
@@ -237,15 +242,16 @@ def _data(card: Card) -> str:
         more = card.num_unreadable - len(card.unreadable)
         content += f'<p class="note">{more:,} more are not listed.</p>' if more > 0 else ""
     elif rows:
-        content += '<p class="note">Every file that was read could be read.</p>'
+        content += '<p class="note">No file was unreadable.</p>'
     return content
 
 
 def _hashes(card: Card) -> str:
     pairs = [(f"weights of {card.checkpoint}", card.weights_sha256)]
-    pairs += [
-        (f"{own.get('file', '')} ({key})", own.get("sha256", "")) for key, own in card.lists.items()
-    ]
+    keys: dict[tuple[str, str], list[str]] = {}
+    for key, own in card.lists.items():
+        keys.setdefault((own.get("file", ""), own.get("sha256", "")), []).append(key)
+    pairs += [(f"{file} ({', '.join(names)})", hexed) for (file, hexed), names in keys.items()]
     pairs += [(f"samples of {name}", own.get("sha256", "")) for name, own in card.datasets.items()]
     content = facts(pairs)
     note = '<p class="note">SHA-256 of the tensors, of the lists and of the samples in them. '

@@ -121,7 +121,7 @@ def _summary(card: Card) -> str:
             ("this process took", duration(seconds) if seconds else ""),
             ("samples per second", _three_digits(card.speed.get("samples_per_second"))),
             ("device", card.environment.get("device", "")),
-            ("checkpoint", card.checkpoint),
+            ("checkpoint", Path(card.checkpoint).name if card.run else card.checkpoint),
         ]
     )
 

@@ -84,6 +84,10 @@ COMMANDS = {
         "say what happens in videos: actions, persons with actions, or segments",
         "vidrec.commands.predict:main",
     ),
+    "explain": Command(
+        "show where and when a recognition network sees a class (Grad-CAM)",
+        "vidrec.commands.explain:main",
+    ),
     "export": Command(
         "write a network as a torch.export program or ONNX",
         "vidrec.commands.export:export_run",

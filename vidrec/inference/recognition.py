@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import cast
 
 import av
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vidrec import build
-from vidrec.data.clips.batch import ClipBatch
+from vidrec.data.clips.batch import ClipBatch, ViewBatch
 from vidrec.data.clips.dataset import VideoDataset
 from vidrec.data.clips.records import Records
 from vidrec.data.collate import to_device
@@ -73,12 +74,20 @@ class RecognitionPredictor:
         """The result for a file. Raises VideoError if it cannot be read."""
         return self._views(video) if self.options.every is None else self._parts(video)
 
-    def _views(self, video: str) -> Prediction:
+    def views(self, video: str) -> tuple[VideoDataset, ClipBatch | ViewBatch]:
+        """A dataset of the video alone and its batch: the views of an evaluation, on the CPU.
+
+        Raises VideoError if it cannot be read.
+        """
         reading = self.reading
         if self.folder_reader and os.path.isdir(video):
             reading = {**reading, "reader": self.folder_reader}
         dataset = VideoDataset(Records.pack([video], [0]), **reading)
         batch = dataset.collate([dataset.load(0, _rng((dataset.seed, 0, 0)))])
+        return dataset, cast(ClipBatch | ViewBatch, batch)  # of a video that was read
+
+    def _views(self, video: str) -> Prediction:
+        dataset, batch = self.views(video)
         scores = self.network.net.predict(to_device(batch, self.network.device))["scores"]
         row = mean_of_views(scores)[0]
         with dataset.reader.open(dataset.path(0)) as source:  # its frames are listed already

@@ -81,7 +81,7 @@ class Recognizer(Normalised, ABC):
         for row in range(0, num_samples, samples):
             some = slice(row, row + samples)
             logits = [
-                self.outputs(self.normalise(_clips(batch, some, view, view + views)))["logits"]
+                self.outputs(self.normalise(cut_clips(batch, some, view, view + views)))["logits"]
                 for view in range(0, num_views, views)
             ]
             rows.append(torch.cat(logits, dim=1).float())
@@ -144,7 +144,7 @@ def average_views(logits: Tensor, average_clips: AverageClips | None, joint: boo
     return logits.softmax(dim=-1).mean(dim=1)
 
 
-def _clips(batch: ClipBatch | ViewBatch, samples: slice, start: int, stop: int) -> Tensor:
+def cut_clips(batch: ClipBatch | ViewBatch, samples: slice, start: int, stop: int) -> Tensor:
     """The views `start` to `stop` of some samples, (n, v, T, H, W, C) uint8."""
     if "frames" not in batch:
         return batch["video"][samples, start:stop]

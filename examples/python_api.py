@@ -7,10 +7,10 @@ python examples/python_api.py runs/mine my_videos/val/star/00.mp4
 import sys
 
 import torch
-from hydra.utils import instantiate
 
 import vidrec
-from vidrec.data.clips.records import Records
+from vidrec.data.video.geometry import CropPlan
+from vidrec.data.video.pyav import VideoReader
 
 run, video = sys.argv[1:]
 
@@ -20,21 +20,19 @@ net = vidrec.load_model(run)
 about = net.description
 print(f"{about.task} of {', '.join(about.class_names)}, trained on data={about.data}")
 
-# 2. The video, prepared as in the test: a dataset of one record, whose label is not looked at.
-dataset = instantiate(
-    {"_target_": "vidrec.data.clips.dataset.VideoDataset", **about.preprocessing},
-    records=Records.pack([video], [0]),
-)
-batch = dataset.collate([dataset[0]])
+# 2. What it says about the file, by the clips and crops of a test.
+found = net.predict(video, topk=len(about.class_names))
+for one in found.topk:
+    print(f"{one.score:.3f} {one.name}")
 
-# 3. Scores, averaged over the clips and crops of the video.
+# 3. Frames that are in memory go in directly: (T, H, W, 3) uint8, of any size. These are those of
+#    the file, and the scores those of one view.
+with VideoReader(accurate=True).open(video) as source:
+    whole = CropPlan((0, 0, source.width, source.height), (source.height, source.width))
+    frames = source.read(range(source.num_frames), whole)
 with torch.inference_mode():
-    scores = net.predict(batch)["scores"][0]
-for score, label in zip(*scores.sort(descending=True), strict=True):
-    print(f"{score:.3f} {about.class_names[label]}")
+    scores = net(frames).softmax(-1)[0]
+print("one view:", net.class_names[scores.argmax()])
 
-# 4. Frames of one's own go in directly, as uint8: N videos, V views, T frames, H, W, C. The network
-#    normalises them. These are 3 frames of noise.
-frames = torch.randint(256, (1, 1, 3, 56, 56, 3), dtype=torch.uint8)
-with torch.inference_mode():
-    print("noise:", net.predict({"video": frames})["scores"].tolist())
+# 4. Features of the whole video, for a search or a classifier of one's own.
+print("features:", net.features(video).shape)

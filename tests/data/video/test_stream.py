@@ -2,6 +2,7 @@
 
 import itertools
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -26,16 +27,25 @@ ENCODINGS = {
 }
 
 
-def write(path, container="mp4", codec="libx264", options=None, times=None, container_options=None):
+def write(
+    path,
+    container="mp4",
+    codec="libx264",
+    options=None,
+    times=None,
+    container_options=None,
+    scale=1,
+):
     """Moving noise; frame i at `times[i]` / 25 seconds."""
     rng = np.random.default_rng(0)
     texture = np.kron(rng.integers(0, 255, (6, 16, 3)), np.ones((8, 8, 1))).astype(np.uint8)
     with av.open(str(path), "w", format=container, options=container_options or {}) as file:
         stream = file.add_stream(codec, 25, options=options or {})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = WIDTH * scale, HEIGHT * scale, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 25)
         for number in range(NUM_FRAMES):
             picture = np.ascontiguousarray(np.roll(texture, 3 * number, axis=1)[:, :WIDTH])
+            picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
             frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = times[number] if times else number, Fraction(1, 25)
             file.mux(stream.encode(frame))
@@ -115,6 +125,26 @@ def test_frames_before_an_edit_list_do_not_count(tmp_path):
         clips = list(clips_of_frames(source, plan_of(source), [list(range(NUM_FRAMES - 7))]))
         assert source.num_damaged == 0
     np.testing.assert_array_equal(clips[0], expected)
+
+
+def test_frames_that_change_their_size_are_cut_like_the_first(videos, tmp_path):
+    large = write(tmp_path / "large.h264", "h264", scale=2)
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(Path(videos["raw.h264"]).read_bytes() + Path(large).read_bytes())
+    with VideoReader(accurate=True).open(str(joined)) as source:
+        expected = source.read(range(120), plan_of(source))
+    with FrameStream(str(joined)) as source:
+        clips = list(clips_of_frames(source, plan_of(source), [range(70), range(50, 120)]))
+    np.testing.assert_array_equal(clips[0], expected[:70])
+    np.testing.assert_array_equal(clips[1], expected[50:])
+
+
+def test_a_clock_that_is_set_back_goes_on(videos, tmp_path):
+    """Two recordings that were joined: the clock of the second starts again."""
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(2 * Path(videos["transport.ts"]).read_bytes())
+    with FrameStream(str(joined)) as source:
+        assert [frame.time for frame in source] == pytest.approx(np.arange(120) / 25)
 
 
 def test_what_depends_on_damage_is_left_out_and_counted(tmp_path):

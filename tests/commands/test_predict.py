@@ -263,6 +263,15 @@ def test_a_list_on_standard_input_gives_the_paths(folder, predict, monkeypatch):
     assert [line.split()[0] for line in lines] == ["videos/a.mp4", "videos/deeper/c.mp4"]
 
 
+def test_published_weights_that_cannot_be_had_have_a_place_to_put_them(folder, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", "hub")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing answers there
+    stem = "tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb"
+    place = r"without a network, put the file into hub/hub/checkpoints$"
+    with pytest.raises(SystemExit, match=rf"error: cannot download https://.*{stem}.*; {place}"):
+        main(["videos", "--model", f"zoo://{stem}", "--device", "cpu"])
+
+
 def test_a_file_that_is_followed_is_labelled_in_parts(folder, predict):
     status, lines, errors = predict(
         *("videos/a.mp4", "--follow", "--timeout", "0.2", "--every", "1", "--json"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # `--help` answers without torch
     from vidrec.inference.prediction import Prediction
     from vidrec.inference.saved import SavedPredictions
     from vidrec.inference.sources import Found
+    from vidrec.inference.trained import TrainedModel
 
 WRONG_USAGE = 2  # exit status
 PICTURES = ("video", "timeline")
@@ -205,7 +206,6 @@ def main(arguments: list[str]) -> None:
 def predict(given: argparse.Namespace) -> None:
     """Predict on every video of the sources; ends the program with 1 if one of them failed."""
     # Imported here so that `--help` answers at once.
-    from vidrec.api import load_model
     from vidrec.engine import distributed
     from vidrec.engine.setup import net_to_device
     from vidrec.inference.network import Network
@@ -216,7 +216,7 @@ def predict(given: argparse.Namespace) -> None:
     try:
         if dist.world > 1:
             check_for_ranks(given, source is not None)
-        model = load_model(given.model, given.trust)
+        model = model_of(given)
         options = options_of(given, model.description.task)
         net = net_to_device(model.net, dist.device).eval()
         network = Network(net, model.description, model.source)
@@ -232,6 +232,21 @@ def predict(given: argparse.Namespace) -> None:
             raise SystemExit(1)
     finally:
         dist.stop()
+
+
+def model_of(given: argparse.Namespace) -> "TrainedModel":
+    """The network of `--model`. Raises ValueError if there is none, or it does not fit."""
+    import torch
+
+    from vidrec.api import load_model
+    from vidrec.weights.sources import NotDownloaded
+
+    try:
+        return load_model(given.model, given.trust)
+    except NotDownloaded as error:
+        problem = str(error).rpartition("; ")[0] or str(error)
+        cache = f"{torch.hub.get_dir()}/checkpoints"
+        raise ValueError(f"{problem}; without a network, put the file into {cache}") from None
 
 
 def predict_files(

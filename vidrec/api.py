@@ -90,7 +90,7 @@ def build_model(conf: TrainConf, *, pretrained: bool = False) -> nn.Module:
 
 
 def load_model(source: str | Path, trust: Sequence[str] = ()) -> TrainedModel:
-    """A trained network in evaluation mode on the CPU, with a `description`.
+    """A trained network in evaluation mode on the CPU: `predict(FILE)`, `net(frames)`, `features`.
 
     source: a run directory (its best checkpoint), a checkpoint file that vidrec wrote, or
     `zoo://STEM`, a published recipe. `net.description` is a `ModelDescription`: clip,

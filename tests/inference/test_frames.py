@@ -137,6 +137,20 @@ def test_floats_on_another_scale_are_refused(net, low, high, message):
         net(video)
 
 
+def test_what_is_passed_to_the_wrong_method_is_told_where_to_go(net, frames):
+    for given, message in (
+        ({"video": frames}, r"pass a batch to its \.net"),
+        ("a.mp4", r"pass a file to its \.predict"),
+        ([frames[0], frames[0, :9]], "frames of a list differ in size"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            net(given)
+    with pytest.raises(ValueError, match=r"not a ndarray: net\(frames\) takes frames"):
+        net.predict(frames)
+    with pytest.raises(ValueError, match="no option 'topkk'; did you mean 'topk'"):
+        net.predict("a.mp4", topkk=3)
+
+
 def test_a_network_over_clips_takes_its_number_of_frames():
     net = trained("slowonly_tiny")
     num = net.description.clip["frames"]

@@ -113,7 +113,10 @@ def check_number(num_frames: int, shape: ClipShape) -> None:
 def _as_tensor(frames: Frames) -> Tensor:
     if isinstance(frames, Tensor):
         return frames
-    array = np.asarray(frames)
+    try:
+        array = np.asarray(frames)
+    except ValueError:
+        raise ValueError("frames of a list differ in size, or are no arrays") from None
     # Mirrored axes (BGR to RGB) and memory that is not writable are copied: torch takes neither.
     if array.dtype.kind not in "uif" or not array.dtype.isnative:
         raise ValueError(f"frames are {array.dtype}: pass uint8, or float from 0 to 1")

@@ -1,5 +1,6 @@
 """A trained network as people use it: on files, on frames, and for features."""
 
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from vidrec import build
 from vidrec.data.transforms.pipeline import Pipeline
+from vidrec.errors import did_you_mean
 from vidrec.inference import frames as inputs
 from vidrec.inference import predictors
 from vidrec.inference.features import features_of_video, features_of_windows
@@ -54,9 +56,15 @@ class TrainedModel(nn.Module):
         """What the network says about a video file.
 
         options: fields of `vidrec.inference.options.Options`. Raises VideoError if the file cannot
-        be read, ValueError in training mode.
+        be read, ValueError in training mode and for unknown options.
         """
         self._check_mode("predict")
+        _check_path(video, "net(frames) takes frames, and net.net.predict(batch) batches")
+        known = [field.name for field in fields(Options)]
+        if unknown := [name for name in options if name not in known]:
+            raise ValueError(
+                f"predict takes no option '{unknown[0]}'; {did_you_mean(unknown[0], known)}"
+            )
         return self._predictor(Options(**options))(str(video))
 
     def features(
@@ -70,6 +78,7 @@ class TrainedModel(nn.Module):
         """
         self._check_mode("features")
         self._check_recognition("features are taken from")
+        _check_path(video, "net(frames) gives the logits of frames")
         for name, frames in (("window", window), ("stride", stride)):
             if frames is not None and frames < 1:
                 raise ValueError(f"{name}={frames} is less than one frame")
@@ -90,8 +99,9 @@ class TrainedModel(nn.Module):
         Gradients flow as in any module. A batch of a dataset goes to `self.net`.
         """
         self._check_recognition("frames give logits of")
-        if isinstance(frames, dict):
-            raise ValueError("this takes frames: pass a batch to its .net")
+        if isinstance(frames, dict | str | Path):
+            other = "a batch to its .net" if isinstance(frames, dict) else "a file to its .predict"
+            raise ValueError(f"this takes frames: pass {other}")
         shape = inputs.clip_shape(self.description)
         clips = inputs.as_clips(frames, layout, shape.channels)
         if prepare:
@@ -130,3 +140,8 @@ class TrainedModel(nn.Module):
                 f"{what} networks for recognition, this one is for {task}: use predict(VIDEO), or "
                 "pass a batch to its .net"
             )
+
+
+def _check_path(video: object, otherwise: str) -> None:
+    if not isinstance(video, str | Path):
+        raise ValueError(f"a path is expected, not a {type(video).__name__}: {otherwise}")

@@ -1,5 +1,6 @@
 """Oracles: `VideoReader`, `TimestampDecoder` and a full decode by plain PyAV."""
 
+import gc
 import itertools
 from fractions import Fraction
 from pathlib import Path
@@ -223,3 +224,17 @@ def test_clips_that_go_back_are_refused():
         ValueError, match="a clip that begins at 2 comes after one that begins at 3"
     ):
         [list(buffer.push(place, frame)) for place, frame in numbered(9)]
+
+
+def test_frames_are_released_as_soon_as_they_were_cut(videos):
+    gc.collect()
+    gc.disable()
+    try:
+        with FrameStream(videos["long_gop.mp4"]) as stream:
+            plan = CropPlan((0, 0, stream.width, stream.height), (33, 31))
+            requests = [[number] for number in range(NUM_FRAMES)]
+            for _ in clips_of_frames(stream, plan, requests):
+                alive = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
+                assert alive < 10
+    finally:
+        gc.enable()

@@ -8,6 +8,7 @@ from typing import NamedTuple, cast
 import av
 import numpy as np
 import torch
+from av.sidedata.sidedata import SideDataContainer
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 
@@ -121,7 +122,10 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     Raises VideoError if that is rotated by something else than a right angle.
     """
     try:
-        data = cast(bytes | None, frame.side_data.get("DISPLAYMATRIX"))
+        # Not `frame.side_data`: frame and container would hold each other, and hundreds of frames
+        # would pile up until Python looks for cycles.
+        side_data = SideDataContainer(frame)  # type: ignore[call-arg]
+        data = cast(bytes | None, side_data.get("DISPLAYMATRIX"))
     except ValueError:
         # There are also data of a kind that PyAV does not know (EXIF, views of stereo videos): then
         # the angle is known, but not whether the frame is mirrored.

@@ -72,3 +72,8 @@ def test_what_has_no_features_is_told(net, video, tmp_path):
     other = TrainedModel(net.net, replace(net.description, task="detection"), "x")
     with pytest.raises(ValueError, match="this one is for detection"):
         other.features(video)
+    reading = net.description.preprocessing | {"stack": 5}
+    flow = TrainedModel(net.net, replace(net.description, preprocessing=reading), "x")
+    for options in ({}, {"stride": 4}):
+        with pytest.raises(ValueError, match="x is a network of optical flow"):
+            flow.features(video, **options)

@@ -1,19 +1,17 @@
 """Features of a video by a recognition network: what its classifier is given."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from vidrec import build
 from vidrec.config.schema import ClipConf, Precision
-from vidrec.data.clips.dataset import VideoDataset
-from vidrec.data.clips.records import Records
 from vidrec.data.collate import to_device
 from vidrec.data.video.decoder import VideoError
 from vidrec.inference.feature_windows import Chunks, choose_windows, features_of
 from vidrec.inference.network import Network
+from vidrec.inference.options import Options
+from vidrec.inference.recognition import RecognitionPredictor
 from vidrec.models.features import ClassifierInput
 
 
@@ -21,15 +19,14 @@ from vidrec.models.features import ClassifierInput
 def features_of_video(network: Network, video: str) -> np.ndarray:
     """(C,) float32: the mean over the views of the network's test.
 
-    Raises VideoError if the file cannot be read.
+    Raises VideoError if the file cannot be read, ValueError for networks of optical flow.
     """
-    reading = build.build_reading(network.description)
-    dataset = VideoDataset(Records.pack([video], [0]), **reading)
-    batch: Any = to_device(dataset.collate([dataset[0]]), network.device)  # of clips or of views
-    views = batch["frames" if "frames" in batch else "video"].shape[1]
+    _, batch = RecognitionPredictor(network, Options()).views(video)
+    batch = to_device(batch, network.device)
+    views = batch["frames"] if "frames" in batch else batch["video"]
     with ClassifierInput(network.net) as taken:
         network.net.predict(batch)
-        return taken.take(views).mean(dim=0).cpu().numpy()
+        return taken.take(views.shape[1]).mean(dim=0).cpu().numpy()
 
 
 def features_of_windows(
@@ -40,9 +37,8 @@ def features_of_windows(
     window, stride: in frames, as of the command. chunk: windows of one forward pass. Raises
     VideoError if the file cannot be read.
     """
-    description = network.description
-    windows = choose_windows(ClipConf(**description.clip), window, stride, chunk)
-    steps = build.build_reading(description)["steps"]
+    steps = RecognitionPredictor(network, Options()).reading["steps"]
+    windows = choose_windows(ClipConf(**network.description.clip), window, stride, chunk)
     parts = []
     with ClassifierInput(network.net) as taken:
         for one in Chunks([Path(video)], windows, steps):

@@ -13,6 +13,7 @@ from dataclasses import asdict, fields
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import vidrec
 from tests.conftest import run_python
@@ -261,6 +262,24 @@ def test_a_list_on_standard_input_gives_the_paths(folder, predict, monkeypatch):
     status, lines, errors = predict("-")
     assert (status, errors) == (0, [])
     assert [line.split()[0] for line in lines] == ["videos/a.mp4", "videos/deeper/c.mp4"]
+
+
+def test_folders_of_frames_are_for_networks_that_read_them(folder, predict, model, capsys):
+    frames = folder / "frames" / "x"
+    frames.mkdir(parents=True)
+    for i in range(4):
+        Image.new("RGB", (40, 36), (60 * i, 90, 120)).save(frames / f"img_{i + 1:05d}.jpg")
+    status, _, (error,) = predict("frames")
+    assert status == 1
+    assert error.startswith("error: frames/x holds images, but the network reads videos: join")
+    content = torch.load(model)
+    content["about"]["preprocessing"]["reader"] = {
+        "_target_": "vidrec.data.video.image_folder.FrameReader"
+    }
+    torch.save(content, "frames.pt")
+    main(["frames", "videos", "--model", "frames.pt", "--device", "cpu"])
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert shown == ["frames/x", "videos/a.mp4", "videos/b.mp4", "videos/deeper/c.mp4"]
 
 
 def test_published_weights_that_cannot_be_had_have_a_place_to_put_them(folder, monkeypatch):

@@ -59,11 +59,12 @@ def test_each_source_without_videos_has_a_sentence_and_the_rest_counts(folder):
     os.mkfifo("pipe")
     sources = ["gone.mp4", "empty", "frames", "videos/poster.jpg", "list.txt", "nothing.txt"]
     found = find_videos([*sources, "blank.txt", "pipe", "-"])
-    assert found.paths == ["videos/b.mp4"]
+    assert found.paths == ["frames", "videos/b.mp4"]
+    found = found.without_frames()
+    assert (found.paths, found.names()) == (["videos/b.mp4"], ["videos/b"])
     expected = [
         "gone.mp4 does not exist; there are: ",
         "empty holds no videos: none of its 0 files ends with .mp4",
-        "frames holds images, such as img_00001.jpg, but no videos: join the frames",
         "videos/poster.jpg is an image, not a video",
         "list.txt: 1 of 2 lines name no file, such as 'videos/c.mp4 2'; paths are relative to the "
         "folder of the list",
@@ -71,10 +72,27 @@ def test_each_source_without_videos_has_a_sentence_and_the_rest_counts(folder):
         "blank.txt is empty: expected the path of a video in each line",
         "pipe is a device or a pipe, not a file; write camera:0 for a camera",
         "standard input is empty",
+        "frames holds images, but the network reads videos: join the frames",
     ]
     assert len(found.problems) == len(expected)
     for problem, start in zip(found.problems, expected, strict=True):
         assert problem.startswith(start)
+
+
+def test_folders_of_frames_lie_at_any_depth(folder):
+    for name in ("x/1.jpg", "x/2.jpg", "y/z/1.png"):
+        path = folder / "frames" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = find_videos(["frames"])
+    assert found.paths == ["frames/x", "frames/y/z"]
+    assert found.names() == ["x", "y/z"]
+    (folder / "list.txt").write_text("frames/x 2 0\nframes\n")
+    listed = find_videos(["list.txt"])
+    assert listed.paths == ["frames/x"]
+    assert listed.problems[0].startswith("list.txt: 1 of 2 lines name no file, such as 'frames'")
+    (problem,) = found.without_frames().problems
+    assert problem.startswith("frames/x and 1 more holds images")
 
 
 def test_results_of_two_videos_cannot_have_one_name(folder):

@@ -224,6 +224,7 @@ def predict(given: argparse.Namespace) -> None:
             for hint in hints(network, options):
                 note(hint)
         if found:
+            found = videos_for(network, found)
             all_done = predict_files(given, found, network, options, dist)
         else:
             assert source
@@ -336,6 +337,17 @@ def videos_of(given: argparse.Namespace) -> "Found":
 
     lines = sys.stdin if STANDARD_INPUT in given.sources else ()
     found = find_videos(given.sources, lines)
+    if not found.paths:
+        raise ValueError("; ".join(found.problems))
+    return found
+
+
+def videos_for(network: "Network", found: "Found") -> "Found":
+    """The videos that the network can read. Raises ValueError if there are none."""
+    reader = network.description.preprocessing.get("reader") or {}
+    if str(reader.get("_target_")).endswith(".FrameReader"):
+        return found
+    found = found.without_frames()
     if not found.paths:
         raise ValueError("; ".join(found.problems))
     return found

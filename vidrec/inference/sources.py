@@ -21,7 +21,7 @@ _SHOWN = 3  # missing files of a list that are named
 
 @dataclass
 class Found:
-    """The videos of the arguments, each once, in their order.
+    """The videos of the arguments, each once, in their order; folders of frames are videos too.
 
     folders: of each video the folder that the name of its results is relative to.
     problems: a sentence for every argument that gives no video, or not all that it lists.
@@ -30,6 +30,24 @@ class Found:
     paths: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def without_frames(self) -> "Found":
+        """The files alone, for a network that reads no folders of frames."""
+        kept = [i for i, path in enumerate(self.paths) if not os.path.isdir(path)]
+        frames = [path for path in self.paths if os.path.isdir(path)]
+        if not frames:
+            return self
+        others = f" and {len(frames) - 1:,} more" if len(frames) > 1 else ""
+        problem = (
+            f"{frames[0]}{others} holds images, but the network reads videos: join the frames into "
+            f"a file, such as with ffmpeg -framerate 25 -pattern_type glob -i '{frames[0]}/*.jpg' "
+            "video.mp4"
+        )
+        return Found(
+            [self.paths[i] for i in kept],
+            [self.folders[i] for i in kept],
+            [*self.problems, problem],
+        )
 
     def names(self) -> list[str]:
         """What the results of each video are called, such as `deeper/c`.
@@ -59,6 +77,8 @@ def is_live(source: str) -> bool:
 
 def find_videos(sources: Sequence[str], standard_input: Iterable[str] = ()) -> Found:
     """The videos of files, folders (at any depth), lists of paths and `-`, the standard input.
+
+    A folder without videos but with images gives the folders of these.
 
     standard_input: its lines.
     """
@@ -101,22 +121,23 @@ def _videos_of(
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """The videos of a folder. Raises OSError if it has none."""
+    """The videos of a folder, or its folders of frames. Raises OSError if it has neither."""
     files = files_below(folder)
     videos = [file for file in files if file.suffix.lower() in VIDEO_EXTENSIONS]
     if videos := [file for file in videos if not _is_annotated(file)]:
         return videos
     images = [file for file in files if file.suffix.lower() in _IMAGES]
     if images:
-        raise FileNotFoundError(
-            f"{folder} holds images, such as {images[0].name}, but no videos: join the frames of "
-            f"a video into one file, e.g. with ffmpeg -framerate 25 -pattern_type glob -i "
-            f"'{images[0].parent}/*{images[0].suffix}' video.mp4"
-        )
+        return sorted({image.parent for image in images})
     raise FileNotFoundError(
         f"{folder} holds no videos: none of its {len(files)} files ends with "
         f"{', '.join(VIDEO_EXTENSIONS[:6])} or the like"
     )
+
+
+def _has_frames(folder: Path) -> bool:
+    """Whether there are images in a folder itself."""
+    return folder.is_dir() and any(name.lower().endswith(_IMAGES) for name in os.listdir(folder))
 
 
 def _is_annotated(video: Path) -> bool:
@@ -132,7 +153,7 @@ def _listed(name: str, base: Path, lines: Iterable[str], problems: list[str]) ->
     """
     paths, missing = [], []
     for line in filter(None, map(str.strip, lines)):
-        path = next((p for p in _readings(base, line) if p.is_file()), None)
+        path = next((p for p in _readings(base, line) if p.is_file() or _has_frames(p)), None)
         if path is None:
             missing.append(line)
         else:

@@ -55,7 +55,7 @@ def test_a_report_is_verified_until_its_list_or_weights_change(trained, run, mon
     for folder in ("run", "run/evaluation-val"):
         is_same, output = verified(folder, "--device", "cpu", "--", *options)
         assert is_same, output
-        assert "scores are equal within 0.001" in output
+        assert "every score is equal within 0.001" in output
     (data,) = (path for path in Path("data").iterdir() if path.is_dir())
     lines = (data / "val.txt").read_text().splitlines()
     (data / "val.txt").write_text("\n".join(lines[1:]))

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vidrec.commands.evaluate import report_folder
+from vidrec.commands.evaluate import evaluate_run, report_folder
 from vidrec.engine.timed_loader import TimedLoader
 from vidrec.files.signature import sign
 from vidrec.report import speed
@@ -51,3 +51,11 @@ def test_waiting_is_the_time_inside_the_loader(monkeypatch):
     assert (loader.waited, loader.total) == (6, 12)
     found = speed.speed_of_evaluation(loader, 24)
     assert (found["data_fraction"], found["samples_per_second"]) == (0.5, 2.0)
+
+
+def test_a_report_of_files_that_are_scored_is_refused(compose, tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"")
+    overrides = ["model=tsn_tiny", f"score=[{tmp_path / 'a.npz'}]", "report=mine"]
+    conf = compose(*overrides, config_name="evaluate")
+    with pytest.raises(ValueError, match="report=mine: files that are scored have no report"):
+        evaluate_run(conf)

@@ -126,7 +126,7 @@ def _report(done: Evaluation, conf: EvaluateConf, folder: Path, dist: Distribute
 
 def _check_files(conf: EvaluateConf) -> None:
     """Raise OSError if a file to score is missing, or an output cannot be written or would replace
-    what others wrote.
+    what others wrote; ValueError if a report is asked for that there cannot be.
     """
     for path in conf.score:
         check_file(path)
@@ -138,6 +138,10 @@ def _check_files(conf: EvaluateConf) -> None:
         if any(Path(conf.pictures).glob("*")):
             refuse_others([conf.pictures])
     if conf.report not in ("auto", "none"):
+        if conf.score:
+            raise ValueError(
+                f"report={conf.report}: files that are scored have no report; leave report out"
+            )
         check_writable(conf.report, is_folder=True)
         check_report_folder(Path(conf.report))
 

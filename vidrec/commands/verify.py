@@ -124,6 +124,6 @@ def compare(before: dict[str, float], now: dict[str, float], tolerance: float) -
     print(
         f"{len(wrong)} of {len(found)} scores differ by more than {tolerance:g}"
         if wrong
-        else f"all {len(found)} scores are equal within {tolerance:g}"
+        else f"every score is equal within {tolerance:g}"
     )
     return not wrong

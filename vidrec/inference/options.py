@@ -14,7 +14,8 @@ class Options:
     names: class names, one per line, in place of those of the checkpoint.
     detector, detector_weights, threshold: detection: the person detector of torchvision, the file
         of its weights, and the least score of a person. proposals: given boxes instead.
-    min_score: detection: actions and localization: segments with a lower score are left out.
+    min_score: detection: actions and localization: segments with a lower score are left out; None:
+        0.05 for actions, all segments.
     extractor: localization: network that extracts the features; None: the one that the checkpoint
         names. features: a folder of features instead. classifier: a recognition network that names
         the segments.

@@ -24,6 +24,7 @@ from vidrec.commands.predict import TASKS_OF, Printer, main, parse
 from vidrec.data.synthetic.shapes import write_motions
 from vidrec.inference.options import Options
 from vidrec.inference.prediction import Prediction, ScoredClass
+from vidrec.inference.recognition import RecognitionPredictor
 from vidrec.metrics import predictions
 
 SMALL = [
@@ -216,6 +217,25 @@ def test_pictures_are_added_without_predicting_again_and_are_no_sources(folder, 
     assert {name for name in after if after[name] != changed[name]} == {
         f"a{end}" for end in endings
     }
+
+
+def test_control_c_keeps_what_is_done_and_says_so(folder, predict, monkeypatch):
+    done = RecognitionPredictor.__call__
+
+    def interrupted(self, video):
+        if video.endswith("b.mp4"):
+            raise KeyboardInterrupt
+        return done(self, video)
+
+    monkeypatch.setattr(RecognitionPredictor, "__call__", interrupted)
+    status, lines, errors = predict("videos", "--out", "out")
+    assert (status, len(lines)) == (130, 1)
+    assert errors == ["interrupted; what is done is in out, the same command goes on"]
+    monkeypatch.setattr(RecognitionPredictor, "__call__", done)
+    before = times(folder / "out")
+    assert before.keys() == {"a.json"}
+    assert predict("videos", "--out", "out")[0] == 0
+    assert times(folder / "out")["a.json"] == before["a.json"]
 
 
 def test_options_of_another_task_are_refused(predict, folder, model):

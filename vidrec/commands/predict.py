@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vidrec.errors import told_in_a_sentence
+from vidrec.errors import told_in_a_sentence, wants_tracebacks
 from vidrec.progress import print_above
 
 if TYPE_CHECKING:  # `--help` answers without torch
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # `--help` answers without torch
     from vidrec.inference.sources import Found
     from vidrec.inference.trained import TrainedModel
 
-WRONG_USAGE = 2  # exit status
+WRONG_USAGE, INTERRUPTED = 2, 130  # exit status
 PICTURES = ("video", "timeline")
 LONG = 120  # seconds: a longer video hardly shows one action alone
 
@@ -200,7 +200,16 @@ def main(arguments: list[str]) -> None:
     """Entry point of `vidrec predict`."""
     given = parse(arguments)
     with told_in_a_sentence():
-        predict(given)
+        try:
+            predict(given)
+        except KeyboardInterrupt:
+            if wants_tracebacks():
+                raise
+            kept = (
+                f"; what is done is in {given.out}, the same command goes on" if given.out else ""
+            )
+            note(f"interrupted{kept}")
+            raise SystemExit(INTERRUPTED) from None
 
 
 def predict(given: argparse.Namespace) -> None:

@@ -251,6 +251,13 @@ def test_frames_belong_to_the_part_that_is_complete_with_them():
     assert [p.arrival for p in [*done, last]] == [3, 7, 10]
 
 
+def test_a_part_before_the_first_frame_shows_that():
+    clip = ClipTimes(np.array([0.25, 0.75]), 1.0)
+    parts = LiveParts(spans_of_windows(clip, 1.0, None), level_of)
+    (first,) = parts.push(1.1, 7.0, frame(9))
+    assert (first.clips[..., 0].ravel().tolist(), first.arrival) == ([9, 9], 7.0)
+
+
 def test_steps_of_an_online_network_are_the_frames_of_its_clips():
     clip = ClipTimes(np.array([0.25, 0.75]), 1.0)
     parts = LiveParts(spans_of_frames(clip), level_of)

@@ -98,6 +98,8 @@ class LiveParts:
 
     def push(self, time: float, arrival: float, frame: av.VideoFrame) -> list[LivePart]:
         """The next frame, in seconds from the start of the stream; returns what is complete."""
+        if not self._arrival:
+            self._arrival = arrival
         # A clip is complete when a later frame comes: the frame before is its newest.
         parts = self._complete(self._buffer.push(time, frame))
         self._frame_seconds = max(0.0, time - self._time) or self._frame_seconds

@@ -11,7 +11,7 @@ from threading import Condition, Event, Thread
 
 from vidrec.data.video.decoder import VideoError
 from vidrec.data.video.live import LiveSource
-from vidrec.data.video.stream import FrameStream
+from vidrec.data.video.stream import FrameStream, StreamFrame
 from vidrec.inference.live_parts import LivePart, LiveParts
 
 RECONNECTS = 3  # attempts to open an address again, until a frame comes
@@ -154,20 +154,27 @@ class LiveReader(Thread):
                 self.num_left += parts.num_waiting
 
     def _read(self, stream: FrameStream, parts: LiveParts) -> None:
-        first = None
+        first: tuple[float, float] | None = None  # arrival and time of the first frame
         for shown in stream:
             arrival = time.monotonic()
-            first = arrival if first is None else first
-            self._begin = arrival if self._begin is None else self._begin
-            # Without a clock of the stream, a frame is of the time when it came.
-            has_clock = shown.tick is not None or self._source.kind == "file"
-            seconds = shown.time if has_clock else arrival - first
+            first = first or (arrival, shown.time)
+            self._begin = self._begin or arrival
             self.latest.num_decoded += 1
+            seconds = self._seconds(shown, arrival, first)
             for part in parts.push(seconds, arrival, shown.frame):
                 self.latest.put(part, self._stop_event)
             self._end = parts.opened + seconds
             if self._stop_event.is_set():
                 return
+
+    def _seconds(self, shown: StreamFrame, arrival: float, first: tuple[float, float]) -> float:
+        """When a frame is shown: of a file from its start, else from the first frame.
+
+        Without a clock of the stream, a frame is of the time when it came.
+        """
+        if self._source.kind == "file":
+            return shown.time
+        return arrival - first[0] if shown.tick is None else shown.time - first[1]
 
     def _elapsed(self) -> float:
         """Seconds since the first frame of the run; servers may have sent more at once."""

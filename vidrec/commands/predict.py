@@ -284,6 +284,7 @@ def predict_files(
     all_done = batch.run(done, Printer(found.paths, given.json, top, options), note)
     if dist.rank == 0:
         finish(batch, network.description.task, given.json)
+    dist.barrier()  # torchrun ends the other ranks when one fails
     return all_done and not found.problems
 
 

@@ -120,12 +120,21 @@ class SavedPredictions:
             for path in files_below(self.folder):
                 if path.suffix != ".json" or path in left_out or path.name.startswith("."):
                     continue
-                if self._is_own(content := _content_of(path)):
+                if self._ends_as_own(path) and self._is_own(content := _content_of(path)):
                     count += 1
                     yield _prediction_in(path, content)
 
         write_csv(predictions(), task, self.folder / TABLE)
         return count
+
+    def _ends_as_own(self, path: Path) -> bool:
+        """Whether the hash of the settings is near the end of a file, as `write` puts it.
+
+        Others in the folder, such as the annotations of a dataset, may be too large to be parsed.
+        """
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - 1024))
+            return self.made_with.encode() in stream.read()
 
     def _is_own(self, content: Mapping[str, Any]) -> bool:
         return content.get("made_with") == self.made_with and "source" in content

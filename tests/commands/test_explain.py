@@ -11,6 +11,8 @@ from vidrec.data.synthetic.shapes import draw_shape
 from vidrec.data.video.writer import write_video
 from vidrec.inference.explanation import Explainer
 from vidrec.inference.network import Network
+from vidrec.inference.options import Options
+from vidrec.inference.recognition import RecognitionPredictor
 
 
 @pytest.fixture
@@ -86,8 +88,13 @@ def test_the_view_is_the_one_with_the_highest_logit_and_the_score_is_the_videos(
     found = Explainer(Network(model.net, model.description, model.source))(video)
     prediction = model.predict(video)
     assert (found.name, found.score) == (prediction.label, pytest.approx(prediction.score))
-    logits = model.net({"video": torch.from_numpy(found.frames[None, None])})
-    assert int(logits["logits"].argmax()) == prediction.topk[0].label
+    predictor = RecognitionPredictor(Network(model.net, model.description, model.source), Options())
+    model.net.average_clips = "none"  # then `predict` returns the logits of every view
+    views = model.net.predict(predictor.views(video)[1])["scores"][0, :, prediction.topk[0].label]
+    assert (found.view, found.num_views) == (int(views.argmax()) + 1, len(views))
+    with torch.no_grad():
+        logits = model.net({"video": torch.from_numpy(found.frames[None, None])})["logits"][0, 0]
+    assert float(logits[prediction.topk[0].label]) == pytest.approx(float(views.max()), abs=1e-4)
     assert found.mass.sum() == pytest.approx(1.0)
     assert found.heat.shape == found.frames.shape[:3]
 

@@ -106,6 +106,7 @@ def test_the_scores_are_those_of_the_evaluation_bit_for_bit(trained, overrides):
         np.testing.assert_allclose(scores, expected[path], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_says_of_every_validation_video_what_its_evaluation_says(tiny_run, monkeypatch):
     monkeypatch.chdir(tiny_run.parent)
     overrides, _ = overrides_of_run(tiny_run, [])

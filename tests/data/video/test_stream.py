@@ -226,6 +226,7 @@ def test_clips_that_go_back_are_refused():
         [list(buffer.push(place, frame)) for place, frame in numbered(9)]
 
 
+@pytest.mark.slow
 def test_frames_are_released_as_soon_as_they_were_cut(videos):
     gc.collect()
     gc.disable()

@@ -73,7 +73,9 @@ class LiveSource:
                 return FrameStream(path, self.name)
             return self._stream(GrowingFile(path, self.timeout, stop), None)
         if self.kind == "camera":
-            return self._stream(*camera(self.text.removeprefix("camera:")))
+            device = camera(self.text.removeprefix("camera:"))
+            _check_is_there(self.text, *device)
+            return self._stream(*device)
         return self._stream(self.text, None)
 
     def _stream(self, file: "str | GrowingFile", device: str | None) -> FrameStream:
@@ -158,11 +160,14 @@ def camera(which: str, platform: str = sys.platform) -> tuple[str, str]:
                 "device manager"
             )
         return f"video={which}", device
-    path = f"/dev/video{which}" if which.isdecimal() else which
-    if platform == sys.platform and not os.path.exists(path):
+    return f"/dev/video{which}" if which.isdecimal() else which, device
+
+
+def _check_is_there(source: str, path: str, device: str) -> None:
+    """Raise ValueError if the file of a camera is not there, on systems where it has one."""
+    if device == "v4l2" and not os.path.exists(path):
         there = sorted(str(p) for p in Path("/dev").glob("video*"))
         raise ValueError(
-            f"camera:{which}: there is no {path}; "
+            f"{source}: there is no {path}; "
             + (f"there are: {', '.join(there)}" if there else "the system shows no cameras")
         )
-    return path, device

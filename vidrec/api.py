@@ -35,6 +35,7 @@ from vidrec.inference import creation
 from vidrec.inference.loading import check_trust
 from vidrec.inference.trained import TrainedModel
 from vidrec.models.plain import PlainModel
+from vidrec.weights import zoo
 from vidrec.weights.description import ModelDescription, description_in, trained_classes
 from vidrec.weights.extractor import extractor_of
 from vidrec.weights.load import load_all, load_weights
@@ -102,7 +103,8 @@ def load_model(source: str | Path, trust: Sequence[str] = ()) -> TrainedModel:
     """
     source = str(source)
     if source.startswith("zoo://"):
-        conf = compose(f"experiment={source.removeprefix('zoo://')}", "model.weights=null")
+        recipe = zoo.find(source.removeprefix("zoo://"))
+        conf = compose(f"experiment={recipe.name}", "model.weights=null")
         return _loaded(build_model(conf), source, describe_model(conf))
     path = Path(source)
     run = path if path.is_dir() else None

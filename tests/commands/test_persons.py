@@ -251,7 +251,7 @@ def test_the_command_writes_the_file(videos, weights, tmp_path, capsys):
         (
             ["--num-classes", "7"],
             r"error: .*detector\.pth does not fit .* with 7 classes: "
-            r"\d+ tensors have another shape, such as .*cls_score.* set --num-classes$",
+            r"\d+ tensors have another shape, such as .*cls_score.* set --num-classes of [^\n]*$",
         ),
         (["--detector", "fasterrcnn_resnet50_fpn"], r"error: .* of another architecture: [^\n]*$"),
         (["--weights", "gone.pth"], r"error: the weights gone\.pth do not exist"),

@@ -25,12 +25,11 @@ from vidrec.inference.live_parts import (
     LivePart,
     LiveParts,
     spans_of_frames,
-    spans_of_windows,
 )
 from vidrec.inference.network import Network
 from vidrec.inference.options import Options
 from vidrec.inference.recognition import RecognitionPredictor
-from vidrec.inference.windows import ClipTimes
+from vidrec.inference.windows import ClipTimes, spans_of_windows
 
 RATE, NUM_FRAMES = 25, 60
 SIZE = ["model.clip.size=32", "model.clip.short_side=36"]

@@ -80,7 +80,7 @@ def verify(card: "Card", file: Path, given: list[str], trust: list[str], toleran
     except ConfigError as error:  # in the words of the other commands
         raise ConfigError(re.sub(r"pass trust=\[(.*?)\]", r"pass --trust \1", str(error))) from None
     assert isinstance(conf, EvaluateConf)
-    print(f"{file}: {card.kind} of {card.name}; {card.protocol}")
+    print("; ".join(filter(None, (f"{file}: {card.kind} of {card.name}", card.protocol))))
     dist = distributed.start(conf.runtime.device, conf.runtime.dist_timeout_minutes)
     try:
         done = evaluated(conf, dist)
@@ -100,9 +100,19 @@ def verify(card: "Card", file: Path, given: list[str], trust: list[str], toleran
     for problem in problems:
         print(f"different: {problem}")
     if not problems:
-        print("the weights, the lists and the protocol are the same")
+        print(compared(card))
     is_same = compare(card.scores, finite_scores(done.scores), tolerance)
     return is_same and not problems
+
+
+def compared(card: "Card") -> str:
+    """What is the same, and what the card does not have, as of a run of an earlier version."""
+    recorded = {"weights": card.weights_sha256, "lists": card.lists, "protocol": card.protocol}
+    has = [name for name, value in recorded.items() if value]
+    lacks = [name for name, value in recorded.items() if not value]
+    text = f"the same as in the report: {', '.join(has)}" if has else ""
+    absent = f"not in the report, so not compared: {', '.join(lacks)}" if lacks else ""
+    return "; ".join(filter(None, (text, absent)))
 
 
 def compare(before: dict[str, float], now: dict[str, float], tolerance: float) -> bool:

@@ -5,11 +5,12 @@ import torch
 
 from vidrec.data.video.stream import FrameStream
 from vidrec.inference.frames import clip_shape
-from vidrec.inference.live_parts import LivePart, LiveParts, spans_of_frames, spans_of_windows
+from vidrec.inference.live_parts import LivePart, LiveParts, spans_of_frames
 from vidrec.inference.network import Network
 from vidrec.inference.options import Options
 from vidrec.inference.recognition import RecognitionPredictor, mean_of_views
 from vidrec.inference.result import ScoredClass, best_classes
+from vidrec.inference.windows import spans_of_windows
 from vidrec.models.online_tsm import OnlineTSM
 from vidrec.models.recognizer import average_views
 

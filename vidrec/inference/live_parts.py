@@ -14,7 +14,7 @@ import av
 import numpy as np
 
 from vidrec.data.video.clip_buffer import ClipBuffer
-from vidrec.inference.windows import DEFAULT_RATE, TICK, ClipTimes
+from vidrec.inference.windows import DEFAULT_RATE, TICK, ClipTimes, Span
 
 
 class LivePart(NamedTuple):
@@ -31,35 +31,6 @@ class LivePart(NamedTuple):
     arrival: float
     num_frames: int
     opened: float
-
-
-class Span(NamedTuple):
-    """When the clips of a part are.
-
-    start, end: seconds of the part. moments: (B, T), of the frames. needs: (B,), a clip is left out
-    if the stream ends before.
-    """
-
-    start: float
-    end: float
-    moments: np.ndarray
-    needs: np.ndarray
-
-
-def spans_of_windows(clip: ClipTimes, every: float, end: float | None) -> Iterator[Span]:
-    """Parts of `every` seconds, without an end; end: that of the video, if it is known."""
-    number = max(1, math.ceil(every / clip.span - 1e-6))
-    room = every - clip.span
-    within = np.linspace(0, room, number) if number > 1 else np.array([room / 2])
-    for part in itertools.count():
-        begin = part * every
-        starts = begin + within
-        needs = np.array([begin, *starts[1:]])
-        if end is not None and begin < end:
-            inside = np.arange(number)[(starts < end) | (np.arange(number) == 0)]
-            starts, needs = np.minimum(starts[inside], end - clip.span), needs[inside]
-        moments = np.maximum(starts, 0.0)[:, None] + clip.offsets + TICK
-        yield Span(begin, begin + every, moments, needs)
 
 
 def spans_of_frames(clip: ClipTimes) -> Iterator[Span]:

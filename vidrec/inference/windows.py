@@ -11,6 +11,7 @@ Frames are taken by time: a clip shows what a player shows at its moments, howev
 lasts. So frame n of a video with a constant rate is the one an evaluation takes.
 """
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -62,6 +63,40 @@ def clip_times(sampling: Sampling, num_frames: int, fps: float | None, every: fl
     return ClipTimes((starts[:, None] + within).reshape(-1), span)
 
 
+class Span(NamedTuple):
+    """When the clips of a part are.
+
+    start, end: seconds of the part. moments: (B, T), of the frames. needs: (B,), a clip is left out
+    if the stream ends before.
+    """
+
+    start: float
+    end: float
+    moments: np.ndarray
+    needs: np.ndarray
+
+
+def clips_per_part(clip: ClipTimes, every: float) -> int:
+    """How many clips cover a part of `every` seconds."""
+    return max(1, math.ceil(every / clip.span - 1e-6))
+
+
+def spans_of_windows(clip: ClipTimes, every: float, end: float | None) -> Iterator[Span]:
+    """Parts of `every` seconds, without an end; end: that of the video, if it is known."""
+    number = clips_per_part(clip, every)
+    room = every - clip.span
+    within = np.linspace(0, room, number) if number > 1 else np.array([room / 2])
+    for part in itertools.count():
+        begin = part * every
+        starts = begin + within
+        needs = np.array([begin, *starts[1:]])
+        if end is not None and begin < end:
+            inside = np.arange(number)[(starts < end) | (np.arange(number) == 0)]
+            starts, needs = np.minimum(starts[inside], end - clip.span), needs[inside]
+        moments = np.maximum(starts, 0.0)[:, None] + clip.offsets + TICK
+        yield Span(begin, begin + every, moments, needs)
+
+
 class Part(NamedTuple):
     """A part of a video in seconds, and its scores (K,)."""
 
@@ -72,8 +107,7 @@ class Part(NamedTuple):
 
 class _Window(NamedTuple):
     part: int
-    number: int  # within the part
-    start: float  # where it would be without an end of the video
+    needs: float  # see `Span`
 
 
 class Windows:
@@ -99,19 +133,18 @@ class Windows:
         end: float | None = None,
         batch_size: int = 1,
     ) -> None:
-        self._clip = clip
         self._every = every
         self._score = score
         self._end = end
         self._batch_size = batch_size
-        self.clips_per_part = max(1, math.ceil(every / clip.span - 1e-6))
+        self.clips_per_part = clips_per_part(clip, every)
         self._asked: deque[_Window] = deque()  # windows whose clips are not complete
         self._waiting: list[tuple[int, np.ndarray]] = []  # part, clip that is not scored yet
         self._scored: dict[int, list[np.ndarray]] = {}  # scores by part
         self._time = 0.0  # of the last frame
         self._frame_seconds = 1 / DEFAULT_RATE
         self._is_over = False
-        self._buffer = ClipBuffer(self._moments(), cut)
+        self._buffer = ClipBuffer(self._moments(spans_of_windows(clip, every, end)), cut)
 
     @property
     def most_held(self) -> int:
@@ -133,29 +166,14 @@ class Windows:
         self._classify()
         return self._done()
 
-    def _moments(self) -> Iterator[np.ndarray]:
+    def _moments(self, spans: Iterator[Span]) -> Iterator[np.ndarray]:
         """The moments of one window after the other."""
-        part = 0
-        while not self._is_over or self._begins(part):
-            for number in range(self.clips_per_part):
-                window = _Window(part, number, self._start(part, number))
-                if number and self._known_end() <= window.start:
-                    break
-                self._asked.append(window)
-                end = self._known_end()
-                latest = end - self._clip.span if part * self._every < end else math.inf
-                start = max(0.0, min(window.start, latest))
-                yield start + self._clip.offsets + TICK
-            part += 1
-
-    def _start(self, part: int, number: int) -> float:
-        """Seconds at which a window starts: around the middle, or from edge to edge of its part."""
-        room = self._every - self._clip.span
-        share = 0.5 if self.clips_per_part == 1 else number / (self.clips_per_part - 1)
-        return part * self._every + room * share
-
-    def _known_end(self) -> float:
-        return self._end if self._end is not None and self._time <= self._end else math.inf
+        for part, span in enumerate(spans):
+            if self._is_over and not self._begins(part):
+                return
+            for moments, needs in zip(span.moments, span.needs.tolist(), strict=True):
+                self._asked.append(_Window(part, needs))
+                yield moments
 
     def _begins(self, part: int) -> bool:
         """Whether a frame begins in a part, or after it."""
@@ -164,8 +182,7 @@ class Windows:
     def _take(self, clip: np.ndarray) -> None:
         """Line up a complete clip, unless it is past an end that was not known before."""
         window = self._asked.popleft()
-        is_past = window.number > 0 and window.start > self._time
-        if self._is_over and (is_past or not self._begins(window.part)):
+        if self._is_over and window.needs > self._time + TICK:
             return
         self._waiting.append((window.part, clip))
         if len(self._waiting) == self._batch_size:

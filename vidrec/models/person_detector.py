@@ -101,5 +101,5 @@ def _misfit(own: Mapping[str, Tensor], state: Mapping[str, object]) -> str:
     shape = tuple(getattr(state[others[0]], "shape", ()))
     return (
         f"{len(others)} tensors have another shape, such as {others[0]}: {shape} instead of "
-        f"{tuple(own[others[0]].shape)}; for other classes set --num-classes"
+        f"{tuple(own[others[0]].shape)}; for other classes set --num-classes of `vidrec persons`"
     )

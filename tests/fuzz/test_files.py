@@ -174,7 +174,16 @@ def beside(path: Path, name: str, content: str) -> str:
 
 
 def labels_below(count: int) -> Callable[[Any], bool]:
-    return lambda records: all(0 <= records[row].label < count for row in range(len(records)))
+    """Labels that there are, or none at all, with the sentence that everything but a dump ends in:
+    a list of labels that ends after its first path is one.
+    """
+
+    def sane(records: Any) -> bool:
+        if records.unlabelled is not None:
+            return "label" in records.unlabelled
+        return all(0 <= records[row].label < count for row in range(len(records)))
+
+    return sane
 
 
 def custom(path: Path) -> object:

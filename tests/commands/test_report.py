@@ -56,7 +56,8 @@ def test_a_report_is_verified_until_its_list_or_weights_change(trained, run, mon
         is_same, output = verified(folder, "--device", "cpu", "--", *options)
         assert is_same, output
         assert "every score is equal within 0.001" in output
-    (data,) = (path for path in Path("data").iterdir() if path.is_dir())
+    lists = json.loads((trained / "report.json").read_text())["lists"]
+    data = Path(lists["data.val.records.path"]["file"]).parent
     lines = (data / "val.txt").read_text().splitlines()
     (data / "val.txt").write_text("\n".join(lines[1:]))
     content = torch.load(trained / "best.pt", weights_only=True)

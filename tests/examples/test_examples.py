@@ -64,7 +64,7 @@ def test_detection_with_and_without_annotations(tmp_path):
     assert len(next(csv.reader((tmp_path / "detections.csv").open()))) == 8
     assert "pictures/annotated: best.png boxes.mp4 class_ap.png worst.png" in text
     assert "pictures/unknown: boxes.mp4 detections.png\n" in text
-    assert re.search(r"^mAP@0.5 +nan ", text, re.M)
+    assert "no labels: nothing is scored" in text
 
 
 @pytest.mark.slow

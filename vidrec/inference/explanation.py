@@ -11,7 +11,7 @@ from vidrec.errors import did_you_mean
 from vidrec.inference.grad_cam import grad_cam
 from vidrec.inference.network import Network
 from vidrec.inference.options import Options
-from vidrec.inference.recognition import RecognitionPredictor
+from vidrec.inference.recognition import RecognitionPredictor, mean_of_views
 from vidrec.models.recognizer import average_views, cut_clips
 
 
@@ -82,8 +82,7 @@ class Explainer:
                 dim=1,
             )
         joint = getattr(net.cls_head, "joint_views", False)
-        scores = average_views(logits, net.average_clips, joint)
-        scores = (scores.mean(dim=1) if scores.ndim == 3 else scores)[0]
+        scores = mean_of_views(average_views(logits, net.average_clips, joint))[0]
         best = int(scores.argmax()) if chosen is None else chosen
         view = int(logits[0, :, best].argmax())
         clip = clip_of(view)[0, 0]

@@ -1,0 +1,1 @@
+"""Key points of persons over time: layouts, features, geometry and published files."""
